@@ -368,8 +368,10 @@ bool raid_member_write_again(struct raid_member *member, const struct block_io *
  * errno. Suspends. */
 int raid_member_write_anew(struct raid_member *member, uint64_t offset, const uint8_t *data,
 			   uint64_t length);
+/* Bytes that the member reads and writes as one, at most RAID_PIECE: where it has an error all of them are bad. */
+uint32_t raid_member_unit(const struct raid_member *member);
 /* Writes what others had, at most RAID_PIECE bytes, to one that could not read it, and reads it back; where that fails it is noted as bad,
- * or the member is faulty. A read-only array is left alone. Suspends. */
+ * or the member is faulty. Units of it that it can give are left alone. A read-only array is, too. Suspends. */
 void raid_member_make_good(struct raid_member *member, uint64_t offset, const uint8_t *data,
 			   uint64_t length);
 

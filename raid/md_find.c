@@ -39,12 +39,43 @@ static int look_at(struct block *block, unsigned minor, struct md_superblock *sb
 	return rc;
 }
 
+/* Places that could not be read. */
+struct unread {
+	uint64_t sectors[4];
+	unsigned count;
+	int rc;
+	struct error error; /* of the first */
+};
+
+static void note_unread(struct unread *unread, const struct block *block, unsigned minor, int rc,
+			const struct error *trouble)
+{
+	if (!unread->count) {
+		unread->rc = rc;
+		unread->error = *trouble;
+	}
+	if (!md_superblock_place(minor, block->size >> MD_SECTOR_SHIFT,
+				 &unread->sectors[unread->count]))
+		unread->count++;
+}
+
+/* Where a good superblock says that its array has data there is no other: an unreadable sector of data loses no member. */
+static bool is_all_data(const struct unread *unread, const struct md_superblock *sb)
+{
+	for (unsigned i = 0; i < unread->count; i++)
+		if (unread->sectors[i] < sb->data_offset ||
+		    unread->sectors[i] - sb->data_offset >= sb->data_size)
+			return false;
+	return true;
+}
+
 int md_superblock_find(struct block *block, struct md_superblock *sb, bool *found,
 		       struct error *error)
 {
 	static const unsigned order[] = { 2, 1, 0, MD_VERSION_90 };
 	CLEANUP_FREE struct md_superblock *candidate = malloc(sizeof(*candidate));
 	struct error trouble = { 0 };
+	struct unread unread = { 0 };
 	int result = -ENOENT;
 
 	*found = false;
@@ -55,8 +86,10 @@ int md_superblock_find(struct block *block, struct md_superblock *sb, bool *foun
 
 		if (rc == -ENOENT)
 			continue;
-		if (rc && rc != -EINVAL && rc != -ENXIO)
-			return error_set(error, rc, "%s", trouble.text);
+		if (rc && rc != -EINVAL && rc != -ENXIO) {
+			note_unread(&unread, block, order[i], rc, &trouble);
+			continue;
+		}
 		/* A good one is better than a damaged one; of two good ones, the younger array. */
 		if (!rc && (result || candidate->ctime > sb->ctime)) {
 			*sb = *candidate;
@@ -69,6 +102,10 @@ int md_superblock_find(struct block *block, struct md_superblock *sb, bool *foun
 			if (error)
 				*error = trouble;
 		}
+	}
+	if (unread.count && (result || !is_all_data(&unread, sb))) {
+		*found = false;
+		return error_set(error, unread.rc, "%s", unread.error.text);
 	}
 	return result;
 }

@@ -138,10 +138,45 @@ static struct mirror_copy choose_for_piece(const struct mirror_span *span, int s
 	return mirror_choose(span, length, tried);
 }
 
+/* Whether those that were not tried have what is to be written to others: of more than two copies most would say what is wrong, if it is. */
+static bool others_agree(const struct mirror_span *span, const struct raid_set *tried,
+			 const uint8_t *data)
+{
+	uint8_t other[RAID_PIECE];
+	bool agree = true;
+
+	for (unsigned i = 0; agree && i < span->copies; i++) {
+		struct mirror_copy copy = mirror_copy(span, i);
+
+		if (!copy.member || copy.member->state != RAID_MEMBER_IN_SYNC ||
+		    was_tried(tried, i) || readable(&copy, span->length) < span->length)
+			continue;
+		agree = member_read(copy.member, copy.offset, other, span->length) ||
+			!memcmp(other, data, span->length);
+	}
+	return agree;
+}
+
+static void make_good(const struct mirror_span *span, const struct mirror_copy *copy, bool agree,
+		      const uint8_t *data)
+{
+	struct raid_array *array = span->array;
+
+	if (agree)
+		raid_member_make_good(copy->member, copy->offset, data, span->length);
+	else
+		log_warning(array->log,
+			    "%s: read error at byte %llu of %s: not written anew, since the others "
+			    "differ there",
+			    array->block.name, raid_member_byte(copy->member, copy->offset),
+			    copy->member->block->name);
+}
+
 /* A span of at most RAID_PIECE bytes; the range is locked. */
 static int read_piece(const struct mirror_span *span, int suspect, uint8_t *to)
 {
 	struct raid_set tried = { 0 }, failed = { 0 };
+	bool any = false, agree = true;
 
 	for (;;) {
 		uint64_t part;
@@ -158,6 +193,7 @@ static int read_piece(const struct mirror_span *span, int suspect, uint8_t *to)
 		if (!rc)
 			break;
 		/* One that became shorter is not written to. */
+		any |= rc != -ENXIO;
 		if (rc != -ENXIO)
 			raid_set_add(&failed, copy.index);
 		else
@@ -166,11 +202,13 @@ static int read_piece(const struct mirror_span *span, int suspect, uint8_t *to)
 					 raid_member_byte(copy.member, copy.offset),
 					 raid_member_trouble(copy.member, rc));
 	}
+	if (any)
+		agree = others_agree(span, &tried, to);
 	for (unsigned i = 0; i < span->copies; i++) {
 		struct mirror_copy copy = mirror_copy(span, i);
 
 		if (raid_set_has(&failed, i) && copy.member)
-			raid_member_make_good(copy.member, copy.offset, to, span->length);
+			make_good(span, &copy, agree, to);
 	}
 	return 0;
 }

@@ -213,6 +213,23 @@ static uint64_t differing(const struct mirror_span *span, const uint8_t *a, cons
 	return bytes;
 }
 
+/* A piece that cannot be read as a whole; units that cannot be read at all are made good from `data`. */
+static void read_units(const struct mirror_copy *copy, uint64_t at, uint8_t *to, uint64_t length,
+		       const uint8_t *data)
+{
+	struct raid_member *member = copy->member;
+	uint64_t start = mirror_data_start(member) + copy->offset + at;
+	uint32_t unit = raid_member_unit(member);
+
+	for (uint64_t i = 0, part; i < length; i += part) {
+		part = MIN(length - i, unit - (start + i) % unit);
+		if (part < length && !block_read(member->block, start + i, to + i, part))
+			continue;
+		raid_member_make_good(member, copy->offset + at + i, data + i, part);
+		memcpy(to + i, data + i, part);
+	}
+}
+
 /* Reads a copy in pieces, which could not be read as a whole; what it cannot read is made good from `data`, when
  * there is one. */
 static int read_pieces(const struct mirror_copy *copy, uint8_t *to, uint64_t length,
@@ -228,8 +245,7 @@ static int read_pieces(const struct mirror_copy *copy, uint8_t *to, uint64_t len
 
 		rc = block_read(member->block, start + at, to + at, piece);
 		if (rc && data && member->state == RAID_MEMBER_IN_SYNC) {
-			raid_member_make_good(member, copy->offset + at, data + at, piece);
-			memcpy(to + at, data + at, piece);
+			read_units(copy, at, to + at, piece, data + at);
 			rc = 0;
 		}
 	}
@@ -291,14 +307,15 @@ static bool compare_copy(const struct mirror_span *span, const struct mirror_cop
 	struct raid_sync *sync = pass->sync;
 	uint64_t bytes;
 
+	if (vote) {
+		/* What one cannot read the others vote on, too. */
+		*differs |= rc || memcmp(sync->buffers[0], sync->buffers[1], span->length) != 0;
+		return copy->member->state == RAID_MEMBER_IN_SYNC;
+	}
 	if (rc)
 		rc = read_pieces(copy, sync->buffers[1], span->length, sync->buffers[0]);
 	if (rc || copy->member->state != RAID_MEMBER_IN_SYNC)
 		return false;
-	if (vote) {
-		*differs |= memcmp(sync->buffers[0], sync->buffers[1], span->length) != 0;
-		return true;
-	}
 	/* Of two nobody can know which is right. */
 	bytes = differing(span, sync->buffers[0], sync->buffers[1]);
 	sync->mismatches += bytes;
@@ -410,29 +427,50 @@ static void heal(const struct mirror_span *span, const struct pass *pass)
 	}
 }
 
+/* A piece, or a block of one. What is bad is written where the others are known to be the same. */
+static int compare_piece(const struct mirror_span *piece, const struct pass *pass)
+{
+	uint64_t before = pass->sync->mismatches;
+	int rc = compare_part(piece, pass);
+
+	if (!rc)
+		pass->sync->skipped += piece->length;
+	else if (rc > 0 && pass->sync->operation == RAID_REPAIR && pass->sync->mismatches == before)
+		heal(piece, pass);
+	return MIN(rc, 0);
+}
+
+/* In parts of `size` at most. */
+static int compare_parts(const struct mirror_span *span, uint64_t size, const struct pass *pass)
+{
+	uint64_t end = span->offset + span->length;
+	uint32_t block = span->array->block.logical_block_size;
+	int rc = 0;
+
+	for (uint64_t at = span->offset; !rc && at < end;) {
+		struct mirror_span part =
+			mirror_span(span->array, at, MIN(size - at % size, end - at));
+
+		if (size > block && any_bad(&part))
+			rc = compare_parts(&part, block, pass);
+		else
+			rc = compare_piece(&part, pass);
+		at += part.length;
+	}
+	return rc;
+}
+
 /* Around what is bad somewhere in pieces, so that the rest is compared all the same. */
 static int compare_span(const struct mirror_span *span, const struct pass *pass)
 {
-	uint64_t end = span->offset + span->length;
 	int rc = 0;
 
 	if (!any_bad(span))
 		rc = compare_part(span, pass);
-	if (rc)
-		return MIN(rc, 0);
-	for (uint64_t at = span->offset; at < end;) {
-		struct mirror_span part =
-			mirror_span(span->array, at, MIN(RAID_PIECE - at % RAID_PIECE, end - at));
-
-		rc = compare_part(&part, pass);
-		if (rc < 0)
-			return rc;
-		if (!rc)
-			pass->sync->skipped += part.length;
-		else if (pass->sync->operation == RAID_REPAIR)
-			heal(&part, pass);
-		at += part.length;
-	}
+	if (!rc)
+		rc = compare_parts(span, RAID_PIECE, pass);
+	if (rc < 0)
+		return rc;
 	return raid_array_survives(span->array) ? 0 : -EIO;
 }
 

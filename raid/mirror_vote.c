@@ -35,27 +35,32 @@ unsigned mirror_voters(const struct mirror_span *span)
 	return count;
 }
 
-/* Those that can be read; at most MIRROR_VOTERS. */
-static unsigned hear(const struct mirror_span *piece, uint8_t *memory, struct voter *voters)
-{
-	unsigned count = 0;
+struct hearing {
+	struct voter voters[MIRROR_VOTERS];
+	struct mirror_copy mutes[MIRROR_VOTERS]; /* that cannot be read */
+	unsigned count, mute;
+};
 
-	for (unsigned i = 0; i < piece->copies && count < MIRROR_VOTERS; i++) {
-		struct voter *voter = &voters[count];
+/* Their members are held. */
+static void hear(const struct mirror_span *piece, uint8_t *memory, struct hearing *hearing)
+{
+	hearing->count = hearing->mute = 0;
+	for (unsigned i = 0; i < piece->copies && hearing->count + hearing->mute < MIRROR_VOTERS;
+	     i++) {
+		struct voter *voter = &hearing->voters[hearing->count];
 
 		*voter = (struct voter){ .copy = mirror_copy(piece, i),
-					 .data = memory + count * RAID_PIECE };
+					 .data = memory + hearing->count * RAID_PIECE };
 		if (!may_vote(&voter->copy, piece->length))
 			continue;
 		raid_member_hold(voter->copy.member);
 		if (!block_read(voter->copy.member->block,
 				mirror_data_start(voter->copy.member) + voter->copy.offset,
 				voter->data, piece->length))
-			count++;
+			hearing->count++;
 		else
-			raid_member_release(voter->copy.member);
+			hearing->mutes[hearing->mute++] = voter->copy;
 	}
-	return count;
 }
 
 /* Of the sector at `at`: the number of one that most agree with, or -1. */
@@ -109,28 +114,51 @@ static void decide(const struct mirror_span *piece, struct raid_sync *sync, stru
 	}
 }
 
+/* Those that cannot be read get what all others have. */
+static void make_good(const struct mirror_span *piece, const struct hearing *hearing)
+{
+	const struct voter *voters = hearing->voters;
+	bool agree = hearing->count > 0;
+
+	for (uint64_t at = 0; agree && at < piece->length; at += MD_SECTOR_SIZE)
+		agree = !differs(voters, hearing->count, at);
+	for (unsigned i = 0; agree && i < hearing->mute; i++) {
+		const struct mirror_copy *copy = &hearing->mutes[i];
+
+		if (copy->member->state == RAID_MEMBER_IN_SYNC)
+			raid_member_make_good(copy->member, copy->offset, voters[0].data,
+					      piece->length);
+	}
+}
+
 static void vote_piece(const struct mirror_span *piece, struct raid_sync *sync)
 {
 	struct raid_array *array = piece->array;
-	struct voter voters[MIRROR_VOTERS];
-	unsigned count = hear(piece, sync->buffers[1], voters);
 	bool tell = array->rebuild.found.count < RAID_FOUND;
+	struct hearing hearing;
 
+	hear(piece, sync->buffers[1], &hearing);
 	for (uint64_t at = 0; at < piece->length; at += MD_SECTOR_SIZE) {
-		if (differs(voters, count, at))
-			decide(piece, sync, voters, count, at);
+		if (differs(hearing.voters, hearing.count, at))
+			decide(piece, sync, hearing.voters, hearing.count, at);
 	}
-	for (unsigned k = 0; k < count; k++) {
-		if (voters[k].wrong) {
-			if (tell)
-				log_warning(array->log, "%s: byte %llu: the copy on %s is made %s",
-					    array->block.name, (unsigned long long)piece->offset,
-					    voters[k].copy.member->block->name,
-					    count > 2 ? "good" : "what the first is");
-			mirror_write_copy(&voters[k].copy, sync, voters[k].data, piece->length);
-		}
-		raid_member_release(voters[k].copy.member);
+	for (unsigned k = 0; k < hearing.count; k++) {
+		const struct voter *voter = &hearing.voters[k];
+
+		if (!voter->wrong)
+			continue;
+		if (tell)
+			log_warning(array->log, "%s: byte %llu: the copy on %s is made %s",
+				    array->block.name, (unsigned long long)piece->offset,
+				    voter->copy.member->block->name,
+				    hearing.count > 2 ? "good" : "what the first is");
+		mirror_write_copy(&voter->copy, sync, voter->data, piece->length);
 	}
+	make_good(piece, &hearing);
+	for (unsigned k = 0; k < hearing.count; k++)
+		raid_member_release(hearing.voters[k].copy.member);
+	for (unsigned k = 0; k < hearing.mute; k++)
+		raid_member_release(hearing.mutes[k].member);
 }
 
 void mirror_vote(const struct mirror_span *span, struct raid_sync *sync)

@@ -182,6 +182,12 @@ struct raid_column raid5_column_begin(const struct raid5_work *work, uint32_t le
 struct raid_column raid5_column(const struct raid5_work *work, uint32_t at, uint32_t length,
 				bool second);
 
+/* ---- raid5_good.c ---- */
+
+/* What a role's member could not give of [at, at + length) of its block is there now: it is written, but for what the
+ * member can give, and for what does not fit with what the others have. Suspends. */
+void raid5_make_good(struct raid5_work *work, uint32_t role, uint32_t at, uint32_t length);
+
 /* ---- the rest ---- */
 
 /* Without memory yet. */

@@ -235,31 +235,6 @@ static int compute(struct raid5_work *work, uint32_t at, uint32_t length)
 	return rc;
 }
 
-/* ---- Making good ---- */
-
-/* What a member could not give is there now; pieces of it that it can give are left alone. */
-static void make_suspect_good(struct raid5_work *work, uint32_t role, uint32_t at, uint32_t length)
-{
-	struct raid_member *member = work->r->array->places[role].member;
-	uint8_t piece[RAID_PIECE];
-
-	if (!member || work->r->array->block.read_only)
-		return;
-	raid_member_hold(member);
-	for (uint32_t step; length && work->r->array->places[role].member == member;
-	     at += step, length -= step) {
-		uint64_t start = raid5_device_sector(work->r, member, 0) << MD_SECTOR_SHIFT;
-		/* Of the member's data as its superblock has them. */
-		uint64_t offset =
-			start - (member->sb.data_offset << MD_SECTOR_SHIFT) + offset_of(work, at);
-
-		step = MIN(length, RAID_PIECE - at % RAID_PIECE);
-		if (block_read(member->block, start + offset_of(work, at), piece, step))
-			raid_member_make_good(member, offset, raid5_block(work, role) + at, step);
-	}
-	raid_member_release(member);
-}
-
 /* ---- The whole ---- */
 
 static int fetch_part(struct raid5_work *work, uint32_t at, uint32_t length)
@@ -275,7 +250,7 @@ static int fetch_part(struct raid5_work *work, uint32_t at, uint32_t length)
 		return rc ? rc : -EIO;
 	for (uint32_t i = 0; i < work->row.disks; i++) {
 		if ((work->state[i] & (RAID5_SUSPECT | RAID5_HAVE)) == (RAID5_SUSPECT | RAID5_HAVE))
-			make_suspect_good(work, i, at, length);
+			raid5_make_good(work, i, at, length);
 	}
 	return 0;
 }

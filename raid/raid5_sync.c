@@ -375,12 +375,21 @@ static void heal(struct raid5_work *work, uint32_t at, uint32_t length)
 			heal_sector(work, role, at + i, unit);
 }
 
-/* What a log calls bad was computed from those that it is to be compared with. */
-static int compare_piece(struct raid5_work *work, struct raid_sync *sync, uint32_t at,
-			 uint32_t length)
+static void want_all(struct raid5_work *work)
 {
-	bool readable = all_readable(work, at, length);
+	for (uint32_t i = 0; i < work->row.disks; i++)
+		work->state[i] = RAID5_WANT;
+}
+
+static int compare_parts(struct raid5_work *work, struct raid_sync *sync, uint32_t at,
+			 uint32_t length, uint32_t part);
+
+/* A part that is there. What was computed of it, of one that cannot be divided, comes from those that it is to be compared with. */
+static int compare_fetched(struct raid5_work *work, struct raid_sync *sync, uint32_t at,
+			   uint32_t length)
+{
 	uint64_t before = sync->mismatches;
+	bool readable = all_readable(work, at, length);
 	int rc = 0;
 
 	sync->skipped += readable ? 0 : length;
@@ -391,15 +400,35 @@ static int compare_piece(struct raid5_work *work, struct raid_sync *sync, uint32
 	return rc;
 }
 
+/* A part of which all is wanted. Smaller ones are tried where it cannot be had or something of it was computed: who is wrong
+ * beside that cannot be told, and is all around it. */
 static int compare_part(struct raid5_work *work, struct raid_sync *sync, uint32_t at,
 			uint32_t length)
 {
+	uint32_t unit = work->r->array->block.logical_block_size;
+	bool divide = !all_readable(work, at, length) && length > unit;
+	int rc = divide ? 0 : raid5_fetch(work, at, length);
+
+	if (rc && rc != -EIO)
+		return rc;
+	divide |= length > unit && (rc || any_computed(work));
+	if (divide)
+		return compare_parts(work, sync, at, length, length > PIECE ? PIECE : unit);
+	if (rc)
+		return skip(work, sync, at, length);
+	compute(work, at, length);
+	return compare_fetched(work, sync, at, length);
+}
+
+static int compare_parts(struct raid5_work *work, struct raid_sync *sync, uint32_t at,
+			 uint32_t length, uint32_t part)
+{
 	int rc = 0;
 
-	compute(work, at, length);
-	for (uint32_t i = 0, step; !rc && i < length; i += step) {
-		step = MIN(PIECE, length - i);
-		rc = compare_piece(work, sync, at + i, step);
+	for (uint32_t end = at + length, step; !rc && at < end; at += step) {
+		step = MIN(part, end - at);
+		want_all(work);
+		rc = compare_part(work, sync, at, step);
 	}
 	return rc;
 }
@@ -412,9 +441,8 @@ static int compare_stripe(struct raid5_work *work, struct raid_sync *sync)
 		if (!array->places[i].member ||
 		    array->places[i].member->state != RAID_MEMBER_IN_SYNC)
 			return skip(work, sync, 0, work->width);
-		want(work, i);
 	}
-	return fetch_what_can_be(work, sync, skip, compare_part);
+	return compare_parts(work, sync, 0, work->width, work->width);
 }
 
 /* ---- The whole ---- */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "raid/array.h"
+#include "util/bytes.h"
 
 int raid_member_write_anew(struct raid_member *member, uint64_t offset, const uint8_t *data,
 			   uint64_t length)
@@ -22,10 +23,43 @@ int raid_member_write_anew(struct raid_member *member, uint64_t offset, const ui
 	return rc;
 }
 
+/* Writes what is bad. True: go on. */
+static bool make_good(struct raid_member *member, uint64_t offset, const uint8_t *data,
+		      uint64_t length)
+{
+	int rc;
+
+	rc = raid_member_write_anew(member, offset, data, length);
+	if (rc && raid_member_note_instead(member, offset, length, rc))
+		return true;
+	if (rc) {
+		raid_member_fail(member, "read error at byte %llu, and writing it anew: %s",
+				 raid_member_byte(member, offset), raid_member_trouble(member, rc));
+		return false;
+	}
+	member->array->counters.made_good++;
+	member->sb.corrected_reads += (uint32_t)(length >> MD_SECTOR_SHIFT);
+	log_warning(member->array->log, "%s: read error at byte %llu of %s made good",
+		    member->array->block.name, raid_member_byte(member, offset),
+		    member->block->name);
+	return true;
+}
+
+uint32_t raid_member_unit(const struct raid_member *member)
+{
+	uint32_t unit =
+		MAX(member->array->block.logical_block_size, member->block->physical_block_size);
+
+	return MIN(unit, RAID_PIECE);
+}
+
 void raid_member_make_good(struct raid_member *member, uint64_t offset, const uint8_t *data,
 			   uint64_t length)
 {
-	int rc;
+	uint64_t start = member->sb.data_offset << MD_SECTOR_SHIFT, bad = 0;
+	uint32_t unit = raid_member_unit(member);
+	uint8_t back[RAID_PIECE];
+	bool goes_on = true;
 
 	if (member->array->block.read_only)
 		return;
@@ -33,17 +67,17 @@ void raid_member_make_good(struct raid_member *member, uint64_t offset, const ui
 	    !raid_member_note_instead(member, offset, length, -EIO) &&
 	    raid_member_fail(member, "read error at byte %llu", raid_member_byte(member, offset)))
 		return;
-	rc = raid_member_write_anew(member, offset, data, length);
-	if (rc && raid_member_note_instead(member, offset, length, rc))
-		return;
-	if (rc) {
-		raid_member_fail(member, "read error at byte %llu, and writing it anew: %s",
-				 raid_member_byte(member, offset), raid_member_trouble(member, rc));
-		return;
+	raid_member_hold(member);
+	for (uint64_t at = 0, step; goes_on && at < length; at += step) {
+		step = MIN(length - at, unit - (start + offset + at) % unit);
+		/* One unit is known to be bad: it is what the caller could not read. */
+		if (step == length || block_read(member->block, start + offset + at, back, step))
+			continue;
+		if (bad < at)
+			goes_on = make_good(member, offset + bad, data + bad, at - bad);
+		bad = at + step;
 	}
-	member->array->counters.made_good++;
-	member->sb.corrected_reads += (uint32_t)(length >> MD_SECTOR_SHIFT);
-	log_warning(member->array->log, "%s: read error at byte %llu of %s made good",
-		    member->array->block.name, raid_member_byte(member, offset),
-		    member->block->name);
+	if (goes_on && bad < length)
+		make_good(member, offset + bad, data + bad, length - bad);
+	raid_member_release(member);
 }

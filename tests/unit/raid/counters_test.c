@@ -41,11 +41,11 @@ static void counts(struct raid_rig *rig)
 				before.failed_writes + before.skipped_bytes,
 			0);
 
-	/* The first that is asked cannot read it, nor once more; then it is written to it anew. */
+	/* The first that is asked cannot read it, nor once more, nor any block of it; then it is written to it anew. */
 	block_fault_add(rig->disk[0], &(struct block_fault_rule){ .requests = BLOCK_FAULT_READ,
 								  .offset = DATA,
 								  .length = 4096,
-								  .count = 2,
+								  .count = 2 + 8,
 								  .action = BLOCK_FAULT_ERROR,
 								  .error = -EIO });
 	CU_ASSERT_EQUAL(block_read(raid_array_block(rig->array), 0, bytes, 4096), 0);

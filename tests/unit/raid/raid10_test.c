@@ -308,12 +308,12 @@ static void makes_read_errors_good(struct raid_rig *rig)
 			       &(struct block_fault_rule){ .requests = BLOCK_FAULT_READ,
 							   .offset = MIB + 8192,
 							   .length = 4096,
-							   .count = 2,
+							   .count = 2 + 8,
 							   .action = BLOCK_FAULT_ERROR,
 							   .error = -EIO });
 	for (unsigned i = 0; i < 4; i++)
 		CU_ASSERT(rig_holds(rig, 0, rig_array_size(rig), 1));
-	CU_ASSERT_EQUAL(block_fault_hits(rig->disk[0], rule), 2);
+	CU_ASSERT_EQUAL(block_fault_hits(rig->disk[0], rule), 2 + 8);
 	raid_status(rig->array, &status);
 	CU_ASSERT_EQUAL(status.counters.made_good, 1);
 	CU_ASSERT_EQUAL(status.working, 3);
