@@ -75,7 +75,9 @@ int raid_create_plan_name(const struct raid_create_options *options, char set_na
 
 	if (!name || !*name)
 		return error_set(error, -EINVAL, "an array needs a name");
-	if (strpbrk(name, "/:") || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+		return error_set(error, -EINVAL, "the name \"%s\" is that of a folder", name);
+	if (strpbrk(name, "/:"))
 		return error_set(error, -EINVAL, "the name \"%s\" has a '/' or ':' in it", name);
 	if (host && strpbrk(host, "/:"))
 		return error_set(error, -EINVAL, "the host \"%s\" has a '/' or ':' in it", host);
@@ -152,8 +154,9 @@ int raid_create_plan_geometry(const struct raid_create_options *options,
 			"a chunk of %llu bytes, expected a power of two from 4 KiB to 2 GiB",
 			(unsigned long long)options->chunk);
 	rc = raid_geometry_layout_parse(g->level, options->layout, &g->layout, error);
-	if (!rc)
-		rc = raid_geometry_check(g->level, g->layout, g->chunk_sectors, g->disks, error);
+	if (rc)
+		return rc;
+	rc = raid_geometry_check(g->level, g->layout, g->chunk_sectors, g->disks, error);
 	if (rc)
 		advise_more(g, error);
 	return rc;

@@ -46,6 +46,9 @@ expect 2 'tag .*byte 2 is 0x40' $TENON lv tag vg/lv --add 't@'
 expect 2 'found byte 0x21' $TENON vg create 'v!' a.img
 expect 2 '--tag: tag .*byte 2 is 0x40' $TENON vg create v a.img --tag 't@'
 expect 2 "name .a/b. has a '/'" $TENON raid create a/b --level 1 nothing none
+expect 2 'layout "n2", expected none' $TENON raid create r --level 1 --layout n2 nothing none
+$TENON raid create r --level 1 --layout n2 nothing none 2>&1 | grep -q 'named' && problem 'no number of devices makes that layout one of RAID1'
+expect 2 'name .\.\.. is that of a folder' $TENON raid create .. --level 1 nothing none
 expect 2 "host .a:b. has a '/'" $TENON raid create r --level 1 --homehost a:b nothing none
 expect 2 'found byte 0x2f' $TENON vg rename v a/b
 expect 2 'found byte 0x2f' $TENON vg clone a/b nothing
