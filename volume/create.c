@@ -91,7 +91,7 @@ static int find_owner(struct block *block, const struct lvm_label *label, char *
 static int look_for_array(struct group_create_plan *plan, struct block *block)
 {
 	struct block_raid_magic magic;
-	int rc = block_raid_magic_find(block, &magic, plan->error);
+	int rc = block_raid_magic_find(block, 0, &magic, plan->error);
 
 	if (rc <= 0 || plan->options->force)
 		return rc;

@@ -119,12 +119,14 @@ static int read_area(struct scanner *scanner, struct volume_scanned *scanned,
 	return 0;
 }
 
-/* Whether what is on the device belongs to an array that has its superblock behind it; or that cannot be told. */
-static bool is_of_an_array(struct volume_scanned *scanned, struct block *ends)
+/* Whether what is on the device belongs to an array that has its superblock behind it; or that cannot be told. What is within the PV by
+ * its label's size is data where it cannot be read: an array is smaller than what is before its superblock. */
+static bool is_of_an_array(struct volume_scanned *scanned, const struct lvm_label *label,
+			   struct block *ends)
 {
 	struct block_raid_magic magic;
 	struct error why = { 0 };
-	int rc = block_raid_magic_find(ends, &magic, &why);
+	int rc = block_raid_magic_find(ends, label->device_size, &magic, &why);
 
 	if (rc > 0)
 		lvm_scan_problem(scanned,
@@ -147,7 +149,7 @@ int lvm_scan_read(struct scanner *scanner, unsigned number)
 
 	if (rc < 0)
 		lvm_scan_problem(scanned, "%s", why.text);
-	if (rc <= 0 || is_of_an_array(scanned, ends))
+	if (rc <= 0 || is_of_an_array(scanned, &device->label, ends))
 		return 0;
 	scanned->is_pv = true;
 	lvm_pv_info(&device->label, &scanned->info);

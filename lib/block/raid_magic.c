@@ -60,7 +60,9 @@ static int look_at(const struct raid_magic_place *place, uint64_t size, read_fn 
 	return 1;
 }
 
-static int find(uint64_t size, read_fn *read, void *arg, struct block_raid_magic *found)
+/* Bytes before `others` are known to be of something else: it costs nothing there that they cannot be read. */
+static int find(uint64_t size, uint64_t others, read_fn *read, void *arg,
+		struct block_raid_magic *found)
 {
 	uint64_t end = round_down(size, 512);
 	const struct raid_magic_place places[] = {
@@ -75,9 +77,12 @@ static int find(uint64_t size, read_fn *read, void *arg, struct block_raid_magic
 	};
 	int rc = 0;
 
-	for (size_t i = 0; !rc && i < ARRAY_SIZE(places); i++)
+	for (size_t i = 0; !rc && i < ARRAY_SIZE(places); i++) {
 		if (end >= MD_1_LEAST && range_within(places[i].offset, 512, end))
 			rc = look_at(&places[i], end, read, arg, found);
+		if (rc < 0 && range_within(places[i].offset, 512, others))
+			rc = 0;
+	}
 	return rc;
 }
 
@@ -86,9 +91,10 @@ static int read_block(void *arg, uint64_t offset, void *at, uint64_t length)
 	return block_read(arg, offset, at, length);
 }
 
-int block_raid_magic_find(struct block *block, struct block_raid_magic *found, struct error *error)
+int block_raid_magic_find(struct block *block, uint64_t others, struct block_raid_magic *found,
+			  struct error *error)
 {
-	int rc = find(block->size, read_block, block, found);
+	int rc = find(block->size, others, read_block, block, found);
 
 	return rc >= 0 ? rc
 		       : error_set(error, rc, "%s: looking for RAID superblocks: %s", block->name,
@@ -104,5 +110,5 @@ static int read_file(void *arg, uint64_t offset, void *at, uint64_t length)
 
 int block_raid_magic_find_file(int fd, uint64_t size, struct block_raid_magic *found)
 {
-	return find(size, read_file, &fd, found);
+	return find(size, 0, read_file, &fd, found);
 }

@@ -23,9 +23,10 @@ struct block_raid_magic {
 	unsigned length;
 };
 
-/* 1 and *found, 0 where there is none, or a negative errno with `error` set where it could not be looked.
- * Suspends. */
-int block_raid_magic_find(struct block *block, struct block_raid_magic *found, struct error *error);
+/* 1 and *found, 0 where there is none, or a negative errno with `error` set where it could not be looked, but for what is
+ * known not to be an array's superblock, `others` bytes from the start. Suspends. */
+int block_raid_magic_find(struct block *block, uint64_t others, struct block_raid_magic *found,
+			  struct error *error);
 
 /* The same of an open file or device of `size` bytes; needs no fiber. */
 int block_raid_magic_find_file(int fd, uint64_t size, struct block_raid_magic *found);

@@ -177,7 +177,7 @@ int block_signature_find(struct block *block, struct block_signature *found, str
 		describe(&probe, found);
 		return 1;
 	}
-	rc = block_raid_magic_find(block, &magic, error);
+	rc = block_raid_magic_find(block, 0, &magic, error);
 	if (rc)
 		return rc < 0 ? rc : describe_magic(&magic, found);
 	return describe_format(image_format_of_block(block), found);
@@ -250,7 +250,7 @@ static int wipe_magics(struct block *block, struct error *error)
 	int rc = 0;
 
 	for (unsigned i = 0;
-	     i < WIPES_MAX && (rc = block_raid_magic_find(block, &magic, error)) > 0; i++) {
+	     i < WIPES_MAX && (rc = block_raid_magic_find(block, 0, &magic, error)) > 0; i++) {
 		rc = clear(block, magic.offset, magic.length);
 		if (rc)
 			return error_set(error, rc, "%s: wiping the %s at byte %llu: %s",

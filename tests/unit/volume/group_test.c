@@ -95,6 +95,45 @@ static void test_what_is_an_arrays_is_hidden(void)
 }
 
 /* One device that was copied to another. */
+/* Nobody can read the end, where an array's superblock would be. */
+static void break_end(struct fixture *f)
+{
+	fixture_put_faults(f);
+	block_fault_add(f->disks[0],
+			&(struct block_fault_rule){ .requests = BLOCK_FAULT_READ,
+						    .offset = f->disks[0]->size - 131072,
+						    .length = 131072,
+						    .action = BLOCK_FAULT_ERROR,
+						    .error = -EIO });
+}
+
+/* Within the PV it is data; behind it, an array's perhaps that the PV is on. */
+static void loses_no_pv_for_a_sector(struct fixture *f)
+{
+	struct block *larger, *disk = f->disks[0];
+	uint8_t *bytes = malloc(disk->size);
+
+	fixture_create(f, NULL);
+	CU_ASSERT_EQUAL_FATAL(block_create_memory(&larger, "larger", disk->size + MIB, &f->error),
+			      0);
+	CU_ASSERT_EQUAL(block_read(disk, 0, bytes, disk->size), 0);
+	CU_ASSERT_EQUAL(block_write(larger, 0, bytes, disk->size, 0), 0);
+	free(bytes);
+	break_end(f);
+	CU_ASSERT_EQUAL(fixture_scan(f), 0);
+	CU_ASSERT(f->scan->devices[0].is_pv);
+	block_unref(f->disks[0]);
+	f->disks[0] = larger;
+	break_end(f);
+	CU_ASSERT_EQUAL(fixture_scan(f), -ENOENT);
+	CU_ASSERT_FALSE(f->scan->devices[0].is_pv);
+}
+
+static void test_loses_no_pv_for_a_sector(void)
+{
+	fixture_run(loses_no_pv_for_a_sector, 1, 16 * MIB);
+}
+
 static void copies_of_a_pv(struct fixture *f)
 {
 	CLEANUP_FREE char *all = malloc(16 * MIB);
@@ -545,10 +584,11 @@ static void test_changes_at_the_same_time(void)
 }
 
 UNIT_MAIN("volume groups", UNIT(test_create_and_scan), UNIT(test_what_is_an_arrays_is_hidden),
-	  UNIT(test_copies_of_a_pv), UNIT(test_probe_names_the_group), UNIT(test_layouts),
-	  UNIT(test_create_is_refused), UNIT(test_what_is_there_is_kept),
-	  UNIT(test_removed_groups_leave_orphans), UNIT(test_volumes_keep_their_data),
-	  UNIT(test_striped_data_lies_where_dm_has_it), UNIT(test_fragments),
-	  UNIT(test_a_new_volume_has_no_old_signature), UNIT(test_names_are_those_of_lvm2),
-	  UNIT(test_permission), UNIT(test_devices_with_4k_sectors), UNIT(test_one_is_missing),
+	  UNIT(test_loses_no_pv_for_a_sector), UNIT(test_copies_of_a_pv),
+	  UNIT(test_probe_names_the_group), UNIT(test_layouts), UNIT(test_create_is_refused),
+	  UNIT(test_what_is_there_is_kept), UNIT(test_removed_groups_leave_orphans),
+	  UNIT(test_volumes_keep_their_data), UNIT(test_striped_data_lies_where_dm_has_it),
+	  UNIT(test_fragments), UNIT(test_a_new_volume_has_no_old_signature),
+	  UNIT(test_names_are_those_of_lvm2), UNIT(test_permission),
+	  UNIT(test_devices_with_4k_sectors), UNIT(test_one_is_missing),
 	  UNIT(test_changes_at_the_same_time))
