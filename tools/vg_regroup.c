@@ -164,8 +164,8 @@ int vg_split_verb(int argc, char **argv)
 	struct cli_words operands;
 	int status;
 
-	if (!cli_parse("vg split VG NEW|VG2 DEVICE... | --volume LV", options, argc, argv, 2, CLI_ANY,
-		       &operands, &status))
+	if (!cli_parse("vg split VG NEW|VG2 DEVICE... | --volume LV", options, argc, argv, 2,
+		       CLI_ANY, &operands, &status))
 		return status;
 	if (!regroup.volume == (operands.count == 2))
 		return cli_usage_error("give either devices or --volume");

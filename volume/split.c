@@ -19,7 +19,7 @@ struct splitting {
 	struct volume_group *group, *new; /* `new` is owned */
 	struct volume_group *into;        /* that `new` joins at once, or NULL */
 	const char *name;                 /* of where they go */
-	struct volume_pv *const *pvs; /* that go */
+	struct volume_pv *const *pvs;     /* that go */
 	unsigned pv_count;
 	bool *chosen;    /* PVs that go, by index */
 	unsigned *sides; /* of volumes: what their parts do */
@@ -177,8 +177,7 @@ static int choose(struct splitting *splitting)
 {
 	struct volume_group *group = splitting->group;
 	const struct volume_lv *move = lvm_move_find(group);
-	int rc = splitting->into ? 0
-				 : volume_group_name_check(splitting->name, splitting->error);
+	int rc = splitting->into ? 0 : volume_group_name_check(splitting->name, splitting->error);
 
 	splitting->chosen = calloc(group->pv_count + 1, sizeof(bool));
 	splitting->sides = calloc(group->lv_count + 1, sizeof(unsigned));
