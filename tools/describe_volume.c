@@ -88,6 +88,7 @@ json_t *describe_group(const struct volume_group *group)
 	set_text(object, "description", group->description);
 	set_text(object, "creation_host", group->creation_host);
 	set_time(object, "created", (uint64_t)group->creation_time);
+	set_text(object, "system_id", group->system_id);
 	set_text(object, "locked_reason", group->locked_reason);
 	json_object_set_new(object, "tags", describe_tags(group->tags, group->tag_count));
 	for (unsigned i = 0; i < group->pv_count; i++)

@@ -226,6 +226,23 @@ static int import_group(struct vg_work *work)
 	return volume_group_set_exported(work->group, false, work->error);
 }
 
+static int change_uuid(struct vg_work *work)
+{
+	int rc = volume_group_renew_uuid(work->group, work->error);
+
+	if (!rc && !work->change->rehearsal)
+		tell_news(work, "%s: has UUID %s now", work->group->name, work->group->uuid);
+	return rc;
+}
+
+static int change_system_id(struct vg_work *work)
+{
+	const char *id;
+	int rc = rpc_param_string(work->change->params, "system_id", &id, work->error);
+
+	return rc ? rc : volume_group_set_system_id(work->group, id, work->error);
+}
+
 static int repair_group(struct vg_work *work)
 {
 	bool restore = json_is_true(json_object_get(work->change->params, "restore_missing"));
@@ -256,6 +273,8 @@ static const struct vg_method {
 	{ "vg.rename", rename_group, false, false },
 	{ "vg.export", export_group, false, false },
 	{ "vg.import", import_group, false, false },
+	{ "vg.change_uuid", change_uuid, false, false },
+	{ "vg.change_systemid", change_system_id, false, false },
 };
 
 static const struct vg_method *find_method(const char *name)

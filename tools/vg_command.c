@@ -108,6 +108,30 @@ static int plan_missing(struct vg_command *command, struct error *error)
 	return consent_ask(&command->consent, error);
 }
 
+/* A group that another host has may be in use there. */
+static int plan_host(struct vg_command *command, struct error *error)
+{
+	const char *id = json_string_value(json_object_get(command->params, "system_id"));
+	CLEANUP_STACK struct stack *look = NULL;
+	struct volume_group *group;
+	int rc;
+
+	if (command->consent.yes)
+		return 0;
+	rc = stack_look(&look, &command->given, error);
+	if (!rc)
+		rc = stack_find_group(look, command->name, &group, error);
+	if (rc || !group->system_id)
+		return rc;
+	consent_plan(&command->consent, "%s: would belong to %s%s", group->name,
+		     *id ? "the host with system ID " : "no host alone", id);
+	consent_loss(
+		&command->consent,
+		"the host with system ID %s may be using it, and what both write would be lost",
+		group->system_id);
+	return consent_ask(&command->consent, error);
+}
+
 static int check_new_name(const struct vg_command *command, struct error *error)
 {
 	const char *name = json_string_value(json_object_get(command->params, "new_name"));
@@ -136,6 +160,8 @@ static int prepare(struct vg_command *command, struct error *error)
 	if (!rc && !strcmp(command->method, "vg.reduce_missing") &&
 	    json_is_true(json_object_get(command->params, "force")))
 		rc = plan_missing(command, error);
+	if (!rc && !strcmp(command->method, "vg.change_systemid") && !command->consent.dry_run)
+		rc = plan_host(command, error);
 	if (!rc && !strcmp(command->method, "vg.rename"))
 		rc = check_new_name(command, error);
 	if (!rc)
@@ -236,6 +262,13 @@ static void say_rehearsed(const struct vg_command *command, const struct volume_
 			before);
 	else if (!strcmp(command->method, "vg.import"))
 		cli_say("%s: would be imported: this host could use it", before);
+	else if (!strcmp(command->method, "vg.change_uuid"))
+		cli_say("%s: would have another UUID", before);
+	else if (!strcmp(command->method, "vg.change_systemid") && group->system_id)
+		cli_say("%s: would belong to the host with system ID %s: no other would use it",
+			before, group->system_id);
+	else if (!strcmp(command->method, "vg.change_systemid"))
+		cli_say("%s: would belong to no host alone", before);
 	else if (!command->device)
 		rehearse_say_settings(before, command->params, group->tags, group->tag_count);
 	for (unsigned i = 0; command->device && uuid && i < group->pv_count; i++)

@@ -195,13 +195,31 @@ static int vg_change_params(json_t *params, const char *policy, uint64_t extent_
 	for (unsigned i = 0; i < ARRAY_SIZE(keys); i++)
 		if (most[i] != UINT64_MAX)
 			json_object_set_new(params, keys[i], json_integer((json_int_t)most[i]));
-	return json_object_size(params) ? 0 : cli_usage_error("nothing to change is given");
+	return 0;
+}
+
+/* Which group it is, and whose, is changed by itself: not by a server, nor with anything else. 0, or the exit status. */
+static int vg_change_identity(struct vg_command *command, bool uuid, const char *system_id)
+{
+	struct error error = { 0 };
+
+	if (!uuid && !system_id)
+		return 0;
+	if (json_object_size(command->params) || (uuid && system_id))
+		return cli_usage_error("--%s goes alone", uuid ? "uuid" : "systemid");
+	if (system_id && volume_system_id_check(system_id, &error))
+		return cli_wrong_value("systemid", &error);
+	command->method = uuid ? "vg.change_uuid" : "vg.change_systemid";
+	if (system_id)
+		json_object_set_new(command->params, "system_id", json_string(system_id));
+	return 0;
 }
 
 int vg_change_verb(int argc, char **argv)
 {
 	struct vg_command command = { .method = "vg.change" };
-	const char *autoactivate = NULL, *policy = NULL, *resizeable = NULL;
+	const char *autoactivate = NULL, *policy = NULL, *resizeable = NULL, *system_id = NULL;
+	bool uuid = false;
 	uint64_t most[] = { UINT64_MAX, UINT64_MAX }; /* volumes, PVs */
 	uint64_t extent_size = 0;
 	const struct cli_option options[] = {
@@ -217,7 +235,10 @@ int vg_change_verb(int argc, char **argv)
 		  UINT32_MAX },
 		{ "extent-size", CLI_SIZE, &extent_size, "SIZE",
 		  "count in extents of that size; nothing moves", 512, UINT32_MAX * 512ull },
-		CLI_OPTION_DRY_RUN(&command.consent),
+		{ "uuid", CLI_FLAG, &uuid, NULL, "give it another UUID" },
+		{ "systemid", CLI_TEXT, &system_id, "ID",
+		  "the one host that may use it; \"\": any" },
+		CLI_OPTIONS_CONSENT(&command.consent),
 		CLI_OPTION_DEVICE(&command.given),
 		CLI_OPTION_END,
 	};
@@ -225,7 +246,8 @@ int vg_change_verb(int argc, char **argv)
 	int status;
 
 	if (!cli_parse("vg change VG [--autoactivate yes|no] [--alloc POLICY] [--resizeable "
-		       "yes|no] [--max-lvs N] [--max-pvs N] [--extent-size SIZE]",
+		       "yes|no] [--max-lvs N] [--max-pvs N] [--extent-size SIZE] | --uuid | "
+		       "--systemid ID",
 		       options, argc, argv, 1, 1, &operands, &status))
 		return status;
 	command.params = json_object();
@@ -233,6 +255,10 @@ int vg_change_verb(int argc, char **argv)
 				 yes_or_no(command.params, "resizeable", resizeable)
 			 ? vg_change_params(command.params, policy, extent_size, most)
 			 : EXIT_USAGE;
+	if (!status)
+		status = vg_change_identity(&command, uuid, system_id);
+	if (!status && !json_object_size(command.params) && !uuid)
+		status = cli_usage_error("nothing to change is given");
 	if (status) {
 		json_decref(command.params);
 		return status;

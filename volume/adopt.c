@@ -207,6 +207,7 @@ static void adopt_numbers(struct volume_group *group, const struct volume_group 
 	group->description = read->description;
 	group->creation_host = read->creation_host;
 	group->creation_time = read->creation_time;
+	group->system_id = read->system_id;
 	group->exported = read->exported;
 	group->resizeable = read->resizeable;
 	group->no_autoactivate = read->no_autoactivate;

@@ -93,6 +93,9 @@ int change_find_lv(struct volume_group *group, const char *name, struct volume_l
 int change_check_closed(const struct volume_group *group, const struct volume_lv *lv,
 			struct error *error);
 
+/* The same of all volumes of the group. */
+int change_check_unused(const struct volume_group *group, struct error *error);
+
 /* Lists of strings and of keys as they would be, in new memory of the group's pool; the old ones stay. -ENOMEM. */
 int change_set_flag(struct volume_group *group, struct lvm_strings *strings, const char *flag,
 		    bool set);

@@ -466,6 +466,7 @@ static void take_back(struct change *change)
 	group->private->extent_sectors = before->extent_size / LVM_SECTOR_SIZE;
 	group->tags = before->tags;
 	group->tag_count = before->tag_count;
+	group->system_id = before->system_id;
 	group->max_lv = before->max_lv;
 	group->max_pv = before->max_pv;
 	group->resizeable = before->resizeable;

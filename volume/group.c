@@ -195,21 +195,30 @@ void lvm_vg_problems_forget(struct volume_group *group)
 		free(group->problems[--group->problem_count]);
 }
 
+static bool is_of_another_host(const struct volume_group *group)
+{
+	return group->locked_reason &&
+	       !strncmp(group->locked_reason, LVM_SYSTEM_ID_REASON, strlen(LVM_SYSTEM_ID_REASON));
+}
+
 void lvm_vg_lock(struct volume_group *group, const char *format, ...)
 {
 	va_list arguments;
+	char **reason = &group->locked_reason;
 	char text[512];
 
 	/* An import, or a merge that goes on, undoes that it is exported: nothing else may be hidden behind it. */
-	if (group->locked_reason && strcmp(group->locked_reason, LVM_EXPORTED_REASON) != 0)
+	if (is_of_another_host(group))
+		reason = &group->private->also_locked;
+	if (*reason && strcmp(*reason, LVM_EXPORTED_REASON) != 0)
 		return;
 	va_start(arguments, format);
 	vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
-	group->locked_reason = lvm_vg_keep_string(group, text);
+	*reason = lvm_vg_keep_string(group, text);
 	/* Without memory for the reason it must stay locked all the same. */
-	if (!group->locked_reason)
-		group->locked_reason = (char *)"out of memory";
+	if (!*reason)
+		*reason = (char *)"out of memory";
 }
 
 void lvm_vg_judge_lengths(struct volume_group *group)
@@ -267,6 +276,11 @@ static int fail_locked(const struct volume_group *group, struct error *error)
 			     "where that cannot be: `tenon lv repair` makes anew what RAID volumes "
 			     "had there, `tenon lv remove` removes what is lost, then `tenon pv "
 			     "resize` takes the device as it is");
+	else if (is_of_another_host(group))
+		error_advise(error,
+			     "`tenon vg change %s --systemid \"\"` takes it from that host, which "
+			     "must not be using it",
+			     group->name);
 	return -EROFS;
 }
 

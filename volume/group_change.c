@@ -10,7 +10,7 @@
 #include "volume/change.h"
 #include "volume/yield.h"
 
-static int check_unused(const struct volume_group *group, struct error *error)
+int change_check_unused(const struct volume_group *group, struct error *error)
 {
 	int rc = 0;
 
@@ -29,7 +29,7 @@ int volume_group_rename(struct volume_group *group, const char *name, struct err
 	if (!rc)
 		rc = volume_group_name_check(name, error);
 	if (!rc)
-		rc = check_unused(group, error);
+		rc = change_check_unused(group, error);
 	if (rc)
 		return rc;
 	if (!strcmp(name, group->name))
@@ -92,7 +92,7 @@ int volume_group_set_exported(struct volume_group *group, bool exported, struct 
 	change_begin(&change, group);
 	rc = check_exportable(group, exported, error);
 	if (!rc)
-		rc = check_unused(group, error);
+		rc = change_check_unused(group, error);
 	if (!rc &&
 	    (change_set_exported(&change, exported) || (!exported && lvm_yield_set(group, NULL))))
 		rc = change_no_memory(group, error);

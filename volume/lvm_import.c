@@ -246,8 +246,10 @@ static void import_locks(struct volume_group *group, struct lvm_config_node *sec
 			lvm_vg_lock(group, "its status %.60s is not supported", status->at[i]);
 	}
 	text = plain_string(section, "system_id");
-	if (text && *text)
-		lvm_vg_lock(group, "it belongs to the host with system ID %.128s", text);
+	if (text && *text) {
+		group->system_id = text;
+		lvm_vg_lock(group, LVM_SYSTEM_ID_REASON "%.128s", text);
+	}
 	text = plain_string(section, "lock_type");
 	if (text && strcmp(text, "none"))
 		lvm_vg_lock(group, "it is shared with lock type %.60s", text);

@@ -105,7 +105,8 @@ struct volume_group_private {
 	struct lvm_strings status, flags;
 	struct lvm_config_node *extra;
 	uint64_t extent_sectors;
-	bool foreign; /* exported, of another host, shared, or of a kind unknown here */
+	char *also_locked; /* what forbids changes beside the group's system ID, or NULL */
+	bool foreign;      /* exported, of another host, shared, or of a kind unknown here */
 	struct fiber_mutex change; /* one at a time */
 	uint32_t seqno_tried;      /* the highest that a header was given, or 0 (commit.h) */
 	bool unsure;               /* a change failed of which nobody knows whether it was made */
@@ -259,8 +260,11 @@ void lvm_vg_problem(struct volume_group *group, const char *format, ...)
 /* Of a group of which PVs are missing, and one that is exported. */
 #define LVM_PARTIAL_REASON  "PVs are missing or are there twice"
 #define LVM_EXPORTED_REASON "it is exported"
+/* Of one that another host has; its system ID comes behind it. */
+#define LVM_SYSTEM_ID_REASON "it belongs to the host with system ID "
 
-/* Forbids changes from now on, for the first reason that is given; that the group is exported gives way to any other. */
+/* Forbids changes from now on, for the first reason that is given; that the group is exported gives way to any other, and what else there is
+ * beside its system ID is `also_locked`. */
 void lvm_vg_lock(struct volume_group *group, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 /* Finds out of each PV whether its device became shorter. */

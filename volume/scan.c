@@ -76,6 +76,11 @@ static int choose_groups(struct scanner *scanner)
 	if (scan->group_count)
 		qsort(scan->groups, scan->group_count, sizeof(struct volume_group *),
 		      compare_groups);
+	return 0;
+}
+
+static void judge_names(const struct volume_scan *scan)
+{
 	for (unsigned i = 1; i < scan->group_count; i++) {
 		struct volume_group *one = scan->groups[i - 1], *other = scan->groups[i];
 
@@ -84,7 +89,6 @@ static int choose_groups(struct scanner *scanner)
 		lvm_vg_problem(one, "another volume group has this name: %s", other->uuid);
 		lvm_vg_problem(other, "another volume group has this name: %s", one->uuid);
 	}
-	return 0;
 }
 
 /* ---- Finding the PVs of each group ---- */
@@ -281,8 +285,10 @@ static void judge_group(struct volume_group *group)
 	if (lvm_yield_to(group))
 		lvm_vg_problem(
 			group,
-			"a split or a merge of it was cut short; `tenon vg import` makes it "
-			"usable as it is; where it was a merge, the same `tenon vg merge` goes on");
+			"a split or a merge of it, or a change of its UUID, was cut short; `tenon "
+			"vg import` makes it usable as it is; where it was a merge, the same "
+			"`tenon "
+			"vg merge` goes on");
 	if (volume_group_is_half_clone(group))
 		lvm_vg_problem(group,
 			       "is half a clone; `tenon vg clone` of the same devices ends it");
@@ -396,6 +402,7 @@ static int scan_all(struct scanner *scanner, const struct volume_context *contex
 		find_pvs(scanner, scan->groups[i]);
 	}
 	drop_yielding(scan);
+	judge_names(scan);
 	for (unsigned i = 0; !rc && i < scan->group_count; i++)
 		judge_group(scan->groups[i]);
 	judge_orphans(scan);

@@ -161,7 +161,9 @@ static int choose_pvs(struct splitting *splitting)
 		error_set(splitting->error, -EINVAL,
 			  "volume group %s: all its devices would go to %s", group->name,
 			  splitting->name);
-		return error_advise(splitting->error, "tenon vg rename gives it another name");
+		return error_advise(splitting->error,
+				    splitting->into ? "tenon vg merge does that"
+						    : "tenon vg rename gives it another name");
 	}
 	for (unsigned which = 0; which < 2; which++)
 		if (!areas_in_use(group, splitting->chosen, which))

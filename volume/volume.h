@@ -139,7 +139,8 @@ struct volume_group {
 	char *description;        /* of the last change, or NULL */
 	char *creation_host;      /* host that wrote the metadata, or NULL */
 	int64_t creation_time;
-	bool exported; /* by vgexport */
+	const char *system_id; /* of the one host that may use it, or NULL */
+	bool exported;         /* by vgexport */
 	bool resizeable;
 	bool no_autoactivate;
 	bool partial;        /* PVs are missing or duplicate */
@@ -342,6 +343,12 @@ int volume_group_set_exported(struct volume_group *group, bool exported, struct 
 /* Writes all metadata areas and labels anew, and so makes current what slept through a change. PVs that are marked as missing
  * and are here are taken back with `restore_missing`; else, and where one is not here, -EBUSY, -ENXIO. */
 int volume_group_repair(struct volume_group *group, bool restore_missing, struct error *error);
+/* Gives it another UUID. A cut of power leaves the one or the other, or the one exported. -EBUSY while a volume is open. */
+int volume_group_renew_uuid(struct volume_group *group, struct error *error);
+/* Whose host it is to be, by its system ID; empty: nobody's. From then on it cannot be changed here, nor written to, but by this. -EINVAL for
+ * one that it has already, or that LVM2 would not take; -EBUSY while a volume is open. */
+int volume_group_set_system_id(struct volume_group *group, const char *id, struct error *error);
+int volume_system_id_check(const char *id, struct error *error);
 /* Gives the group on `blocks`, which are copies of all its PVs, another name and it and its PVs new UUIDs, so that it can be
  * beside the original. One that was cut off goes on when it is asked for again. -EINVAL, -ENXIO, -ENOTUNIQ where they are not one whole
  * group. */

@@ -10,12 +10,14 @@ for tool in lvs losetup; do command -v $tool >/dev/null || judge="$tool is not i
 
 lvm2_end() { for loop in "${loops[@]}"; do losetup -d "$loop"; done; }
 
+# What else its configuration says
+lvm2_config=
 # lvm2 COMMAND...: runs it, output in the files theirs.out and theirs.err. IMAGE_a stands for the loop device of a.img.
 lvm2() {
 	local filter config image word words=() rc=0
 	for image in *.img; do loops+=("$(losetup -f --show "$work/$image")"); done
 	filter=$(printf '"a|^%s$|",' "${loops[@]}")
-	config="devices { use_devicesfile=0 hints=\"none\" filter=[$filter\"r|.*|\"] obtain_device_list_from_udev=0 external_device_info_source=\"none\" } backup { backup=0 archive=0 } global { event_activation=0 use_lvmpolld=0 } activation { udev_sync=0 monitoring=0 }"
+	config="devices { use_devicesfile=0 hints=\"none\" filter=[$filter\"r|.*|\"] obtain_device_list_from_udev=0 external_device_info_source=\"none\" } backup { backup=0 archive=0 } global { event_activation=0 use_lvmpolld=0 } activation { udev_sync=0 monitoring=0 } $lvm2_config"
 	for word; do
 		local i=0
 		for image in *.img; do [ "$word" != "IMAGE_${image%.img}" ] || word=${loops[i]}; i=$((i + 1)); done

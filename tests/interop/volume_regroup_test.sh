@@ -12,7 +12,7 @@ trap '[ -z "$server" ] || kill $server; lvm2_end; rm -rf "$work"' EXIT
 cd "$work"
 mkdir run
 export LC_ALL=C TENON_RUNTIME_DIR=$work/run TENON_STATE_DIR=$work/state LVM_SUPPRESS_FD_WARNINGS=1
-export TENON_DEVICES=$work/a.img:$work/b.img:$work/c.img
+export TENON_DEVICES=$work/a.img:$work/b.img:$work/c.img:$work/d.img
 fail() { echo "failed: $*"; [ ! -s said ] || cat said; exit 1; }
 t() { "$tenon" "$@" >said 2>&1 || fail "tenon $*"; }
 refused() { # PATTERN TENON-WORDS...: fails, says that, and changes nothing
@@ -27,7 +27,7 @@ groups() { theirs "$1" vgs --noheadings --nosuffix --units m -o vg_name,pv_count
 volumes() { theirs "$1" lvs --noheadings -o vg_name,lv_name,lv_size --units m --nosuffix; }
 same() { "$tenon" copy "$1" - 2>said | cmp - "$2" || fail "$1 is not what it was"; }
 
-truncate -s 33M a.img b.img c.img
+truncate -s 33M a.img b.img c.img d.img
 t vg create vg0 a.img b.img c.img --extent-size 1M --tag keep
 t lv create vg0/one --size 8M a.img
 t lv create vg0/two --size 4M --type raid1 b.img c.img --nosync
@@ -40,7 +40,7 @@ t copy two vg0/two
 refused 'vg0/.*: lies on devices that would go to vg1 and on others' vg split vg0 vg1 a.img
 refused 'give either devices or --volume' vg split vg0 vg1
 refused 'all its devices would go' vg split vg0 vg1 a.img b.img c.img
-refused 'there is a volume group of this name' vg split vg0 vg0 a.img
+refused 'cannot be split into itself' vg split vg0 vg0 a.img
 refused 'is no physical volume of volume group' vg split vg0 vg1 d.img
 refused 'no such volume' vg split vg0 vg1 --volume none
 refused 'no such volume' vg split vg0 vg1 --volume vg01/two
@@ -120,6 +120,110 @@ if [ -z "$judge" ]; then
 	same vg8/one one
 	same vg8/two two
 fi
+
+# Into a group that is there, by us and by lvm2
+group=$("$tenon" vg list --json | python3 -c 'import json, sys; print(json.load(sys.stdin)[0]["name"])')
+t vg rename "$group" vg0
+t vg split vg0 vg1 a.img
+t lv rename vg1/one two
+refused 'tenon vg merge does that' vg split vg1 vg0 a.img
+t vg extend vg1 d.img
+refused 'has a volume of this name' vg split vg1 vg0 a.img
+t lv rename vg1/two one
+before=$(cat ./*.img | sha256sum)
+t vg split vg1 vg0 --volume one --dry-run
+grep -q 'vg0: would have 1 physical volume more, of vg1' said || fail "what would be"
+[ "$before" = "$(cat ./*.img | sha256sum)" ] || fail "a dry run"
+serve vg0
+refused 'use\|server\|held' vg split vg1 vg0 a.img
+kill $server; wait $server; server=
+t vg split vg1 vg0 a.img
+grep -q 'vg0: has 1 physical volume more, of vg1' said || fail "what is"
+groups "vg0 3 2 96.00 78.00 vg1 1 0 32.00 32.00"
+volumes "vg0 one 8.00 vg0 two 4.00"
+same vg0/one one
+same vg0/two two
+t vg check vg0
+t vg check vg1
+if [ -z "$judge" ]; then
+	lvm2 vgsplit vg0 vg1 IMAGE_a || { cat theirs.err; fail vgsplit; }
+	same vg1/one one
+	lvm2 vgsplit vg1 vg0 IMAGE_a || { cat theirs.err; fail vgsplit; }
+	t vg check vg0
+	groups "vg0 3 2 96.00 78.00 vg1 1 0 32.00 32.00"
+fi
+
+# Another UUID
+uuid_of() { "$tenon" vg show "$1" --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["uuid"])'; }
+was=$(uuid_of vg0)
+before=$(cat ./*.img | sha256sum)
+t vg change vg0 --uuid --dry-run
+grep -q 'vg0: would have another UUID' said || fail "what would be"
+[ "$before" = "$(cat ./*.img | sha256sum)" ] || fail "a dry run"
+t vg change vg0 --uuid
+now=$(uuid_of vg0)
+[ "$now" != "$was" ] || fail "it is the same UUID"
+grep -q "vg0: has UUID $now now" said || fail "which UUID"
+groups "vg0 3 2 96.00 78.00 vg1 1 0 32.00 32.00"
+theirs "$now" vgs --noheadings -o vg_uuid vg0
+t vg check vg0
+same vg0/one one
+same vg0/two two
+if [ -z "$judge" ]; then
+	lvm2 vgchange -u vg0 || { cat theirs.err; fail "vgchange -u"; }
+	[ "$(uuid_of vg0)" != "$now" ] || fail "vgchange -u"
+	t vg check vg0
+fi
+# What a cut of power in the middle leaves: a.img has the new UUID, the others yield to that. It is one group, and is mended.
+mkdir old new
+cp b.img c.img a.img old
+t vg change vg0 --uuid
+now=$(uuid_of vg0)
+cp a.img new
+cp old/*.img .
+t vg tag vg0 --add "tenon:yields_to:$now"
+t vg export vg0
+cp new/a.img .
+[ "$(uuid_of vg0)" = "$now" ] || fail "which of two UUIDs"
+same vg0/one one
+t vg repair vg0
+groups "vg0 3 2 96.00 78.00 vg1 1 0 32.00 32.00"
+t vg check vg0
+rm -r old new
+refused 'goes alone' vg change vg0 --uuid --max-lvs 3
+serve vg0
+refused 'use\|server\|held' vg change vg0 --uuid
+refused 'use\|server\|held' vg change vg0 --systemid host-1
+kill $server; wait $server; server=
+
+# The host that may use it: lvm2 says so, and what it says holds
+system_id() { "$tenon" vg show "$1" --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["system_id"])'; }
+refused 'system ID' vg change vg0 --systemid 'a b'
+refused 'has no system ID' vg change vg0 --systemid ''
+t vg change vg0 --systemid host-1
+[ "$(system_id vg0)" = host-1 ] || fail "system ID"
+refused 'host with system ID host-1' lv create vg0/more --size 1M
+refused 'host with system ID host-1' vg change vg0 --uuid
+refused 'host with system ID host-1' vg merge vg0 vg1
+lvm2_config='global/system_id_source="lvmlocal" local { system_id="host-1" }'
+theirs "vg0 host-1" vgs --noheadings -o vg_name,systemid vg0
+if [ -z "$judge" ]; then
+	lvm2 lvcreate -an -Zn -Wn -y -n theirs -L 1M vg0 || { cat theirs.err; fail "lvcreate in a group of its host"; }
+	lvm2 lvremove -y vg0/theirs || { cat theirs.err; fail lvremove; }
+	lvm2_config='global/system_id_source="lvmlocal" local { system_id="host-2" }'
+	! lvm2 lvcreate -an -Zn -Wn -y -n theirs -L 1M vg0 || fail "lvm2 of another host changed it"
+	lvm2_config='global/system_id_source="lvmlocal" local { system_id="host-1" }'
+	lvm2 vgchange -y --systemid host-3 vg0 || true # done, but then it is no group that vgck of this host may look at
+	[ "$(system_id vg0)" = host-3 ] || { cat theirs.err; fail "vgchange --systemid"; }
+fi
+refused 'may be using it' vg change vg0 --systemid ''
+t vg change vg0 --systemid '' --dry-run
+grep -q 'vg0: would belong to no host alone' said || fail "what would be"
+t vg change vg0 --systemid '' --yes
+[ "$(system_id vg0)" = None ] || fail "system ID"
+lvm2_config=
+groups "vg0 3 2 96.00 78.00 vg1 1 0 32.00 32.00"
+t vg check vg0
 
 # Damage of one device, one that is missing
 printf 'XXXX' | dd of=c.img bs=1 seek=4200 conv=notrunc status=none

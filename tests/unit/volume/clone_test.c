@@ -11,8 +11,7 @@
 #include <string.h>
 
 #include "util/bytes.h"
-#include "volume_fixture.h"
-#include "worn_disk.h"
+#include "volume_cuts.h"
 
 #define EXTENT (64u << 10)
 #define SIZE   (2u << 20)
@@ -20,15 +19,7 @@
 
 static const struct volume_group_options group_options = { .extent_size = EXTENT };
 
-struct attempt {
-	struct worn_power power;
-	bool fails;       /* a write fails, and not the power */
-	uint64_t at;      /* which; 0: none */
-	uint64_t changes; /* of the whole */
-	unsigned whole, halves;
-};
-
-static struct attempt *the_attempt;
+enum { WHOLE, HALVES };
 
 static struct volume_group *find(struct fixture *f, const char *name)
 {
@@ -63,21 +54,13 @@ static void check_whole(struct fixture *f, char was[][VOLUME_UUID_TEXT])
 	CU_ASSERT(fixture_filled(block, 7));
 }
 
-static void attempt_one(struct fixture *f)
+static void attempt_one(struct fixture *f, struct cuts *cuts)
 {
-	struct attempt *attempt = the_attempt;
 	char was[DISKS + 1][VOLUME_UUID_TEXT];
 	struct volume_group *group;
 	struct block *block;
-	uint64_t before;
 	int rc;
 
-	for (unsigned i = 0; i < f->count; i++) {
-		char name[] = { 'd', (char)('0' + i), '\0' };
-
-		block_unref(f->disks[i]);
-		f->disks[i] = worn_disk_create(&attempt->power, name, SIZE);
-	}
 	fixture_create(f, &group_options);
 	CU_ASSERT_EQUAL_FATAL(fixture_lv(f, "a", 3), 0);
 	CU_ASSERT_EQUAL_FATAL(volume_open_lv(f->group, "a", true, &block, &f->error), 0);
@@ -87,59 +70,40 @@ static void attempt_one(struct fixture *f)
 	for (unsigned i = 0; i < DISKS; i++)
 		memcpy(was[i], f->group->pvs[i]->uuid, VOLUME_UUID_TEXT);
 	memcpy(was[DISKS], f->group->uuid, VOLUME_UUID_TEXT);
-	before = attempt->power.changes;
-	if (attempt->at && attempt->fails)
-		worn_disk_fail(f->disks[attempt->at % DISKS], attempt->at / DISKS,
-			       1 + attempt->at % 5);
-	else if (attempt->at)
-		worn_power_cut_after(&attempt->power, attempt->at);
+	cuts_begin(f, cuts);
 	rc = clone(f);
-	attempt->changes = attempt->power.changes - before;
-	worn_power_mend(&attempt->power);
-	worn_power_cycle(&attempt->power);
+	cuts_mend(cuts);
+	worn_power_cycle(&cuts->power);
 	if (!rc) {
-		attempt->whole++;
+		cuts->counts[WHOLE]++;
 		check_whole(f, was);
 		return;
 	}
 	group = find(f, "copy");
 	if (group && volume_group_is_half_clone(group)) {
-		attempt->halves++;
+		cuts->counts[HALVES]++;
 		CU_ASSERT_PTR_NOT_NULL(group->locked_reason);
 	}
 	/* a second cut on the way */
-	worn_power_cut_after(&attempt->power, attempt->at * 7 % 31);
+	worn_power_cut_after(&cuts->power, cuts->at * 7 % 31);
 	clone(f);
-	worn_power_mend(&attempt->power);
-	worn_power_cycle(&attempt->power);
+	worn_power_mend(&cuts->power);
+	worn_power_cycle(&cuts->power);
 	rc = clone(f);
 	if (rc)
-		printf("at %llu: %s\n", (unsigned long long)attempt->at, f->error.text);
+		printf("at %llu: %s\n", (unsigned long long)cuts->at, f->error.text);
 	CU_ASSERT_EQUAL_FATAL(rc, 0);
 	check_whole(f, was);
 }
 
 static void attempt_all(bool fails)
 {
-	struct attempt sum = { 0 };
-	uint64_t seeds = getenv("TORTURE") ? 30 : 2;
+	struct cuts sum;
 
-	for (uint64_t seed = 1; seed <= seeds; seed++)
-		for (uint64_t at = 0; at <= sum.changes; at++) {
-			struct attempt attempt = { .power.random.state = seed * 7919 + at,
-						   .fails = fails,
-						   .at = at };
-
-			the_attempt = &attempt;
-			fixture_run(attempt_one, DISKS, SIZE);
-			if (!at)
-				sum.changes = attempt.changes;
-			sum.whole += attempt.whole;
-			sum.halves += attempt.halves;
-		}
+	cuts_run(attempt_one, DISKS, SIZE, fails, 2, &sum);
 	CU_ASSERT(sum.changes > 30);
-	CU_ASSERT(sum.whole > 0);
-	CU_ASSERT(fails || sum.halves > 5);
+	CU_ASSERT(sum.counts[WHOLE] > 0);
+	CU_ASSERT(fails || sum.counts[HALVES] > 5);
 }
 
 static void test_is_cut_off(void)

@@ -11,8 +11,7 @@
 #include <string.h>
 
 #include "util/bytes.h"
-#include "volume_fixture.h"
-#include "worn_disk.h"
+#include "volume_cuts.h"
 
 #define EXTENT (64u << 10)
 #define NEW    (16u << 10)
@@ -21,15 +20,7 @@
 
 static const struct volume_group_options group_options = { .extent_size = EXTENT };
 
-struct attempt {
-	struct worn_power power;
-	bool fails;       /* a write fails, and not the power */
-	uint64_t at;      /* which; 0: none */
-	uint64_t changes; /* of the whole */
-	unsigned old, new;
-};
-
-static struct attempt *the_attempt;
+enum { OLD_SIZE, NEW_SIZE };
 
 static int change(struct volume_group *group, uint64_t size, struct error *error)
 {
@@ -75,63 +66,34 @@ static void make(struct fixture *f)
 	block_unref(block);
 }
 
-static void attempt_one(struct fixture *f)
+static void attempt_one(struct fixture *f, struct cuts *cuts)
 {
-	struct attempt *attempt = the_attempt;
-	struct volume_group *group;
-	uint64_t before, size;
+	uint64_t size;
 	int rc;
 
-	for (unsigned i = 0; i < f->count; i++) {
-		char name[] = { 'd', (char)('0' + i), '\0' };
-
-		block_unref(f->disks[i]);
-		f->disks[i] = worn_disk_create(&attempt->power, name, SIZE);
-	}
 	make(f);
-	before = attempt->power.changes;
-	if (attempt->at && attempt->fails)
-		worn_disk_fail(f->disks[attempt->at % DISKS], attempt->at / DISKS,
-			       1 + attempt->at % 5);
-	else if (attempt->at)
-		worn_power_cut_after(&attempt->power, attempt->at);
+	cuts_begin(f, cuts);
 	rc = change(f->group, NEW, &f->error);
-	attempt->changes = attempt->power.changes - before;
-	worn_power_mend(&attempt->power);
-	worn_power_cycle(&attempt->power);
+	cuts_mend(cuts);
+	worn_power_cycle(&cuts->power);
 	check(f, f->group, rc ? EXTENT : NEW);
 	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
-	group = f->group;
-	size = group->extent_size;
+	size = f->group->extent_size;
 	CU_ASSERT(size == NEW || (rc && size == EXTENT));
-	attempt->old += size == EXTENT;
-	attempt->new += size == NEW;
-	check(f, group, size);
-	CU_ASSERT_EQUAL(change(group, NEW, &f->error), 0);
-	check(f, group, NEW);
+	cuts->counts[size == NEW ? NEW_SIZE : OLD_SIZE]++;
+	check(f, f->group, size);
+	CU_ASSERT_EQUAL(change(f->group, NEW, &f->error), 0);
+	check(f, f->group, NEW);
 }
 
 static void attempt_all(bool fails)
 {
-	struct attempt sum = { 0 };
-	uint64_t seeds = getenv("TORTURE") ? 30 : 2;
+	struct cuts sum;
 
-	for (uint64_t seed = 1; seed <= seeds; seed++)
-		for (uint64_t at = 0; at <= sum.changes; at++) {
-			struct attempt attempt = { .power.random.state = seed * 7919 + at,
-						   .fails = fails,
-						   .at = at };
-
-			the_attempt = &attempt;
-			fixture_run(attempt_one, DISKS, SIZE);
-			if (!at)
-				sum.changes = attempt.changes;
-			sum.old += attempt.old;
-			sum.new += attempt.new;
-		}
+	cuts_run(attempt_one, DISKS, SIZE, fails, 2, &sum);
 	CU_ASSERT(sum.changes > 10);
-	CU_ASSERT(sum.new > 0);
-	CU_ASSERT(sum.old > 0);
+	CU_ASSERT(sum.counts[NEW_SIZE] > 0);
+	CU_ASSERT(sum.counts[OLD_SIZE] > 0);
 }
 
 static void test_is_cut_off(void)

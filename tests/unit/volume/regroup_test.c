@@ -10,8 +10,7 @@
 #include <string.h>
 
 #include "util/bytes.h"
-#include "volume_fixture.h"
-#include "worn_disk.h"
+#include "volume_cuts.h"
 
 #define EXTENT (64u << 10)
 #define SIZE   (2u << 20)
@@ -72,20 +71,10 @@ static bool has(const struct volume_group *group, const char *name, uint64_t see
 
 /* ---- Cuts and failures ---- */
 
-struct attempt {
-	struct worn_power power;
-	bool merge;
-	bool fails;       /* a write fails, and not the power */
-	bool goes_on;     /* another change of the same group then, and then the power goes */
-	uint64_t at;      /* which; 0: none */
-	uint64_t changes; /* of the whole */
-	unsigned whole, halves, went_on, undone;
-};
-
-static struct attempt *the_attempt;
+enum { WHOLE, HALVES, WENT_ON, UNDONE };
 
 /* Each volume is in one group. True: "b" is in vg0. */
-static bool look(struct fixture *f)
+static bool look(struct fixture *f, struct cuts *cuts, bool merges)
 {
 	struct volume_group *other;
 	bool one;
@@ -98,14 +87,14 @@ static bool look(struct fixture *f)
 	CU_ASSERT_NOT_EQUAL(one, has(other, "b", 2));
 	CU_ASSERT_EQUAL(f->group->pv_count, one ? 3 : 2);
 	CU_ASSERT_EQUAL(one, !other);
-	if (other && other->exported && the_attempt->merge && the_attempt->at % 2) {
+	if (other && other->exported && merges && cuts->at % 2) {
 		/* the same again goes on with it */
 		CU_ASSERT_EQUAL(merge(f), 0);
-		the_attempt->went_on++;
-		return look(f);
+		cuts->counts[WENT_ON]++;
+		return look(f, cuts, merges);
 	}
 	if (other && other->exported) {
-		the_attempt->halves++;
+		cuts->counts[HALVES]++;
 		CU_ASSERT_EQUAL(volume_group_set_exported(other, false, &f->error), 0);
 		CU_ASSERT_EQUAL(other->tag_count, 0);
 	} else if (other) {
@@ -114,77 +103,57 @@ static bool look(struct fixture *f)
 	return one;
 }
 
-static void attempt_one(struct fixture *f)
+static void attempt_one(struct fixture *f, struct cuts *cuts, bool merges)
 {
-	struct attempt *attempt = the_attempt;
-	int (*regroup)(struct fixture *) = attempt->merge ? merge : split;
-	uint64_t before;
+	int (*regroup)(struct fixture *) = merges ? merge : split;
 	int rc;
 
-	for (unsigned i = 0; i < f->count; i++) {
-		char name[] = { 'd', (char)('0' + i), '\0' };
-
-		block_unref(f->disks[i]);
-		f->disks[i] = worn_disk_create(&attempt->power, name, SIZE);
-	}
 	fixture_create(f, &group_options);
 	make_on(f->group, "a", "d0", 1, &f->error);
 	make_on(f->group, "b", "d1", 2, &f->error);
-	if (attempt->merge)
+	if (merges)
 		CU_ASSERT_EQUAL_FATAL(split(f), 0);
 	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
-	before = attempt->power.changes;
-	if (attempt->at && attempt->fails)
-		worn_disk_fail(f->disks[attempt->at % 3], attempt->at / 3, 1 + attempt->at % 5);
-	else if (attempt->at)
-		worn_power_cut_after(&attempt->power, attempt->at);
+	cuts_begin(f, cuts);
 	rc = regroup(f);
-	attempt->changes = attempt->power.changes - before;
-	worn_power_mend(&attempt->power);
+	cuts_mend(cuts);
 	/* The same process goes on, on disks of which it does not know what they hold. */
-	if (rc && attempt->goes_on && !f->group->locked_reason)
+	if (rc && cuts->fails && !merges && cuts->seed % 2 && !f->group->locked_reason)
 		CU_ASSERT_EQUAL(fixture_lv(f, "later", 1), 0);
-	worn_power_cycle(&attempt->power);
+	worn_power_cycle(&cuts->power);
 	if (!rc) {
-		attempt->whole++;
-		CU_ASSERT_EQUAL(look(f), attempt->merge);
+		cuts->counts[WHOLE]++;
+		CU_ASSERT_EQUAL(look(f, cuts, merges), merges);
 		return;
 	}
 	/* made, though it could not be told, or undone; and done again then */
-	if (look(f) == attempt->merge)
+	if (look(f, cuts, merges) == merges)
 		return;
-	attempt->undone++;
+	cuts->counts[UNDONE]++;
 	CU_ASSERT_EQUAL(regroup(f), 0);
-	CU_ASSERT_EQUAL(look(f), attempt->merge);
+	CU_ASSERT_EQUAL(look(f, cuts, merges), merges);
+}
+
+static void attempt_split(struct fixture *f, struct cuts *cuts)
+{
+	attempt_one(f, cuts, false);
+}
+
+static void attempt_merge(struct fixture *f, struct cuts *cuts)
+{
+	attempt_one(f, cuts, true);
 }
 
 static void attempt_all(bool merges, bool fails)
 {
-	struct attempt sum = { .merge = merges };
-	uint64_t seeds = getenv("TORTURE") ? 30 : 2;
+	struct cuts sum;
 
-	for (uint64_t seed = 1; seed <= seeds; seed++)
-		for (uint64_t at = 0; at <= sum.changes; at++) {
-			struct attempt attempt = { .power.random.state = seed * 7919 + at,
-						   .merge = merges,
-						   .fails = fails,
-						   .goes_on = fails && !merges && seed % 2,
-						   .at = at };
-
-			the_attempt = &attempt;
-			fixture_run(attempt_one, 3, SIZE);
-			if (!at)
-				sum.changes = attempt.changes;
-			sum.whole += attempt.whole;
-			sum.halves += attempt.halves;
-			sum.went_on += attempt.went_on;
-			sum.undone += attempt.undone;
-		}
+	cuts_run(merges ? attempt_merge : attempt_split, 3, SIZE, fails, 2, &sum);
 	CU_ASSERT(sum.changes > 20);
-	CU_ASSERT(sum.whole > 0);
-	CU_ASSERT(sum.undone > 5);
-	CU_ASSERT(fails || sum.halves > 2);
-	CU_ASSERT(fails || !merges || sum.went_on > 2);
+	CU_ASSERT(sum.counts[WHOLE] > 0);
+	CU_ASSERT(sum.counts[UNDONE] > 5);
+	CU_ASSERT(fails || sum.counts[HALVES] > 2);
+	CU_ASSERT(fails || !merges || sum.counts[WENT_ON] > 2);
 }
 
 static void test_split_is_cut_off(void)
@@ -227,7 +196,7 @@ static struct volume_group *find_between(const struct fixture *f)
 }
 
 /* Ends what was cut short; true: "b" is in vg1. */
-static bool look_into(struct fixture *f)
+static bool look_into(struct fixture *f, struct cuts *cuts)
 {
 	struct volume_group *between;
 	bool there;
@@ -238,7 +207,7 @@ static bool look_into(struct fixture *f)
 	CU_ASSERT(has(find(f, "vg1"), "c", 3));
 	between = find_between(f);
 	if (between) {
-		the_attempt->halves++;
+		cuts->counts[HALVES]++;
 		CU_ASSERT(between->exported);
 		CU_ASSERT(has(between, "b", 2));
 		/* Where it was on its way into vg1 already, the merge goes on. */
@@ -246,7 +215,7 @@ static bool look_into(struct fixture *f)
 			CU_ASSERT_EQUAL(volume_group_set_exported(between, false, &f->error), 0);
 			CU_ASSERT_EQUAL(volume_group_merge(find(f, "vg1"), between, &f->error), 0);
 		} else {
-			the_attempt->went_on++;
+			cuts->counts[WENT_ON]++;
 		}
 		CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
 	}
@@ -258,19 +227,11 @@ static bool look_into(struct fixture *f)
 	return there;
 }
 
-static void attempt_into(struct fixture *f)
+static void attempt_into(struct fixture *f, struct cuts *cuts)
 {
-	struct attempt *attempt = the_attempt;
 	struct volume_pv *pv;
-	uint64_t before;
 	int rc;
 
-	for (unsigned i = 0; i < f->count; i++) {
-		char name[] = { 'd', (char)('0' + i), '\0' };
-
-		block_unref(f->disks[i]);
-		f->disks[i] = worn_disk_create(&attempt->power, name, SIZE);
-	}
 	fixture_create(f, &group_options);
 	make_on(f->group, "a", "d0", 1, &f->error);
 	make_on(f->group, "b", "d1", 2, &f->error);
@@ -278,47 +239,29 @@ static void attempt_into(struct fixture *f)
 	pv = pv_on(f->group, "d2");
 	CU_ASSERT_EQUAL_FATAL(volume_group_split(f->group, "vg1", &pv, 1, &f->error), 0);
 	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
-	before = attempt->power.changes;
-	if (attempt->at && attempt->fails)
-		worn_disk_fail(f->disks[attempt->at % 3], attempt->at / 3, 1 + attempt->at % 5);
-	else if (attempt->at)
-		worn_power_cut_after(&attempt->power, attempt->at);
+	cuts_begin(f, cuts);
 	rc = split_into(f);
-	attempt->changes = attempt->power.changes - before;
-	worn_power_mend(&attempt->power);
-	worn_power_cycle(&attempt->power);
-	attempt->whole += !rc;
-	if (look_into(f))
+	cuts_mend(cuts);
+	worn_power_cycle(&cuts->power);
+	cuts->counts[WHOLE] += !rc;
+	if (look_into(f, cuts))
 		return;
 	CU_ASSERT_NOT_EQUAL(rc, 0);
-	attempt->undone++;
+	cuts->counts[UNDONE]++;
 	CU_ASSERT_EQUAL(split_into(f), 0);
-	CU_ASSERT(look_into(f));
+	CU_ASSERT(look_into(f, cuts));
 }
 
 static void attempt_all_into(bool fails)
 {
-	struct attempt sum = { 0 };
+	struct cuts sum;
 
-	for (uint64_t at = 0; at <= sum.changes; at++) {
-		struct attempt attempt = { .power.random.state = 104729 + at,
-					   .fails = fails,
-					   .at = at };
-
-		the_attempt = &attempt;
-		fixture_run(attempt_into, 3, SIZE);
-		if (!at)
-			sum.changes = attempt.changes;
-		sum.whole += attempt.whole;
-		sum.halves += attempt.halves;
-		sum.went_on += attempt.went_on;
-		sum.undone += attempt.undone;
-	}
+	cuts_run(attempt_into, 3, SIZE, fails, 1, &sum);
 	CU_ASSERT(sum.changes > 20);
-	CU_ASSERT(sum.whole > 0);
-	CU_ASSERT(sum.undone > 3);
-	CU_ASSERT(fails || sum.halves > 4);
-	CU_ASSERT(fails || sum.went_on > 1);
+	CU_ASSERT(sum.counts[WHOLE] > 0);
+	CU_ASSERT(sum.counts[UNDONE] > 3);
+	CU_ASSERT(fails || sum.counts[HALVES] > 4);
+	CU_ASSERT(fails || sum.counts[WENT_ON] > 1);
 }
 
 static void test_split_into_is_cut_off(void)
