@@ -408,8 +408,8 @@ static int track(struct volume_group *group, const char *name, json_t *params, j
 	return rc;
 }
 
-int lv_change(struct volume_group *group, const char *method, json_t *params, json_t *news,
-	      struct error *error)
+static int carry_out(struct volume_group *group, const char *method, json_t *params, json_t *news,
+		     struct error *error)
 {
 	const char *name, *new_name;
 	int rc = rpc_param_string(params, "name", &name, error);
@@ -439,6 +439,22 @@ int lv_change(struct volume_group *group, const char *method, json_t *params, js
 		return set(group, name, params, error);
 	rc = rpc_param_string(params, "new_name", &new_name, error);
 	return rc ? rc : volume_lv_rename(group, name, new_name, error);
+}
+
+int lv_change(struct volume_group *group, const char *method, json_t *params, json_t *news,
+	      struct error *error)
+{
+	const char *name = json_string_value(json_object_get(params, "name"));
+	const char *slash = name ? strchr(name, '/') : NULL;
+	CLEANUP_VOLUME_COMMAND struct volume_command command = { 0 };
+	char text[VOLUME_COMMAND];
+
+	snprintf(text, sizeof(text), "tenon lv %s %s/%s", method + strlen("lv."), group->name,
+		 slash  ? slash + 1
+		 : name ? name
+			: "");
+	volume_command_begin(&command, group, text);
+	return carry_out(group, method, params, news, error);
 }
 
 int lv_change_plan_create(struct volume_group *group, json_t *params, json_t *lines,

@@ -62,7 +62,11 @@ static int start_at_home(void *arg)
 	struct move_call *call = arg;
 	struct volume_move_run options = move_run_options(call->params);
 	struct volume_move_status status;
-	int rc = call->begin ? move_begin(call->group, call->params, call->news, call->error) : 0;
+	CLEANUP_VOLUME_COMMAND struct volume_command command = { 0 };
+	int rc;
+
+	volume_command_begin(&command, call->group, "tenon lv move");
+	rc = call->begin ? move_begin(call->group, call->params, call->news, call->error) : 0;
 
 	options.in_turn = in_turn;
 	options.arg = call->serve;
@@ -90,7 +94,9 @@ static int stop_at_home(void *arg)
 static int abort_at_home(void *arg)
 {
 	const struct move_call *call = arg;
+	CLEANUP_VOLUME_COMMAND struct volume_command command = { 0 };
 
+	volume_command_begin(&command, call->group, "tenon lv move");
 	return volume_move_abort(call->group, call->error);
 }
 

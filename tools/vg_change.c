@@ -297,6 +297,8 @@ int vg_change(struct volume_group *group, struct vg_change *change, struct error
 	const struct vg_method *method = find_method(change->method);
 	CLEANUP_FREE struct volume_pv **pvs = NULL;
 	struct vg_work work = { .group = group, .change = change, .error = error };
+	CLEANUP_VOLUME_COMMAND struct volume_command command = { 0 };
+	char text[VOLUME_COMMAND];
 	int rc;
 
 	if (!method)
@@ -306,6 +308,10 @@ int vg_change(struct volume_group *group, struct vg_change *change, struct error
 	if (!rc && method->of_pvs && !work.pv_count)
 		rc = error_set(error, -EINVAL, "%s: names no physical volume", change->method);
 	work.pvs = pvs;
+	/* "tenon vg reduce" of "vg.reduce_missing" */
+	snprintf(text, sizeof(text), "tenon %.2s %.*s", method->name,
+		 (int)strcspn(method->name + 3, "_"), method->name + 3);
+	volume_command_begin(&command, group, text);
 	return rc ? rc : method->carry_out(&work);
 }
 

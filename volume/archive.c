@@ -74,7 +74,7 @@ static int keep(struct volume_group *group, const char *metadata, bool before, c
 
 	if (asprintf(&directory, "%s/%s", private->archive.directory, kind) < 0 ||
 	    asprintf(&description, "Created *%s* executing '%s'", before ? "before" : "after",
-		     private->command) < 0)
+		     lvm_vg_command(group)) < 0)
 		return -ENOMEM;
 	head.description = description;
 	rc = lvm_archive_text(metadata, &head, &text);
@@ -150,13 +150,14 @@ int volume_group_backup(struct volume_group *group, const char *file, char **pat
 	return rc ? error_set(error, rc, "%s: was not written: %s", file, error_name(rc)) : 0;
 }
 
-void lvm_archive_before(struct volume_group *group)
+void lvm_archive_before(struct volume_group *group, bool new)
 {
 	CLEANUP_FREE char *read = NULL;
 	const char *text = group->private->text;
 	int rc = 0;
 
-	if (!group->private->archive.directory)
+	/* A group that is made has no past: what its devices hold is another's. */
+	if (!group->private->archive.directory || new)
 		return;
 	if (!text) {
 		rc = read_committed(group, &read);
@@ -164,7 +165,6 @@ void lvm_archive_before(struct volume_group *group)
 	}
 	if (!rc)
 		rc = keep(group, text, true, NULL);
-	/* A group that is made has no past. */
 	if (rc && rc != -ENODATA)
 		tell(group, "before", group->private->archive.directory, rc);
 }

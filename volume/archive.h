@@ -37,8 +37,8 @@ struct archive_head {
  * group is found in it, -ENOMEM. */
 int lvm_archive_text(const char *metadata, const struct archive_head *head, struct lvm_text *out);
 
-/* Keeps the metadata that the disks hold, before a change. What fails becomes one of the group's problems. */
-void lvm_archive_before(struct volume_group *group);
+/* Keeps the metadata that the disks hold, before a change; `new`: the group is being made. What fails becomes one of the group's problems. */
+void lvm_archive_before(struct volume_group *group, bool new);
 /* Keeps `metadata`, which was committed. */
 void lvm_archive_after(struct volume_group *group);
 

@@ -31,6 +31,7 @@ void change_begin(struct change *change, struct volume_group *group)
 				   .extra = group->private->extra,
 				   .mark = lvm_config_mark(&group->private->memory) };
 	lvm_vg_problems_forget(group);
+	lvm_vg_command_note(group);
 }
 
 int change_open(struct change *change, struct volume_group *group, struct error *error)

@@ -319,7 +319,7 @@ int lvm_commit_prepare(struct lvm_commit *commit, struct volume_group *group, st
 	if (rc)
 		error_prefix(error, "volume group %s: the change was not made", group->name);
 	else
-		lvm_archive_before(group);
+		lvm_archive_before(group, !commit->old_seqno);
 	return rc;
 }
 

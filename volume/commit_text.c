@@ -41,7 +41,7 @@ static int set_description(struct volume_group *group)
 {
 	struct lvm_text text = { 0 };
 
-	lvm_text_print(&text, "Write from %s.", group->private->command);
+	lvm_text_print(&text, "Write from %s.", lvm_vg_command(group));
 	group->description = text.failed ? NULL : lvm_vg_string(group, text.at);
 	free(text.at);
 	return group->description ? 0 : -ENOMEM;

@@ -302,6 +302,43 @@ int lvm_vg_check_changeable(const struct volume_group *group, struct error *erro
 				    : lvm_vg_check_writable(group, error);
 }
 
+/* ---- Who changes it ---- */
+
+void volume_command_begin(struct volume_command *command, struct volume_group *group,
+			  const char *text)
+{
+	*command =
+		(struct volume_command){ group, fiber_current(), text, group->private->commands };
+	group->private->commands = command;
+}
+
+void volume_command_end(struct volume_command *command)
+{
+	struct volume_command **at;
+
+	if (!command->group)
+		return;
+	at = &command->group->private->commands;
+	while (*at != command)
+		at = &(*at)->next;
+	*at = command->next;
+}
+
+void lvm_vg_command_note(struct volume_group *group)
+{
+	struct volume_group_private *private = group->private;
+	const struct volume_command *command = private->commands;
+
+	while (command && command->fiber != fiber_current())
+		command = command->next;
+	snprintf(private->by, sizeof(private->by), "%s", command ? command->text : "");
+}
+
+const char *lvm_vg_command(const struct volume_group *group)
+{
+	return group->private->by[0] ? group->private->by : group->private->command;
+}
+
 /* What the host says of itself, as lvm2 puts it into a comment. */
 static char *system_string(struct volume_group *group, const struct utsname *uts)
 {

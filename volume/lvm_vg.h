@@ -118,6 +118,8 @@ struct volume_group_private {
 	unsigned left_count;
 	/* who writes */
 	char *host, *system, *command;
+	struct volume_command *commands; /* of fibers; the last one first */
+	char by[VOLUME_COMMAND];         /* of them, who makes the change that runs; or empty */
 	int64_t time;
 	struct random *random;
 	struct worker *compute;        /* or NULL; see lvm_vg_compute() */
@@ -286,6 +288,10 @@ int lvm_vg_set_context(struct volume_group *group, const struct volume_context *
  * `fn` must not. All else of the group is its own.
  */
 int lvm_vg_compute(const struct volume_group *group, fiber_fn *fn, void *arg);
+
+/* Who changes the group, from the beginning of a change on: the fiber's command, or else the context's. */
+void lvm_vg_command_note(struct volume_group *group);
+const char *lvm_vg_command(const struct volume_group *group);
 
 /* The time of a change: that of the context, or the system's. */
 int64_t lvm_vg_now(const struct volume_group *group);

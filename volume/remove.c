@@ -118,8 +118,9 @@ int volume_group_remove(struct volume_group *group, struct error *error)
 		return error_set(error, -EBUSY, "volume group %s: has %u logical volumes, %s first",
 				 group->name, group->lv_count, group->lvs[0]->name);
 	rc = lvm_vg_settle(group, error);
+	lvm_vg_command_note(group);
 	if (!rc)
-		lvm_archive_before(group);
+		lvm_archive_before(group, false);
 	for (unsigned i = 0; !rc && i < group->pv_count; i++)
 		rc = mark_used(group->pvs[i], false, error);
 	if (rc) {

@@ -238,7 +238,7 @@ static int set_context(struct volume_group *to, const struct volume_group *from)
 	struct volume_context context = {
 		.host = private->host,
 		.system = private->system,
-		.command = private->command,
+		.command = lvm_vg_command(from),
 		.time = private->time,
 		.random = private->random,
 		.compute = private->compute,

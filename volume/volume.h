@@ -36,6 +36,7 @@
 
 struct block;
 struct error;
+struct fiber;
 struct log;
 struct random;
 
@@ -177,6 +178,22 @@ struct volume_context {
 	/* Of each device its ends as they were read already (block/ends.h), some of them NULL; or NULL. */
 	struct block *const *ends;
 };
+
+/*
+ * Who changes a group, where it is not its context's `command`: what a server is asked for is said to be by the command that asks. Between begin and
+ * end changes by this fiber are by `text`, which must outlive that.
+ */
+#define VOLUME_COMMAND 300 /* bytes of it that are kept, with a NUL */
+struct volume_command {
+	struct volume_group *group;
+	const struct fiber *fiber;
+	const char *text;
+	struct volume_command *next;
+};
+void volume_command_begin(struct volume_command *command, struct volume_group *group,
+			  const char *text);
+void volume_command_end(struct volume_command *command); /* zeroed: does nothing */
+#define CLEANUP_VOLUME_COMMAND CLEANUP(volume_command_end)
 
 /* ---- Finding ---- */
 

@@ -7,7 +7,8 @@ root=$(pwd)
 tenon=${TENON:-$root/${BUILD:-build}/tenon}
 work=$(mktemp -d)
 loops=
-trap 'for loop in $loops; do losetup -d $loop; done; rm -rf "$work"' EXIT
+server=
+trap '[ -z "$server" ] || kill $server; for loop in $loops; do losetup -d $loop; done; rm -rf "$work"' EXIT
 cd "$work"
 mkdir run
 export LC_ALL=C TENON_RUNTIME_DIR=$work/run TENON_STATE_DIR=$work/state TENON_DEVICES=$work/a.img:$work/b.img
@@ -124,6 +125,34 @@ dd if=/dev/zero of=b.img bs=4096 seek=1 count=4 conv=notrunc status=none
 "$tenon" vg restore vg0 --file saved >/dev/null || fail "wiped areas"
 [ "$(names)" = "one three two" ] || fail "after wiping: $(names)"
 
+# What a server is asked for is said to be by the command that asked; a change without one is the server's own
+mkdir sockets
+"$tenon" serve vg0 --socket-dir sockets >log 2>&1 & server=$!
+for _ in $(seq 600); do ! grep -q ready log || break; sleep 0.1; done
+by() { # COMMAND...: runs it; what it says of itself
+	"$tenon" "$@" >said 2>&1 || fail "tenon $*: $(cat said)"
+	"$tenon" vg show vg0 --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["description"])'
+}
+kept() { grep -h '^description' "state/backup/vg0_"*; }
+[ "$(by lv create vg0/four --size 4M)" = "Write from tenon lv create vg0/four." ] || fail "who made it: $(cat said)"
+kept | grep -q "Created .after. executing 'tenon lv create vg0/four'" || fail "who made it, in the backup: $(kept)"
+grep -qh "Created .before. executing 'tenon lv create vg0/four'" state/archive/vg0_* || fail "who made it, in the archive"
+[ "$(by vg tag vg0 --add x)" = "Write from tenon vg tag." ] || fail "who tagged it"
+[ "$(by lv remove vg0/four $yes)" = "Write from tenon lv remove vg0/four." ] || fail "who removed it"
+"$tenon" vg tag vg0 --delete x
+kill $server; wait $server; server=
+
+# A text is kept once, though a group that is split off has it on its devices, too
+truncate -s 32M e.img f.img
+TENON_DEVICES=$TENON_DEVICES:$work/e.img:$work/f.img
+"$tenon" vg create vgs e.img f.img
+"$tenon" vg split vgs vgt f.img
+"$tenon" vg archive --json | python3 -c '
+import json, sys
+rows = [row for row in json.load(sys.stdin) if row["vg"] in ("vgs", "vgt") and row["kind"] == "archive"]
+texts = [(row["uuid"], row["seqno"]) for row in rows]
+assert len(texts) == len(set(texts)) and ("vgs", 1) in [(row["vg"], row["seqno"]) for row in rows], rows' || fail "a text is kept twice"
+
 for tool in vgcfgrestore losetup; do
 	command -v $tool >/dev/null || { echo "$tool is not installed: not asked"; exit 0; }
 done
@@ -132,7 +161,7 @@ for image in a.img b.img; do loops="$loops $(losetup -f --show $image)"; done
 set -- $loops
 config="devices { use_devicesfile=0 filter=[\"a|^$1\$|\",\"a|^$2\$|\",\"r|.*|\"] obtain_device_list_from_udev=0 external_device_info_source=\"none\" } backup { backup=0 archive=0 } global { event_activation=0 use_lvmpolld=0 } activation { udev_sync=0 monitoring=0 }"
 lvm() { command lvm "$1" --driverloaded n --config "$config" "${@:2}"; }
-lvm vgcfgrestore -y -f "$(ls -d state/archive/* | tail -n 1)" vg0 >said 2>&1 || fail "vgcfgrestore: $(cat said)"
+lvm vgcfgrestore -y -f "$(ls -d state/archive/vg0_* | tail -n 1)" vg0 >said 2>&1 || fail "vgcfgrestore: $(cat said)"
 lvm vgck vg0 || fail vgck
 lvm vgcfgbackup -f theirs vg0 >/dev/null || fail vgcfgbackup
 lvm lvremove -y vg0/two >/dev/null 2>&1 || fail lvremove
