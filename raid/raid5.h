@@ -110,6 +110,13 @@ static inline uint8_t *raid5_second(const struct raid5_work *work, uint32_t role
 	return work->memory + (size_t)(work->row.disks + role) * work->width;
 }
 
+/* A column as parity.h wants it, without its blocks. */
+struct raid_column raid5_column_begin(const struct raid5_work *work, uint32_t length);
+/* The column [at, at + length) of the blocks that were read; P and Q from there or, with
+ * `second`, as second blocks. */
+struct raid_column raid5_column(const struct raid5_work *work, uint32_t at, uint32_t length,
+				bool second);
+
 /* ---- raid5_io.c ---- */
 
 #define RAID5_IOS_FEW 6u
@@ -174,13 +181,6 @@ static inline uint64_t raid5_device_sector(const struct raid5 *r, const struct r
  * -EIO: not all of it can be had.
  */
 int raid5_fetch(struct raid5_work *work, uint32_t at, uint32_t length);
-
-/* A column as parity.h wants it, without its blocks. */
-struct raid_column raid5_column_begin(const struct raid5_work *work, uint32_t length);
-/* The column [at, at + length) of the blocks that were read; P and Q from there or, with
- * `second`, as second blocks. */
-struct raid_column raid5_column(const struct raid5_work *work, uint32_t at, uint32_t length,
-				bool second);
 
 /* ---- raid5_good.c ---- */
 

@@ -226,3 +226,33 @@ void raid5_memory_free(struct raid5 *r)
 	}
 	raid_parity_recipes_free(&r->recipes);
 }
+
+struct raid_column raid5_column_begin(const struct raid5_work *work, uint32_t length)
+{
+	const struct raid5_row *row = &work->row;
+	struct raid_column column = { work->blocks, raid5_slots(row), row->q != RAID5_NO_ROLE,
+				      length, &work->r->recipes };
+
+	for (uint32_t i = 0; row->ddf && i < column.slots; i++)
+		column.blocks[i] = RAID_PARITY_GAP;
+	return column;
+}
+
+struct raid_column raid5_column(const struct raid5_work *work, uint32_t at, uint32_t length,
+				bool second)
+{
+	const struct raid5_row *row = &work->row;
+	struct raid_column column = raid5_column_begin(work, length);
+
+	for (uint32_t i = 0; i < row->data; i++) {
+		uint32_t role = raid5_role(row, i);
+
+		column.blocks[raid5_slot(row, role)] = raid5_block(work, role) + at;
+	}
+	column.blocks[column.slots] =
+		(second ? raid5_second(work, row->p) : raid5_block(work, row->p)) + at;
+	if (column.has_q)
+		column.blocks[column.slots + 1] =
+			(second ? raid5_second(work, row->q) : raid5_block(work, row->q)) + at;
+	return column;
+}
