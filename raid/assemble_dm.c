@@ -60,6 +60,17 @@ static int load(struct dm_look *look, unsigned place, struct error *error)
 	return 0;
 }
 
+/* dm-raid refuses what it does not know, too; and it takes what only the newest does not say, wherever data are then. */
+static void advise_to_leave_out(const struct dm_look *look, struct error *error)
+{
+	if (error && error->code == -EINVAL && !error->advice[0] && look->shape->level &&
+	    look->places > 1)
+		error_advise(error,
+			     "if it is damaged, and is the only one, leave its physical volume out "
+			     "(--device with each of the others): the volume starts degraded then, "
+			     "and `tenon lv repair` has another image instead");
+}
+
 static bool all_are_new(const struct dm_look *look)
 {
 	for (unsigned i = 0; i < look->places; i++) {
@@ -289,6 +300,8 @@ int raid_assemble_components(struct raid_array **out, const struct raid_shape *s
 		rc = check_unread(&look, error);
 	if (!rc)
 		rc = dm_check_superblocks(&look, error);
+	if (rc)
+		advise_to_leave_out(&look, error);
 	/* It was whole when it was asked for, and dm-raid begins none without an image either. */
 	if (!rc && look.begins && look.unread.code && !all.read_only)
 		rc = refuse_unread(&look, "a reshape is not begun without it", error);

@@ -208,6 +208,21 @@ static int check_place(const struct dm_look *look, unsigned place, struct error 
 	return differs(look, place, "the place", position, place, error);
 }
 
+/* All images have as much room, and their data go from one end of it to the other at once: dm-raid would take what one of them says for itself. */
+static int check_move(const struct dm_look *look, unsigned place, struct error *error)
+{
+	const struct dm_raid_superblock *sb = &look->found[place],
+					*newest = &look->found[look->newest];
+
+	if (sb->data_offset != newest->data_offset)
+		return differs(look, place, "data offset", sb->data_offset, newest->data_offset,
+			       error);
+	if (sb->new_data_offset != newest->new_data_offset)
+		return differs(look, place, "new data offset", sb->new_data_offset,
+			       newest->new_data_offset, error);
+	return 0;
+}
+
 /* One that is further behind than an update that was cut off is left out, or filled anew (assemble_members.c). */
 static int check_one(const struct dm_look *look, unsigned place, struct error *error)
 {
@@ -220,8 +235,10 @@ static int check_one(const struct dm_look *look, unsigned place, struct error *e
 		return rc;
 	if (sb->events == newest->events && ends != !!(newest->flags & DM_RAID_RESHAPE_ACTIVE))
 		return differs(look, place, "flags", sb->flags, newest->flags, error);
-	if (look->reshaping || ends)
-		return check_place(look, place, error);
+	if (look->reshaping || ends) {
+		rc = check_place(look, place, error);
+		return rc || !look->reshaping || !ends ? rc : check_move(look, place, error);
+	}
 	rc = check(look, place, error);
 	/* Before one begins dm-raid may have noted where it is to go. */
 	if (!rc && (sb->compatible & DM_RAID_V190) && look->shape->level > 1 &&

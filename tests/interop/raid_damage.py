@@ -30,22 +30,42 @@ SB90 = [("md_magic", 0, 4, "00"), ("major_version", 4, 4, "01"), ("minor_version
         ("level", 28, 4, "09000000"), ("size", 32, 4, "ffffffff"), ("nr_disks", 36, 4, "ffffffff"), ("raid_disks", 40, 4, "1c000000"), ("raid_disks: 0", 40, 4, "00"), ("md_minor", 44, 4, "ffffffff"),
         ("not_persistent", 48, 4, "01"), ("utime", 128, 4, "ffffffff"), ("state", 132, 4, "00"), ("failed_disks", 144, 4, "02"), ("sb_csum", 152, 4, "5a5a"),
         ("events", 156, 4, "ffff"), ("recovery_cp", 172, 4, "08"), ("layout", 256, 4, "4d"), ("chunk_size", 260, 4, "03000000"), ("disks[0].raid_disk", 524, 4, "01"), ("disks[0].state", 528, 4, "01"),
-        ("this_disk.number", 3968, 4, "ffffffff"), ("this_disk.raid_disk", 3980, 4, "09")]
+        ("this_disk.number", 3968, 4, "ffffffff"), ("this_disk.raid_disk", 3980, 4, "09"), ("patch_version", 12, 4, "ffffffff"), ("size: 0", 32, 4, "00000000"), ("nr_disks: 0", 36, 4, "00"),
+        ("raid_disks: 27", 40, 4, "1b000000"), ("set_uuid1", 52, 4, "5a"), ("active_disks", 136, 4, "ffffffff"), ("working_disks", 140, 4, "00"), ("spare_disks", 148, 4, "ffffffff"), ("cp_events", 164, 4, "ffff"),
+        ("disks[0].number", 512, 4, "09"), ("disks[0].major", 516, 4, "ffffffff"), ("disks[26].state", 3856, 4, "01"), ("this_disk.major", 3972, 4, "ffffffff"), ("this_disk.state", 3984, 4, "01")]
 BITMAP = [("magic", 0, 4, "00"), ("version", 4, 4, "09"), ("uuid", 8, 16, "5a"), ("events", 24, 8, FULL), ("events_cleared", 32, 8, FULL), ("sync_size", 40, 8, FULL), ("state", 48, 4, "02"),
           ("chunksize: 3", 52, 4, "03000000"), ("chunksize: 2 GiB", 52, 4, "00000080"), ("daemon_sleep", 56, 4, "ffffffff"), ("write_behind", 60, 4, "ffffffff"), ("sectors_reserved", 64, 4, "ffffffff")]
 PPL = [("signature", 512, 4, "5a"), ("generation", 520, 8, FULL), ("entries_count", 528, 4, "ffffffff"), ("checksum", 532, 4, "5a5a"), ("data_sector", 536, 8, FULL), ("pp_size", 544, 4, "ffffff7f"),
        ("data_size", 548, 4, "ffffff7f"), ("parity_disk", 552, 4, "09"), ("checksum of parity", 556, 4, "5a5a")]
 JOURNAL = [("magic", 0, 4, "00"), ("checksum", 4, 4, "5a5a"), ("version", 8, 1, "09"), ("meta_size", 12, 4, "ffffff7f"), ("seq", 16, 8, FULL), ("position", 24, 8, "1000"),
            ("type", 32, 2, "0900"), ("flags", 34, 2, "ffff"), ("size", 36, 4, "ffffff7f"), ("location", 40, 8, FULL), ("checksum of data", 48, 4, "5a5a")]
-DM = [("magic", 0, 4, "00"), ("compat_features", 4, 4, "00000080"), ("num_devices", 8, 4, "04"), ("array_position", 12, 4, "09"), ("events: more", 16, 8, "ffff"), ("failed_devices", 24, 8, "02"),
-      ("disk_recovery_offset", 32, 8, "0000000000000000"), ("array_resync_offset", 40, 8, "0000000000000000"), ("level", 48, 4, "09"), ("layout", 52, 4, "4d"), ("stripe_sectors", 56, 4, "03000000"),
-      ("flags", 60, 4, "01")]
+# Of an array that is in the middle of a reshape from three members to four.
+SB1_RESHAPE = [("feature_map: no reshape", 8, 4, "00"), ("feature_map: downwards", 8, 4, "6c"), ("feature_map: no new_offset", 8, 4, "04"), ("level", 72, 4, "06000000"), ("layout", 76, 4, "00000000"),
+               ("size: 1 chunk less", 80, 8, "e017"), ("chunksize", 88, 4, "40000000"), ("raid_disks: 1 more", 92, 4, "05000000"), ("raid_disks: 3", 92, 4, "03000000"), ("new_level: 9", 100, 4, "09000000"),
+               ("new_level: 6", 100, 4, "06000000"), ("reshape_position: 0", 104, 8, "0000000000000000"), ("reshape_position: within a row", 104, 8, "f9"), ("reshape_position: far", 104, 8, FULL),
+               ("reshape_position: 1 row", 104, 8, "6000000000000000"), ("delta_disks: 0", 112, 4, "00000000"), ("delta_disks: 2", 112, 4, "02000000"), ("delta_disks: -1", 112, 4, "ffffffff"), ("delta_disks: far", 112, 4, "00000080"),
+               ("new_layout: 0", 116, 4, "00000000"), ("new_layout: 77", 116, 4, "4d000000"), ("new_chunk: 3", 120, 4, "03000000"), ("new_chunk: twice", 120, 4, "40000000"), ("new_chunk: 0", 120, 4, "00000000"),
+               ("new_offset: 0", 124, 4, "00000000"), ("new_offset: 8 less", 124, 4, "e8ffffff"), ("new_offset: up", 124, 4, "20000000"), ("new_offset: far", 124, 4, "00000080"),
+               ("recovery_offset", 152, 8, FULL), ("dev_roles: faulty", 256, 6, "fefffefffeff"), ("dev_roles: the new one faulty", 262, 2, "feff")]
+SB91 = [("minor_version: 90", 8, 4, "5a"), ("level", 28, 4, "06000000"), ("size: more", 32, 4, "f013"), ("nr_disks", 36, 4, "ffffffff"), ("raid_disks: 27", 40, 4, "1b000000"), ("raid_disks: 3", 40, 4, "03000000"),
+        ("reshape_position: 0", 176, 8, "0000000000000000"), ("reshape_position: within a row", 176, 8, "f9"), ("reshape_position: far", 176, 8, FULL), ("reshape_position: 1 row", 176, 8, "6000000000000000"),
+        ("new_level: 9", 184, 4, "09000000"), ("new_level: 6", 184, 4, "06000000"), ("delta_disks: 0", 188, 4, "00000000"), ("delta_disks: 2", 188, 4, "02000000"), ("delta_disks: -1", 188, 4, "ffffffff"),
+        ("delta_disks: far", 188, 4, "00000080"), ("new_layout: 0", 192, 4, "00000000"), ("new_layout: 77", 192, 4, "4d000000"), ("new_chunk: 3", 196, 4, "03000000"), ("new_chunk: twice", 196, 4, "00800000"),
+        ("new_chunk: 0", 196, 4, "00000000"), ("layout", 256, 4, "00"), ("chunk_size", 260, 4, "00800000"), ("disks[3].state: faulty", 912, 4, "01"), ("disks[3].raid_disk", 908, 4, "09"), ("this_disk.state", 3984, 4, "00")]
+DM = [("magic", 0, 4, "00"), ("compat_features: unknown", 4, 4, "00000080"), ("compat_features: 0", 4, 4, "00"), ("num_devices", 8, 4, "04"), ("num_devices: far", 8, 4, "ffffffff"), ("array_position", 12, 4, "09"),
+      ("array_position: another's", 12, 4, "02"), ("events: more", 16, 8, "ffff"), ("events: 0", 16, 8, "0000"), ("failed_devices", 24, 8, "02"), ("failed_devices: all", 24, 8, FULL),
+      ("disk_recovery_offset: 0", 32, 8, "0000000000000000"), ("disk_recovery_offset: far", 32, 8, "ffffffffffffff7f"), ("array_resync_offset: 0", 40, 8, "0000000000000000"), ("array_resync_offset: far", 40, 8, "ffffffffffffff7f"),
+      ("level", 48, 4, "09"), ("level: 6", 48, 4, "06"), ("layout", 52, 4, "4d"), ("layout: 0", 52, 4, "00"), ("stripe_sectors", 56, 4, "03000000"), ("stripe_sectors: twice", 56, 4, "0001"),
+      ("flags: reshape", 60, 4, "01"), ("flags: downwards", 60, 4, "02"), ("flags: unknown", 60, 4, "04"), ("reshape_position", 64, 8, "0000000000000000"), ("new_level", 72, 4, "09"), ("new_layout", 76, 4, "4d"),
+      ("new_stripe_sectors", 80, 4, "03"), ("delta_disks", 84, 4, "01"), ("array_sectors: less", 88, 8, "80"), ("array_sectors: far", 88, 8, "ffffffffffffff7f"), ("data_offset", 96, 8, "80"), ("data_offset: far", 96, 8, "ffffffffffffff7f"),
+      ("new_data_offset", 104, 8, "80"), ("sectors: less", 112, 8, "80"), ("sectors: far", 112, 8, "ffffffffffffff7f"), ("extended_failed_devices", 120, 8, "01"), ("incompat_features", 144, 4, "01"), ("pad", 148, 8, FULL)]
 
-MEMBERS = 3
-KINDS = {"1.2": "abc", "0.90": "abc", "ppl": "abc", "journal": "abcj", "dm": "pqr"}
+KINDS = {"1.2": "abc", "0.90": "abc", "ppl": "abc", "journal": "abcj", "reshape": "abcd", "0.91": "abcd", "dm": "pqr"}
+RESHAPED = {"reshape", "0.91"}
 # Structure, its fields, the kind of array that has it, what mends its checksum, and whether all members have it.
 STRUCTURES = [("1.2", SB1, "1.2", "sum1", True), ("0.90", SB90, "0.90", "sum90", True), ("bitmap", BITMAP, "1.2", None, True), ("PPL header", PPL, "ppl", "crcppl", True),
-              ("journal block", JOURNAL, "journal", "crcjournal", False), ("dm-raid", DM, "dm", None, True)]
+              ("journal block", JOURNAL, "journal", "crcjournal", False), ("1.2, reshape", SB1_RESHAPE, "reshape", "sum1", True), ("0.91", SB91, "0.91", "sum90", True), ("dm-raid", DM, "dm", None, True)]
+HEADINGS = {"dm-raid": "| field | on | | `lv scrub` | `vgchange -ay` | dm-raid |"}
 CHECKSUMS = {"sb_csum", "checksum"}
 
 
@@ -126,11 +146,11 @@ class Row:
 
 
 def places(name, image):
-    if name == "1.2":
+    if name in ("1.2", "1.2, reshape"):
         return [4096]
     if name == "bitmap":
         return [8192]
-    if name == "0.90":
+    if name in ("0.90", "0.91"):
         return [(len(image) & ~65535) - 65536]
     if name == "PPL header":
         return [4096 + 512 * struct.unpack("<h", image[4096 + 96:4096 + 98])[0]]
@@ -164,9 +184,9 @@ def must(*words, cwd=None):
         sys.exit(f"{' '.join(words)}: {text}")
 
 
-def superblock_90(number, total):
+def superblock_90(number, total, size):
     page = bytearray(4096)
-    struct.pack_into("<13I", page, 0, 0xa92b4efc, 0, 90, 0, 0, 0x11223344, 1700000000, 5, 1024, total, total, 0, 0)
+    struct.pack_into("<13I", page, 0, 0xa92b4efc, 0, 90, 0, 0, 0x11223344, 1700000000, 5, size, total, total, 0, 0)
     struct.pack_into("<3I", page, 52, 0x55667788, 0x99aabbcc, 0xddeeff00)
     struct.pack_into("<12I", page, 128, 1700000100, 1, total, total, 0, 0, 0, 7, 0, 7, 0, 0xffffffff)
     struct.pack_into("<2I", page, 256, 2, 16384)
@@ -176,35 +196,59 @@ def superblock_90(number, total):
     return page
 
 
+# Some MiB of each member have moved.
+RESHAPE = ["rate", "1M", "add", "d", "devices", "4", "until", "40", "freeze", "flush", "crash"]
+
+
+def make_90(tool, folder, disks, steps):
+    size = os.path.getsize(f"{folder}/a")
+    for i, disk in enumerate(disks):
+        with open(f"{folder}/{disk}", "r+b") as image:
+            data = bytearray(superblock_90(i, len(disks), (size - 131072) // 1024 if steps == RESHAPE else 1024))
+            mend(data, 0, "sum90", None)
+            image.seek(size - 65536)
+            image.write(data)
+    must(tool, "assemble", *disks, "--", "write", "0", "8M" if steps == RESHAPE else "256K", "1", *steps, cwd=folder)
+
+
+def make_dm(tenon, folder):
+    devices = ("--device", "p", "--device", "q", "--device", "r")
+    must(tenon, "vg", "create", "vg", "p", "q", "r", "--extent-size", "1M", *devices, cwd=folder)
+    must(tenon, "lv", "create", "vg/x", "--type", "raid5", "--stripes", "2", "--size", "2M", "--nosync", *devices, cwd=folder)
+    with open(f"{folder}/../data", "wb") as data:
+        data.write(bytes(range(256)) * 8192)
+    must(tenon, "copy", "../data", "vg/x", "--force", *devices, cwd=folder)
+
+
 def make(tenon, tool, directory):
     # The header of PPL that counts is the first one on the last member, then.
-    steps = {"1.2": ["write", "0", "256K", "1"], "0.90": ["write", "0", "256K", "1"], "ppl": ["write", "0", "4K", "1", "flush", "crash"],
-             "journal": ["write", "0", "256K", "1", "write", "300K", "4K", "2", "flush", "crash"]}
+    steps = {"1.2": ["write", "0", "256K", "1"], "ppl": ["write", "0", "4K", "1", "flush", "crash"], "journal": ["write", "0", "256K", "1", "write", "300K", "4K", "2", "flush", "crash"],
+             "reshape": ["write", "0", "8M", "1", *RESHAPE]}
     for kind, disks in KINDS.items():
         folder = f"{directory}/{kind}"
         os.makedirs(folder)
         for disk in disks:
             with open(f"{folder}/{disk}", "wb") as image:
-                image.truncate((16 if kind == "dm" else 3) << 20)
-        if kind == "0.90":
-            for i, disk in enumerate(disks):
-                with open(f"{folder}/{disk}", "r+b") as image:
-                    data = bytearray(superblock_90(i, 3))
-                    mend(data, 0, "sum90", None)
-                    image.seek((3 << 20) - 65536)
-                    image.write(data)
-            must(tool, "assemble", *disks, "--", *steps[kind], cwd=folder)
+                image.truncate((4 if kind == "dm" else 5 if kind in RESHAPED else 3) << 20)
+        if kind in ("0.90", "0.91"):
+            make_90(tool, folder, "abc", RESHAPE if kind == "0.91" else [])
         elif kind == "dm":
-            devices = ("--device", "p", "--device", "q", "--device", "r")
-            must(tenon, "vg", "create", "vg", "p", "q", "r", *devices, cwd=folder)
-            must(tenon, "lv", "create", "vg/x", "--type", "raid5", "--stripes", "2", "--size", "8M", "--nosync", *devices, cwd=folder)
-            with open(f"{folder}/../data", "wb") as data:
-                data.write(bytes(range(256)) * 32768)
-            must(tenon, "copy", "../data", "vg/x", "--force", *devices, cwd=folder)
+            make_dm(tenon, folder)
         else:
-            choice = {"1.2": ["--bitmap", "internal"], "ppl": ["--consistency", "ppl"], "journal": ["--consistency", "journal", "--journal", "j"]}[kind]
+            choice = {"1.2": ["--bitmap", "internal"], "ppl": ["--consistency", "ppl"], "journal": ["--consistency", "journal", "--journal", "j"], "reshape": ["--bitmap", "none"]}[kind]
             must(tenon, "raid", "create", "x", "--level", "5", "--chunk", "16K", "--assume-clean", *choice, *"abc", cwd=folder)
-            run(tool, "assemble", *disks, "--", *steps[kind], cwd=folder)
+            run(tool, "assemble", *"abc", *("j" if kind == "journal" else ""), "--", *steps[kind], cwd=folder)
+    write_sums(tool, directory)
+
+
+def write_sums(tool, directory):
+    """Of the first 8 MiB, which all have in whatever shape, where damage might have other data read: SUM-KIND."""
+    for kind in (*RESHAPED, "dm"):
+        data = open(f"{directory}/data", "rb").read()
+        if kind != "dm":
+            data = subprocess.run((tool, "assemble", "-r", *KINDS[kind], "--", "cat"), stdout=subprocess.PIPE, check=True, cwd=f"{directory}/{kind}").stdout
+        with open(f"{directory}/sum-{kind}", "w") as out:
+            out.write(hashlib.md5(data[:8 << 20]).hexdigest() + "\n")
 
 
 # ---- What tenon says ----
@@ -266,14 +310,15 @@ def one(tenon, directory, row, expected):
         examined = re.sub(r"^[a-z]: (md superblock|bitmap) at byte \d+: ", "", examined)
     rc, text, name = judge(tenon, folder, row.kind, devices)
     wrong = []
-    if rc and row.kind != "dm" and state_of(folder) != before:
+    if rc == 1 and row.kind != "dm" and state_of(folder) != before:
         wrong.append("refused, and yet its members were written to")
-    if rc not in (0, 1) or re.search(r"Sanitizer|runtime error|Traceback", text + examined):
+    # Scrubbed without a member: 3.
+    if rc not in (0, 1, 3) or re.search(r"Sanitizer|runtime error|Traceback", text + examined):
         wrong.append(f"exit status {rc}: {text}")
     verdict = short(text)
-    if rc == 0 and content_of(tenon, name, folder, devices) != expected[row.kind]:
+    if rc != 1 and content_of(tenon, name, folder, devices) != expected[row.kind]:
         verdict += ", other data"
-    return examined, ("no: " if rc else "") + verdict, wrong
+    return examined, ("no: " if rc == 1 else "") + verdict, wrong
 
 
 def ours(tenon, directory, step):
@@ -314,7 +359,8 @@ def table(ours_file, theirs_file):
     theirs, last = cells(theirs_file), None
     for key, said in cells(ours_file).items():
         if key[0] != last:
-            print(f"\n## {key[0]}\n\n| field | on | `raid examine` | `raid assemble` | `mdadm --examine` | md |\n| --- | --- | --- | --- | --- | --- |")
+            heading = HEADINGS.get(key[0], "| field | on | `raid examine` | `raid assemble` | `mdadm --examine` | md |")
+            print(f"\n## {key[0]}\n\n{heading}\n| --- | --- | --- | --- | --- | --- |")
             last = key[0]
         md = theirs.get(key, ["", ""])
         print("| " + " | ".join([key[1], key[2], *said, *md]) + " |")
@@ -341,8 +387,6 @@ def compare(document, ours_file, theirs_file):
 
 def patches(directory, step):
     for row in rows(directory, step):
-        if row.kind == "dm":
-            continue
         print("\t".join((row.structure, row.field, row.where, row.kind)) + "\t" + " ".join(str(word) for patch in row.patches() for word in patch))
 
 

@@ -8,7 +8,7 @@ set -u
 damage=$PWD/tests/interop/raid_damage.py document=$PWD/docs/raid-damage.md
 tool=$(realpath "${BUILD:-build}/tests/helpers/raid_tool")
 [ -x "$tool" ] || { echo "raid_tool is not built"; exit 77; }
-step=7
+step=13
 [ -z "${TORTURE:-}" ] || step=1
 cd "$work" || exit 1
 mkdir base

@@ -284,6 +284,7 @@ static void play_damaged(struct scene *scene)
 	CU_ASSERT_EQUAL(block_write(scene->components[1].meta, 0, other, sizeof(other), 0), 0);
 	CU_ASSERT_EQUAL(assemble(scene), -EINVAL);
 	CU_ASSERT_PTR_NOT_NULL(strstr(scene->error.text, "no dm-raid superblock"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(scene->error.advice, "leave its physical volume out"));
 }
 
 static void set_first_events(struct dm_raid_superblock *superblock)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Every word of what arrays keep on their members, made hostile on one member or on all, with its checksum right again: superblocks of 1.2, 1.0 and
- * 0.90, those of reshapes that were cut off in the middle, bitmaps, logs of partial parity and journals.
+ * 0.90, those of reshapes that were cut off in the middle, those of dm-raid, bitmaps, logs of partial parity and journals.
  *
  * Whoever looks only writes nothing; what does not start for writing has its members left as they were; and what starts has the
  * data, also after all that is to be done is done, and without any member that it can be without then. A lie that all members tell may be
@@ -17,6 +17,7 @@
 #include "block/block.h"
 #include "block/overlay.h"
 #include "fiber/fiber.h"
+#include "mutation_images.h"
 #include "raid/md_format.h"
 #include "raid/md_ppl.h"
 #include "raid/md_superblock.h"
@@ -25,93 +26,8 @@
 #include "util/bytes.h"
 #include "util/error.h"
 #include "util/standard.h"
-#include "version_90.h"
 
-#define MOST    6u
-#define SIZE    (4608u << 10)
-#define USED    (256u << 10) /* of each member */
-#define MOVED   (3u << 20)   /* the same where it is reshaped, which moves 2 MiB at a time */
-#define STEP    97u          /* of so many mutations one, without TORTURE */
-#define SECONDS 1000000000ull
-
-struct kind {
-	const char *name;
-	struct raid_create_options options;
-	unsigned count; /* members before a reshape, and the journal's device */
-	bool version_90;
-	bool crashed; /* as it was in the middle */
-	struct raid_grow grow;
-};
-
-static const struct kind kinds[] = {
-	{ "1.2, level 5, bitmap",
-	  { .level = 5, .chunk = 16384, .bitmap = RAID_BITMAP_INTERNAL, .bitmap_chunk = 16384 },
-	  3 },
-	{ "1.0, level 6", { .level = 6, .chunk = 16384, .metadata = RAID_METADATA_1_0 }, 4 },
-	{ "1.2, level 10, bitmap, crashed",
-	  { .level = 10, .chunk = 16384, .bitmap = RAID_BITMAP_INTERNAL, .bitmap_chunk = 16384 },
-	  3,
-	  .crashed = true },
-	{ "0.90, level 5", { .level = 5 }, 3, .version_90 = true },
-	{ "partial parity log",
-	  { .level = 5, .chunk = 16384, .bitmap = RAID_BITMAP_PPL },
-	  3,
-	  .crashed = true },
-	{ "journal",
-	  { .level = 6, .chunk = 16384, .bitmap = RAID_BITMAP_JOURNAL },
-	  5,
-	  .crashed = true },
-	{ "more devices",
-	  { .level = 5, .chunk = 16384 },
-	  3,
-	  .crashed = true,
-	  .grow = { .devices = 4 } },
-	{ "another chunk",
-	  { .level = 6, .chunk = 16384, .bitmap = RAID_BITMAP_INTERNAL, .bitmap_chunk = 16384 },
-	  4,
-	  .crashed = true,
-	  .grow = { .chunk = 32768 } },
-	{ "fewer devices",
-	  { .level = 5, .chunk = 16384 },
-	  4,
-	  .crashed = true,
-	  .grow = { .devices = 3, .array_size = 1 } },
-	{ "level 10, more devices",
-	  { .level = 10, .chunk = 16384 },
-	  3,
-	  .crashed = true,
-	  .grow = { .devices = 4 } },
-	{ "level 10, another chunk and layout",
-	  { .level = 10, .chunk = 16384, .bitmap = RAID_BITMAP_INTERNAL, .bitmap_chunk = 16384 },
-	  4,
-	  .crashed = true,
-	  .grow = { .chunk = 32768, .layout = "o2" } },
-	{ "level 0, more devices",
-	  { .level = 0, .chunk = 16384 },
-	  2,
-	  .crashed = true,
-	  .grow = { .devices = 3 } },
-	{ "level 6 to 5",
-	  { .level = 6, .chunk = 16384 },
-	  4,
-	  .crashed = true,
-	  .grow = { .level = "5" } },
-};
-
-static bool is_moved(const struct kind *kind)
-{
-	return kind->grow.devices || kind->grow.chunk || kind->grow.level;
-}
-
-struct images {
-	const struct kind *kind;
-	unsigned count; /* of devices */
-	uint8_t *bytes[MOST];
-	struct block *base[MOST]; /* nobody writes to them once they are made */
-	struct md_superblock sb[MOST];
-	uint8_t *data;
-	uint64_t data_size;
-};
+#define STEP 97u /* of so many mutations one, without TORTURE */
 
 /* One word, of 4 or 8 bytes, on one device or on all. */
 struct mutation {
@@ -119,137 +35,16 @@ struct mutation {
 	unsigned device; /* count: all */
 	bool wide;
 	unsigned value;
-	enum { SUPER, SUPER_90, BITMAP, PPL, JOURNAL } structure;
+	enum { SUPER, SUPER_90, BITMAP, PPL, JOURNAL, SUPER_DM } structure;
 };
 
 struct run {
 	struct images *images;
 	struct mutation mutation;
-	struct block *blocks[MOST];
+	struct block *blocks[MOST], *metas[MOST];
 	unsigned done, refused, believed;
+	unsigned step; /* of so many mutations one */
 };
-
-/* ---- The arrays ---- */
-
-static int create(struct images *images, struct raid_array **array, struct error *error)
-{
-	const struct kind *kind = images->kind;
-	struct raid_create_options options = kind->options;
-	struct raid_new_member members[MOST] = { 0 };
-
-	if (kind->version_90) {
-		put_version_90(images->base, images->count, 5, 16384, USED);
-		return raid_assemble(array, images->base, kind->count,
-				     &(struct raid_assemble_options){ 0 }, error);
-	}
-	options.name = "x";
-	options.uuid = (const uint8_t *)"sixteen bytes of";
-	options.now = 1700000000;
-	options.size = !options.level ? 0 : is_moved(kind) ? MOVED : USED;
-	options.assume_clean = true;
-	for (unsigned i = 0; i < kind->count; i++) {
-		members[i].block = images->base[i];
-		members[i].journal = options.bitmap == RAID_BITMAP_JOURNAL && i + 1 == kind->count;
-	}
-	return raid_create(array, members, kind->count, &options, error);
-}
-
-static uint8_t byte_of(uint64_t at)
-{
-	return (uint8_t)(at * 7 + at / 512 * 13 + at / 65536);
-}
-
-static void begin_reshape(struct images *images, struct raid_array *array, struct error *error)
-{
-	struct raid_status status;
-	uint64_t at, enough;
-	bool runs;
-
-	if (raid_grow_adds_later(array)) {
-		struct raid_grow first = images->kind->grow;
-
-		first.adding = images->count - images->kind->count;
-		CU_ASSERT_EQUAL_FATAL(raid_grow(array, &first, error), 0);
-	}
-	for (unsigned i = images->kind->count; i < images->count; i++)
-		CU_ASSERT_EQUAL_FATAL(raid_add(array, images->base[i], error), 0);
-	raid_rebuild_set_rate(array, 1 << 20);
-	if (raid_grow(array, &images->kind->grow, error))
-		printf("%s: %s\n", images->kind->name, error->text);
-	do {
-		fiber_sleep(SECONDS / 100);
-		raid_status(array, &status);
-		at = status.progress.position;
-		enough = status.progress.total / 3;
-		runs = status.progress.operation == RAID_RESHAPE;
-		raid_status_free(&status);
-		CU_ASSERT_FATAL(runs);
-	} while (images->kind->grow.array_size ? at > 2 * enough : at < enough);
-}
-
-/* Its data, then a write to a part of a stripe, flushed: that is in the log. */
-static void fill(struct images *images, struct raid_array *array, struct error *error)
-{
-	struct block *block = raid_array_block(array);
-
-	images->data_size = images->kind->grow.array_size ? block->size / 3 * 2 : block->size;
-	images->data = malloc(block->size);
-	for (uint64_t i = 0; i < block->size; i++)
-		images->data[i] = byte_of(i);
-	CU_ASSERT_EQUAL_FATAL(block_write(block, 0, images->data, block->size, 0), 0);
-	memset(images->data + 20480, 0x5a, 8192);
-	CU_ASSERT_EQUAL_FATAL(block_flush(block), 0);
-	if (is_moved(images->kind))
-		begin_reshape(images, array, error);
-	CU_ASSERT_EQUAL_FATAL(block_write(block, 20480, images->data + 20480, 8192, 0), 0);
-	CU_ASSERT_EQUAL_FATAL(block_flush(block), 0);
-}
-
-static void keep(struct images *images)
-{
-	for (unsigned i = 0; i < images->count; i++)
-		CU_ASSERT_EQUAL_FATAL(block_read(images->base[i], 0, images->bytes[i], SIZE), 0);
-}
-
-static void make(struct images *images)
-{
-	struct raid_array *array;
-	struct error error = { 0 };
-	bool found;
-
-	images->count = MAX(images->kind->count, images->kind->grow.devices);
-	for (unsigned i = 0; i < images->count; i++) {
-		char name[] = "disk0";
-
-		name[4] = (char)('0' + i);
-		images->bytes[i] = malloc(SIZE);
-		CU_ASSERT_EQUAL_FATAL(block_create_memory(&images->base[i], name, SIZE, NULL), 0);
-	}
-	if (create(images, &array, &error)) {
-		printf("%s: %s\n", images->kind->name, error.text);
-		CU_FAIL_FATAL("it is not created");
-	}
-	fill(images, array, &error);
-	if (images->kind->crashed)
-		keep(images);
-	CU_ASSERT_EQUAL(raid_stop(array, &error), 0);
-	if (!images->kind->crashed)
-		keep(images);
-	for (unsigned i = 0; i < images->count; i++) {
-		CU_ASSERT_EQUAL(block_write(images->base[i], 0, images->bytes[i], SIZE, 0), 0);
-		CU_ASSERT_EQUAL(md_superblock_find(images->base[i], &images->sb[i], &found, NULL),
-				0);
-	}
-}
-
-static void unmake(struct images *images)
-{
-	for (unsigned i = 0; i < images->count; i++) {
-		block_unref(images->base[i]);
-		free(images->bytes[i]);
-	}
-	free(images->data);
-}
 
 /* ---- Mutations ---- */
 
@@ -288,6 +83,7 @@ static void mend(const struct mutation *mutation, const uint8_t uuid[16], uint8_
 		put_le32(page + 4, md_crc32c(md_crc32c(~0u, uuid, 16), page, 4096));
 		break;
 	case BITMAP:
+	case SUPER_DM:
 		break;
 	}
 }
@@ -345,19 +141,21 @@ static uint64_t hostile(uint64_t was, bool wide, unsigned value)
 static bool change(const struct images *images, const struct mutation *mutation, unsigned i,
 		   struct block *block)
 {
-	uint64_t at = page_of(images, mutation, i), was;
+	bool dm = mutation->structure == SUPER_DM;
+	uint64_t at = dm ? 0 : page_of(images, mutation, i), was;
+	const uint8_t *before = dm ? images->meta_bytes[i] : images->bytes[i] + at;
 	uint8_t page[4096], *word = page + mutation->at;
 
-	if (!at)
+	if (!at && !dm)
 		return false;
-	memcpy(page, images->bytes[i] + at, sizeof(page));
+	memcpy(page, before, sizeof(page));
 	was = mutation->wide ? get_le64(word) : get_le32(word);
 	if (mutation->wide)
 		put_le64(word, hostile(was, true, mutation->value));
 	else
 		put_le32(word, (uint32_t)hostile(was, false, mutation->value));
 	mend(mutation, images->sb[0].set_uuid, page);
-	if (memcmp(page, images->bytes[i] + at, sizeof(page)) == 0)
+	if (memcmp(page, before, sizeof(page)) == 0)
 		return false;
 	CU_ASSERT_EQUAL(block_write(block, at, page, sizeof(page), 0), 0);
 	return true;
@@ -371,24 +169,31 @@ static bool begin(struct run *run)
 	for (unsigned i = 0; i < run->images->count; i++) {
 		CU_ASSERT_EQUAL_FATAL(
 			block_create_overlay(&run->blocks[i], run->images->base[i], NULL), 0);
+		CU_ASSERT_EQUAL_FATAL(
+			block_create_overlay(&run->metas[i], run->images->meta[i], NULL), 0);
 		if (run->mutation.device == i || run->mutation.device == run->images->count)
-			any |= change(run->images, &run->mutation, i, run->blocks[i]);
+			any |= change(run->images, &run->mutation, i,
+				      run->mutation.structure == SUPER_DM ? run->metas[i]
+									  : run->blocks[i]);
 	}
 	return any;
 }
 
 static void end(struct run *run)
 {
-	for (unsigned i = 0; i < run->images->count; i++)
+	for (unsigned i = 0; i < run->images->count; i++) {
 		block_unref(run->blocks[i]);
+		block_unref(run->metas[i]);
+	}
 }
 
 /* ---- What must hold ---- */
 
 static void say(const struct run *run, const char *what, const char *more)
 {
-	static const char *const structures[] = { "superblock", "superblock", "bitmap",
-						  "PPL header", "journal block" };
+	static const char *const structures[] = { "superblock",    "superblock",
+						  "bitmap",        "PPL header",
+						  "journal block", "dm-raid superblock" };
 	const struct mutation *mutation = &run->mutation;
 
 	printf("%s: %s, byte %llu, %u bytes, value %u, device %u: %s%s\n", run->images->kind->name,
@@ -407,7 +212,8 @@ static uint64_t written(const struct run *run)
 	uint64_t bytes = 0;
 
 	for (unsigned i = 0; i < run->images->count; i++)
-		bytes += block_overlay_written(run->blocks[i]);
+		bytes += block_overlay_written(run->blocks[i]) +
+			 block_overlay_written(run->metas[i]);
 	return bytes;
 }
 
@@ -442,7 +248,10 @@ static bool may_be_believed(const struct run *run)
 	static const struct span own[] = { { 124, 136 }, { 160, 164 } },
 				 own_90[] = { { 3968, 3988 } };
 	static const struct span all[] = { { 8, 12 }, { 72, 96 }, { 100, 124 }, { 256, 4096 } };
-	static const struct span all_90[] = { { 28, 36 }, { 40, 44 }, { 256, 264 }, { 512, 3968 } };
+	static const struct span all_90[] = { { 8, 12 },    { 28, 36 },   { 40, 44 },
+					      { 176, 200 }, { 256, 264 }, { 512, 3968 } };
+	/* The shape before a reshape, the reshape, and where data are; of what is not reshaped the volume group knows its shape. */
+	static const struct span all_dm[] = { { 8, 12 }, { 48, 72 }, { 84, 120 } };
 	const struct mutation *mutation = &run->mutation;
 	bool told_by_all = mutation->device == run->images->count;
 
@@ -452,6 +261,8 @@ static bool may_be_believed(const struct run *run)
 	if (mutation->structure == SUPER)
 		return touches(mutation, own, ARRAY_SIZE(own)) ||
 		       (told_by_all && touches(mutation, all, ARRAY_SIZE(all)));
+	if (mutation->structure == SUPER_DM)
+		return told_by_all && touches(mutation, all_dm, ARRAY_SIZE(all_dm));
 	if (mutation->structure == SUPER_90)
 		return touches(mutation, own_90, ARRAY_SIZE(own_90)) ||
 		       (told_by_all && touches(mutation, all_90, ARRAY_SIZE(all_90)));
@@ -480,6 +291,9 @@ static int assemble(struct run *run, unsigned without, bool read_only, struct ra
 	struct block *given[MOST];
 	unsigned count = 0;
 
+	if (run->images->kind->dm)
+		return assemble_dm(run->images, run->blocks, run->metas, without, false, &options,
+				   array, error);
 	for (unsigned i = 0; i < run->images->count; i++)
 		if (i != without)
 			given[count++] = run->blocks[i];
@@ -547,7 +361,7 @@ static void each_value(struct run *run)
 		static const unsigned kinds_of_devices = 3;
 
 		for (unsigned who = 0; who < kinds_of_devices; who++) {
-			if (number++ % (getenv("TORTURE") ? 1 : STEP))
+			if (number++ % run->step)
 				continue;
 			run->mutation.value = value;
 			run->mutation.device = who == 0 ? 1 : who == 1 ? count - 1 : count;
@@ -578,10 +392,19 @@ static void each_structure(struct run *run)
 {
 	const struct raid_create_options *options = &run->images->kind->options;
 
-	run->mutation.structure = run->images->kind->version_90 ? SUPER_90 : SUPER;
+	run->mutation.structure = run->images->kind->dm           ? SUPER_DM
+				  : run->images->kind->version_90 ? SUPER_90
+								  : SUPER;
+	if (run->images->kind->dm) {
+		each_word(run, 0, 152);
+		/* Where data are, and where they go. */
+		run->step = MIN(run->step, 7u);
+		each_word(run, 96, 112);
+		return;
+	}
 	if (run->images->kind->version_90) {
 		each_word(run, 0, 288);
-		each_word(run, 512, 512 + 3 * 128);
+		each_word(run, 512, 512 + run->images->count * 128);
 		each_word(run, 3968, 3988);
 		return;
 	}
@@ -604,10 +427,11 @@ static void each_structure(struct run *run)
 static int one_kind(void *arg)
 {
 	const struct kind *kind = arg;
-	struct images images = { .kind = kind };
-	struct run run = { .images = &images };
+	struct images *images = calloc(1, sizeof(*images));
+	struct run run = { .images = images, .step = getenv("TORTURE") ? 1 : STEP };
 
-	make(&images);
+	images->kind = kind;
+	make(images);
 	/* What is not damaged. */
 	run.mutation.device = MOST;
 	begin(&run);
@@ -620,7 +444,8 @@ static int one_kind(void *arg)
 		printf("%s: %u mutations, %u refused, %u believed\n", kind->name, run.done,
 		       run.refused, run.believed);
 	CU_ASSERT(run.done > 20);
-	unmake(&images);
+	unmake(images);
+	free(images);
 	return 0;
 }
 
