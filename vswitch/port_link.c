@@ -44,7 +44,7 @@ static unsigned link_receive(struct port *port, struct frame **frames, unsigned 
 	struct port_link *link = link_of(port);
 	struct port *lower = link->lower;
 	uint64_t now = port_now(port);
-	const struct link_entrance entrance = { &link->in, &link->arriving, now, port };
+	struct link_entrance entrance = { &link->in, &link->arriving, now, port };
 	struct frame *got[PORT_BURST];
 	struct link_frame *frame;
 	unsigned count;
@@ -56,6 +56,9 @@ static unsigned link_receive(struct port *port, struct frame **frames, unsigned 
 		return lower->ops->receive(lower, frames, max);
 	count = lower->ops->receive(lower, got, PORT_BURST);
 	link->taken = count;
+	/* They came before this, but maybe long after the round began: a delay is never shorter than it was said. */
+	if (count)
+		entrance.now = now = port->vswitch->clock(port->vswitch->clock_arg);
 	for (unsigned i = 0; i < count; i++)
 		link_enter(&entrance, got[i],
 			   port->vswitch->captures.count ? ++port->thread->last_id : 0);

@@ -5,6 +5,8 @@
  *	link_netem probe RESULT PAIR...		in a guest: sends packets through pairs of veth, whose first end has a netem
  *						PAIR is NAME:COUNT:LENGTH; its ends are NAME0 and NAME1; what arrived goes to RESULT/NAME,
  *						a line "NUMBER DELAY_NS TIME_NS" each, in the order of arrival
+ *	link_netem pace RESULT GAP_US PAIR...	the same with so long between two packets of a pair, and little to do meanwhile: what is in a delay besides what
+ *						was asked for
  *	link_netem judge RESULT PAIR TEST WORD...	anywhere: the same number of packets through our model of these words, and
  *						the tests of two samples that TEST names: delay, loss, duplicate, reorder, rate
  *
@@ -134,7 +136,35 @@ static void take(struct pair *pair)
 	}
 }
 
-static int probe(const char *folder, char **texts, unsigned count)
+static void wait_until(uint64_t when)
+{
+	uint64_t time = now();
+	struct timespec left = { 0 };
+
+	if (time < when) {
+		left.tv_sec = (time_t)((when - time) / 1000000000);
+		left.tv_nsec = (long)((when - time) % 1000000000);
+		nanosleep(&left, NULL);
+	}
+}
+
+/* One packet of each pair, the first of them another one each time, and what came meanwhile. */
+static void send_slowly(struct pair *pairs, unsigned count, uint64_t gap, unsigned most)
+{
+	uint64_t begin = now();
+
+	for (unsigned step = 0; step < most; step++) {
+		wait_until(begin + step * gap);
+		for (unsigned i = 0; i < count; i++)
+			if (pairs[(i + step) % count].sent < pairs[(i + step) % count].count)
+				send_one(&pairs[(i + step) % count]);
+		for (unsigned i = 0; i < count; i++)
+			take(&pairs[i]);
+	}
+}
+
+/* `gap` in nanoseconds; 0: as fast as it goes. */
+static int probe(const char *folder, uint64_t gap, char **texts, unsigned count)
 {
 	struct pair pairs[PAIRS_MOST] = { 0 };
 	unsigned most = 0;
@@ -153,8 +183,10 @@ static int probe(const char *folder, char **texts, unsigned count)
 		most = pairs[i].count > most ? pairs[i].count : most;
 	}
 	begin = now();
+	if (gap)
+		send_slowly(pairs, count, gap, most);
 	/* All pairs over the same time, each at an even pace. */
-	for (unsigned step = 0; step < most; step++) {
+	for (unsigned step = 0; !gap && step < most; step++) {
 		for (unsigned i = 0; i < count; i++)
 			while (pairs[i].sent < pairs[i].count &&
 			       (pairs[i].count < AT_ONCE ||
@@ -446,12 +478,15 @@ static int draw(const char *text, char **words)
 int main(int argc, char **argv)
 {
 	if (argc > 3 && argc - 3 <= PAIRS_MOST && !strcmp(argv[1], "probe"))
-		return probe(argv[2], argv + 3, (unsigned)argc - 3);
+		return probe(argv[2], 0, argv + 3, (unsigned)argc - 3);
+	if (argc > 4 && argc - 4 <= PAIRS_MOST && !strcmp(argv[1], "pace") && atoi(argv[3]) > 0)
+		return probe(argv[2], (uint64_t)atoi(argv[3]) * 1000, argv + 4, (unsigned)argc - 4);
 	if (argc > 5 && !strcmp(argv[1], "judge"))
 		return judge(argv[2], argv[3], argv[4], argv + 5);
 	if (argc > 3 && !strcmp(argv[1], "draw"))
 		return draw(argv[2], argv + 3);
 	fprintf(stderr, "usage: link_netem probe RESULT PAIR...\n"
+			"       link_netem pace RESULT GAP_US PAIR...\n"
 			"       link_netem judge RESULT PAIR TEST WORD...\n"
 			"       link_netem draw PAIR WORD...\n");
 	return 2;

@@ -88,6 +88,40 @@ static void test_delay_is_exact(void)
 	vswitch_destroy(lab.vswitch);
 }
 
+static struct port_ops late_ops;
+static unsigned (*early_receive)(struct port *port, struct frame **frames, unsigned max);
+static uint64_t *late_clock;
+
+/* The thread is not run for a while after it has looked at the clock, and the frame comes then. */
+static unsigned late_receive(struct port *port, struct frame **frames, unsigned max)
+{
+	struct fake_port *fake = container_of(port, struct fake_port, port);
+
+	if (*late_clock == 1000 * MS) {
+		*late_clock = 1025 * MS;
+		fake_port_put_frame(fake, B, A, 100);
+	}
+	return early_receive(port, frames, max);
+}
+
+static void test_a_delay_begins_when_the_frame_came(void)
+{
+	struct lab lab;
+
+	start(&lab, 1);
+	late_ops = *lab.a->port.ops;
+	early_receive = late_ops.receive;
+	late_ops.receive = late_receive;
+	late_clock = &lab.clock;
+	lab.a->port.ops = &late_ops;
+	bad(&lab, "a", LINK_IN, "delay=20ms");
+	run_until(&lab, 1045 * MS - 1);
+	CU_ASSERT_EQUAL(lab.b->out_count, 0);
+	run_until(&lab, 1045 * MS);
+	CU_ASSERT_EQUAL(lab.b->out_count, 1);
+	vswitch_destroy(lab.vswitch);
+}
+
 /* A thousand frames in a hundred milliseconds, all of them on their way at once: a delay is no sleep. */
 static void test_delay_costs_no_throughput(void)
 {
@@ -519,8 +553,9 @@ static void test_captured_drops_have_names(void)
 	vswitch_destroy(lab.vswitch);
 }
 
-UNIT_MAIN("link", UNIT(test_delay_is_exact), UNIT(test_delay_costs_no_throughput),
-	  UNIT(test_copies_and_bits), UNIT(test_large_frames_are_packets), UNIT(test_good_again),
+UNIT_MAIN("link", UNIT(test_delay_is_exact), UNIT(test_a_delay_begins_when_the_frame_came),
+	  UNIT(test_delay_costs_no_throughput), UNIT(test_copies_and_bits),
+	  UNIT(test_large_frames_are_packets), UNIT(test_good_again),
 	  UNIT(test_ports_below_come_and_go), UNIT(test_a_seed_repeats_itself),
 	  UNIT(test_marks_instead_of_losses), UNIT(test_a_recorded_rate),
 	  UNIT(test_captured_on_the_way_out), UNIT(test_captured_on_the_way_in),
