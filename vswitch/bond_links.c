@@ -287,6 +287,11 @@ void bond_drop_link(struct vswitch *vswitch, unsigned slot)
 	if (!link)
 		return;
 	bond = link->bond;
+	if (link->lacp.leaving && !lacp_has_left(&link->lacp))
+		log_warning(vswitch->log,
+			    "port %s: its partner did not say in time that it sends no more by it: "
+			    "what it sends is lost",
+			    vswitch->ports[slot]->name);
 	lacp_remove(&bond->lacp, &link->lacp, protocol_now(&bonds->protocol));
 	bonds->links[slot] = NULL;
 	free(link);
