@@ -18,11 +18,6 @@ int raid_assemble_members(struct raid_array *array, const struct raid_candidate 
 			  unsigned count, const struct raid_candidate *freshest,
 			  const struct md_superblock *view, struct error *error);
 
-/* Of the members that were left out, those that must be taken as they are so that the array has all places that it needs:
- * the latest written first, and none that it could do without. Whether that is possible; *oldest is the one of
- * them that was written the longest ago. With `take` they are in sync then. Their bad-block logs are not read. */
-bool raid_assemble_stale(struct raid_array *array, bool take, struct raid_member **oldest);
-
 /* ---- assemble_supported.c: 0, or an error ---- */
 
 /* That all are of one array. */
@@ -31,13 +26,20 @@ int raid_check_same_array(const struct raid_candidate *candidates, unsigned coun
 /* -EOPNOTSUPP: it has what is not done here. */
 int raid_check_supported(const struct md_superblock *sb, struct error *error);
 
+/* ---- assemble_force.c ---- */
+
+/* Of the members that were left out, those that must be taken as they are so that the array has all places that it needs:
+ * the latest written first, and none that it could do without. Whether that is possible; *oldest is the one of
+ * them that was written the longest ago. With `take` they are in sync then. Their bad-block logs are not read. */
+bool raid_assemble_stale(struct raid_array *array, bool take, struct raid_member **oldest);
+/* Those are taken, with their bad-block logs, and that is said. 0, or the error of a log that cannot be read. Suspends. */
+int raid_assemble_take_stale(struct raid_array *array, struct error *error);
+
 /* ---- assemble_missing.c ---- */
 
 /* Says why the members that are there do not have all data, and what helps: -ENODEV. */
 int raid_assemble_no_data(struct raid_array *array, const struct raid_candidate *candidates,
 			  unsigned count, const struct raid_candidate *newest, struct error *error);
-/* By force: members that were left out, of the places that it cannot do without. Suspends. */
-int raid_assemble_take_stale(struct raid_array *array, struct error *error);
 /* Counts the places that the freshest superblock has filled and that are not: -ENODEV for any, with `refuse_degraded`. */
 int raid_assemble_complete(struct raid_array *array, const struct md_superblock *freshest,
 			   bool refuse_degraded, struct error *error);

@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "raid/raid5_geometry.h"
 #include "raid/takeover.h"
@@ -439,72 +438,4 @@ int raid_assemble_members(struct raid_array *array, const struct raid_candidate 
 	}
 	settle_replacements(array);
 	return 0;
-}
-
-/* ---- By force ---- */
-
-/* Whether it could stand in for the place that it says it has. */
-static bool is_usable(const struct raid_member *member)
-{
-	const struct raid_array *array = member->array;
-	const struct md_superblock *sb = &member->sb;
-	uint16_t own = md_superblock_role(sb, sb->dev_number);
-
-	return member->state == RAID_MEMBER_STALE && member->bitmap_fits &&
-	       own < array->now.disks && !array->places[own].member && !array->reshaping &&
-	       !(sb->features & MD_FEATURE_RESHAPE) && sb->level == array->now.level &&
-	       sb->layout == array->now.layout && sb->chunk_sectors == array->now.chunk_sectors &&
-	       sb->minor_version == array->minor_version &&
-	       sb->data_size >= array->now.member_sectors &&
-	       md_superblock_least_bytes(sb) <= member->block->size && !is_rebuilding(sb) &&
-	       !(sb->features & MD_FEATURE_REPLACEMENT) &&
-	       !raid_member_by_number((struct raid_array *)array, sb->dev_number);
-}
-
-static struct raid_member *latest_usable(const struct raid_array *array)
-{
-	struct raid_member *best = NULL;
-
-	list_for_each(at, &array->members) {
-		struct raid_member *member = list_entry(at, struct raid_member, node);
-
-		if (is_usable(member) && (!best || member->sb.events > best->sb.events))
-			best = member;
-	}
-	return best;
-}
-
-static void put_back(struct raid_member *member)
-{
-	member->array->places[member->role].member = NULL;
-	member->state = RAID_MEMBER_STALE;
-}
-
-bool raid_assemble_stale(struct raid_array *array, bool take, struct raid_member **oldest)
-{
-	CLEANUP_FREE struct raid_member **taken =
-		calloc(array->now.disks, sizeof(struct raid_member *));
-	struct raid_member *member;
-	unsigned count = 0;
-	bool survives;
-
-	*oldest = NULL;
-	if (!taken)
-		return false;
-	while (!raid_array_survives(array) && (member = latest_usable(array))) {
-		raid_member_place(member, md_superblock_role(&member->sb, member->sb.dev_number),
-				  RAID_MEMBER_IN_SYNC);
-		taken[count++] = member;
-	}
-	survives = raid_array_survives(array);
-	/* The oldest first: whose data another has, better ones, stays out. */
-	while (count-- > 0) {
-		bool needed = !raid_array_can_lose(array, taken[count]);
-
-		if (needed && !*oldest)
-			*oldest = taken[count];
-		if (!needed || !take || !survives)
-			put_back(taken[count]);
-	}
-	return survives;
 }

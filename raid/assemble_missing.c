@@ -69,32 +69,6 @@ int raid_assemble_no_data(struct raid_array *array, const struct raid_candidate 
 	return -ENODEV;
 }
 
-/* By force: what is there as it is, of the places that the array cannot do without. */
-int raid_assemble_take_stale(struct raid_array *array, struct error *error)
-{
-	struct raid_member *oldest;
-	int rc = 0;
-
-	if (raid_array_survives(array) || !raid_assemble_stale(array, true, &oldest))
-		return 0;
-	for (uint32_t i = 0; !rc && i < array->now.disks; i++) {
-		struct raid_member *member = array->places[i].member;
-		char when[RAID_TIME_TEXT];
-
-		if (!member || !member->reason[0])
-			continue;
-		log_warning(array->log,
-			    "%s: %s is taken as it is, last written %s at event %llu; what was "
-			    "written to its place later is lost",
-			    array->block.name, member->block->name,
-			    raid_time_format(member->sb.utime, when),
-			    (unsigned long long)member->sb.events);
-		member->reason[0] = '\0';
-		rc = raid_member_load_badblocks(member, error);
-	}
-	return rc;
-}
-
 /* What became of the device that has this place by the freshest superblock, as far as it was given. */
 static const char *reason_of(const struct raid_array *array, uint32_t number, const char **name)
 {
