@@ -46,9 +46,9 @@ class Connection:
             got += more
         return got
 
-    def ask(self, what, offset=0, length=0, data=b""):
+    def ask(self, what, offset=0, length=0, data=b"", flags=0):
         self.handle += 1
-        self.socket.sendall(struct.pack(">IHHQQI", 0x25609513, 0, what, self.handle, offset, length) + data)
+        self.socket.sendall(struct.pack(">IHHQQI", 0x25609513, flags, what, self.handle, offset, length) + data)
         _, error, handle = struct.unpack(">IIQ", self.take(16))
         if error or handle != self.handle:
             raise OSError("error %d" % error)
