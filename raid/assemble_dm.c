@@ -142,7 +142,7 @@ static uint64_t grown_from(const struct dm_look *look)
 {
 	uint64_t from = DM_RAID_DONE;
 
-	for (unsigned i = 0; !look->reshaping && i < look->places; i++) {
+	for (unsigned i = 0; !look->reshaping && !look->grown_in_sync && i < look->places; i++) {
 		const struct dm_raid_superblock *sb = &look->found[i];
 
 		if (!dm_has_superblock(look, i) || is_filled(look, i) || !sb->sectors ||
@@ -282,7 +282,8 @@ int raid_assemble_components(struct raid_array **out, const struct raid_shape *s
 				.places = places,
 				.log = all.log,
 				.found = found,
-				.is_new = is_new };
+				.is_new = is_new,
+				.grown_in_sync = all.grown_in_sync };
 	unsigned count = 0;
 	bool cut;
 	int rc;
@@ -323,9 +324,9 @@ int raid_assemble_components(struct raid_array **out, const struct raid_shape *s
 		return rc;
 	warn_of_write_hole(*out, &look);
 	cut = forget_cut(*out, &look);
-	if (all.read_only || (!dm_shape_is_told(&look) && !cut))
+	if (all.read_only || (!dm_shape_is_told(&look) && !cut && !all.grown_in_sync))
 		return 0;
-	/* Only then the volume group may forget what is to begin, and a device may be as long as it was. */
+	/* Only then the volume group may forget what is to begin, or that what is new is in sync, and a device may be as long as it was. */
 	rc = raid_write_superblocks(*out, error);
 	if (rc)
 		raid_stop(steal_pointer(out), NULL);

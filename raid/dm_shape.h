@@ -21,6 +21,7 @@ struct dm_look {
 	unsigned newest; /* whose it is */
 	bool reshaping;  /* by the newest, or one begins now */
 	bool begins;
+	bool grown_in_sync;
 	struct dm_raid_superblock first; /* what superblocks are to say then */
 };
 

@@ -57,15 +57,15 @@ struct raid_intent {
  * it to the members. `chunk` in bytes. */
 int raid_intent_create(struct raid_array *array, uint32_t chunk, bool all_set);
 
-/* Reads the array's bitmap from its best member. One that is stale or damaged counts as all set. 0, or
- * a negative errno with `error` set. Suspends. */
-int raid_intent_load(struct raid_array *array, struct error *error);
+/* Reads the array's bitmap from its best member. One that is stale or damaged counts as all set. What it has not
+ * of an array that became larger counts as written, unless that is in sync. 0, or a negative errno with `error` set. Suspends. */
+int raid_intent_load(struct raid_array *array, bool grown_in_sync, struct error *error);
 
 /* One for an array that has none yet: where its members may differ all of it counts as written. 0, or with `error` set -EINVAL (there is
  * no room) or -ENOMEM. */
 int raid_intent_begin_anew(struct raid_array *array, struct error *error);
 
-/* The array has got more sync sectors, from `from` on, which count as written and not synced: in memory; its chunk becomes
+/* The array has got more sync sectors, from `from` (which may be their end) on, which count as written and not synced: in memory; its chunk becomes
  * larger where there is no room. Nobody is in the array. 0, or with `error` set -ENOSPC or -ENOMEM, and nothing done. */
 int raid_intent_resize(struct raid_array *array, uint64_t from, struct error *error);
 

@@ -275,7 +275,7 @@ bool raid_intent_is_on(struct raid_member *member)
 	       !check_super(member, &super, NULL);
 }
 
-int raid_intent_load(struct raid_array *array, struct error *error)
+int raid_intent_load(struct raid_array *array, bool grown_in_sync, struct error *error)
 {
 	struct error trouble = { 0 };
 	int rc = -EINVAL;
@@ -301,7 +301,8 @@ int raid_intent_load(struct raid_array *array, struct error *error)
 	raid_intent_watch(array->intent);
 	if (array->intent->super.sync_sectors == array->sync_sectors)
 		return 0;
-	rc = raid_intent_resize(array, array->intent->super.sync_sectors, error);
+	rc = raid_intent_resize(
+		array, grown_in_sync ? UINT64_MAX : array->intent->super.sync_sectors, error);
 	if (!rc)
 		array->intent->rewrite = true;
 	return rc;

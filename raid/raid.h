@@ -168,6 +168,7 @@ struct raid_assemble_options {
 	/* Where a bitmap has to be made: bytes of its chunk, 0: as mdadm chooses. `new_bitmap`: there is none yet. */
 	uint64_t bitmap_chunk;
 	bool new_bitmap;
+	bool grown_in_sync; /* of components: what is new of them counts as in sync, and superblocks say so at once */
 };
 
 /*
@@ -225,7 +226,7 @@ struct raid_shape {
  * Assembles an array from components, by place. A component whose superblock is zeroes is new: all of them are an array that was never
  * synchronized, some of them have to be filled. One that the others call failed is back: what the bitmap says that it missed is copied to it,
  * or all; but one that went on without them is not taken (-ESTALE). One whose superblock cannot be read counts as missing, and is marked so,
- * where the others have all data. Where components became larger what is new of them is not in sync. A
+ * where the others have all data. Where components became larger what is new of them is not in sync, unless options say so. A
  * reshape that superblocks are in the middle of goes on, to `shape`; the array has the smaller one's size until then. As raid_assemble();
  * devices cannot be added to it.
  */

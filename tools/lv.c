@@ -325,6 +325,7 @@ static int change_size(struct lv_command *change, const char *usage, const char 
 		return EXIT_USAGE;
 	}
 	json_object_set(change->params, "percent", json_object_get(change->request, "percent"));
+	json_object_set_new(change->params, "no_sync", json_boolean(change->no_sync));
 	change->method = "lv.resize";
 	change->planned = true;
 	return lv_command_do(change, operands.words[0]);
@@ -348,10 +349,14 @@ static int lv_resize_verb(int argc, char **argv)
 static int lv_extend_verb(int argc, char **argv)
 {
 	struct lv_command change = { .rules.grow = true };
-	const struct cli_option own[] = { CLI_OPTION_END };
+	const struct cli_option own[] = {
+		{ "nosync", CLI_FLAG, &change.no_sync, NULL,
+		  "copies or parity of what is new count as made already" },
+		CLI_OPTION_END,
+	};
 
-	return change_size(&change, "lv extend VG/LV --size [+]SIZE [DEVICE...]", "+", own, argc,
-			   argv);
+	return change_size(&change, "lv extend VG/LV --size [+]SIZE [--nosync] [DEVICE...]", "+",
+			   own, argc, argv);
 }
 
 static int lv_reduce_verb(int argc, char **argv)
@@ -453,7 +458,7 @@ int command_lv(int argc, char **argv)
 		{ "rename", lv_rename_verb, "VG/LV NEW", "give a volume another name" },
 		{ "resize", lv_resize_verb, "VG/LV --size [+|-]SIZE [--shrink] [DEVICE...]",
 		  "give a volume another size" },
-		{ "extend", lv_extend_verb, "VG/LV --size [+]SIZE [DEVICE...]",
+		{ "extend", lv_extend_verb, "VG/LV --size [+]SIZE [--nosync] [DEVICE...]",
 		  "make a volume larger" },
 		{ "reduce", lv_reduce_verb, "VG/LV --size [-]SIZE [--force]",
 		  "make a volume smaller: what is at its end is lost" },

@@ -246,7 +246,9 @@ static int resize(struct volume_group *group, const char *name, json_t *params, 
 		  struct error *error)
 {
 	const struct volume_lv *lv = volume_group_get_lv(group, name);
-	struct volume_lv_options options = { .less = lv_size_is_relative(params) };
+	struct volume_lv_options options = { .less = lv_size_is_relative(params),
+					     .no_sync = json_is_true(
+						     json_object_get(params, "no_sync")) };
 	CLEANUP_LV_PLACES struct lv_places places = { 0 };
 	uint64_t before = lv ? lv->size : 0;
 	char sizes[2][SIZE_TEXT], rounded[96];

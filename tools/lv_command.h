@@ -14,6 +14,7 @@ struct lv_command {
 	char *name; /* VG/LV */
 	const char *method;
 	json_t *params;  /* owned; NULL: none but the name */
+	bool no_sync;    /* lv extend: what is new counts as in sync */
 	bool not_served; /* it was made, and the server cannot serve it */
 
 	/* Of one that may lose something: */

@@ -237,6 +237,7 @@ static int assemble(struct array_opening *opening, struct raid_array **out)
 	};
 	struct raid_assemble_options options = { .read_only = !opening->activation->writable,
 						 .no_resync = group->private->no_resync,
+						 .grown_in_sync = lv->private->grown_in_sync,
 						 .log = group->private->log };
 	int rc;
 

@@ -82,9 +82,10 @@ struct volume_lv_private {
 	bool looped;          /* it lies on itself, or on one that does */
 	bool looked;          /* while it is found out which are `partial` */
 	enum lvm_loss loss;   /* ... and why */
-	bool has_cut;   /* LVM_LOSS_CUT is true of some of it, also where another part is missing */
-	bool of_array;  /* a part of one that has its data elsewhere, too */
-	bool may_begin; /* a reshape: a commit that says that it has follows (raid_repair.c) */
+	bool has_cut;  /* LVM_LOSS_CUT is true of some of it, also where another part is missing */
+	bool of_array; /* a part of one that has its data elsewhere, too */
+	bool grown_in_sync; /* what it was given counts as in sync when it is opened next (resize.c) */
+	bool may_begin;     /* a reshape: a commit that says that it has follows (raid_repair.c) */
 	struct lvm_active *active; /* or NULL */
 	struct lvm_moving *moving; /* of a pvmove: the step that runs (move.h), or NULL */
 	struct lvm_strings status, flags;

@@ -3,7 +3,9 @@
 #include <errno.h>
 #include <string.h>
 
+#include "block/block.h"
 #include "util/error.h"
+#include "volume/active.h"
 #include "volume/mirror.h"
 #include "volume/raid_change.h"
 
@@ -86,6 +88,51 @@ static int resize(struct volume_group *group, struct volume_lv *lv, uint64_t siz
 	return lvm_vg_compute(group, grow, &(struct growth){ group, lv, more, options, error });
 }
 
+/* ---- What a RAID volume is given counts as in sync ---- */
+
+/* While it is closed: its array would fill what is new from the commit on. The group says as lvm2's does that its images need not agree. */
+static int plan_no_sync(struct change *change, struct volume_lv *lv, uint32_t old,
+			struct error *error)
+{
+	const struct volume_group *group = change->group;
+	const struct volume_segment *raid = lvm_lv_raid(lv);
+
+	if (!raid || !raid->private->raid->kind->level)
+		return error_set(error, -EINVAL,
+				 "%s/%s: is %s, of which nothing is synchronized; leave out "
+				 "--nosync",
+				 group->name, lv->name, volume_lv_type(lv));
+	if (raid->private->raid->kind->level == 6)
+		return error_set(error, -EINVAL,
+				 "%s/%s: raid6 is synchronized before it is of use; leave out "
+				 "--nosync",
+				 group->name, lv->name);
+	if (lv->extent_count < old)
+		return error_set(error, -EINVAL, "%s/%s: --nosync is about what a volume is given",
+				 group->name, lv->name);
+	if (change_check_closed(group, lv, error))
+		return -EBUSY;
+	return change_set_flag(change->group, &lv->private->status, "NOTSYNCED", true)
+		       ? change_no_memory(change->group, error)
+		       : 0;
+}
+
+/* Superblocks say it. Where that fails, or the power goes before, what is new is synchronized all the same. */
+static int settle_no_sync(struct volume_group *group, struct volume_lv *lv, struct error *error)
+{
+	CLEANUP_BLOCK struct block *block = NULL;
+	int rc;
+
+	lv->private->grown_in_sync = true;
+	rc = lvm_active_open(group, lv, true, &block, error);
+	lv->private->grown_in_sync = false;
+	if (!rc)
+		return 0;
+	error_prefix(error, "%s/%s: is larger now, and what is new is synchronized all the same",
+		     group->name, lv->name);
+	return rc;
+}
+
 int volume_lv_resize(struct volume_group *group, const char *name, uint64_t size,
 		     const struct volume_lv_options *options, struct error *error)
 {
@@ -115,5 +162,9 @@ int volume_lv_resize(struct volume_group *group, const char *name, uint64_t size
 			     : resize(group, lv, size, options, error);
 	if (!rc && lv->extent_count == old)
 		return lvm_vg_unchanged(group, error);
-	return rc ? rc : change_commit(&change, error);
+	if (!rc && options && options->no_sync)
+		rc = plan_no_sync(&change, lv, old, error);
+	if (!rc)
+		rc = change_commit(&change, error);
+	return rc || !options || !options->no_sync ? rc : settle_no_sync(group, lv, error);
 }

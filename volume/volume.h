@@ -434,7 +434,7 @@ struct volume_lv_options {
 	const char *type;
 	unsigned mirrors;     /* copies beside the first, of raid1 and raid10; 0: 1 */
 	uint64_t region_size; /* bytes of a bitmap's chunk; 0: 2 MiB */
-	bool no_sync;         /* its images count as alike from the start */
+	bool no_sync; /* its images, or what they are given, count as alike from the start */
 	bool read_only;
 	bool keep_contents; /* do not zero the first 4 KiB and old signatures */
 	/* Not NULL: nothing is made, in a group that was only looked at too; it is told of the volume as it would be. */
@@ -469,7 +469,8 @@ int volume_lv_rename(struct volume_group *group, const char *name, const char *n
 		     struct error *error);
 
 /* Grows or shrinks to `size`, rounded up to extents. An open volume may grow (its block's size follows
- * at once) and not shrink: -EBUSY. Only `allocation`, `pvs`, `ranges` and `less` of `options` are looked at; NULL is fine. */
+ * at once) and not shrink: -EBUSY. Only `allocation`, `pvs`, `ranges`, `less` and `no_sync` of `options` are looked at; NULL is fine.
+ * `no_sync`: -EBUSY while it is open, -EINVAL where nothing is synchronized, and at raid6. */
 int volume_lv_resize(struct volume_group *group, const char *name, uint64_t size,
 		     const struct volume_lv_options *options, struct error *error);
 

@@ -464,6 +464,120 @@ static void a_disk_became_shorter(struct fixture *f)
 	f->count = 3;
 }
 
+/* ---- What it is given is not synchronized ---- */
+
+static bool agrees(struct fixture *f, const char *name)
+{
+	struct raid_status status;
+	struct block *block = open_lv(f, name, false);
+	bool agree;
+
+	raid_status(volume_lv_array(volume_group_get_lv(f->group, name)), &status);
+	agree = status.agree;
+	raid_status_free(&status);
+	block_unref(block);
+	return agree;
+}
+
+/* All disks from there on have bytes of their own. */
+static void put_garbage(struct fixture *f, uint64_t from)
+{
+	for (unsigned i = 0; i < f->count; i++) {
+		uint8_t bytes[65536];
+
+		memset(bytes, 0x40 + (int)i, sizeof(bytes));
+		for (uint64_t at = from; at + sizeof(bytes) <= 20 * MIB; at += sizeof(bytes))
+			CU_ASSERT_EQUAL(block_write(f->disks[i], at, bytes, sizeof(bytes), 0), 0);
+	}
+}
+
+/* Whether the end of each image is what put_garbage() put there. */
+static bool differ(struct fixture *f, const char *name)
+{
+	const struct volume_segment *raid = volume_group_get_lv(f->group, name)->segments;
+	bool all = true;
+
+	for (unsigned i = 0; i < raid->area_count; i++) {
+		const struct volume_lv *image = raid->areas[i].lv;
+		const struct volume_segment *last = &image->segments[image->segment_count - 1];
+		const struct volume_pv *pv = last->areas->pv;
+		uint64_t end = pv->pe_start + (uint64_t)(last->areas->extent + last->extent_count) *
+						      f->group->extent_size;
+		uint8_t bytes[4096];
+
+		CU_ASSERT_EQUAL(block_read(pv->block, end - 4096, bytes, 4096), 0);
+		all &= bytes[0] == 0x40 + pv->private->index && bytes[4095] == bytes[0];
+	}
+	return all;
+}
+
+static void grow_without_sync(struct fixture *f, const char *type)
+{
+	const struct volume_lv_options no_sync = { .no_sync = true };
+	struct block *block;
+
+	fixture_create(f, NULL);
+	make_filled(f, "a", type, 2);
+	block = open_lv(f, "a", true);
+	CU_ASSERT_EQUAL(volume_lv_resize(f->group, "a", 6 * MIB, &no_sync, &f->error), -EBUSY);
+	block_unref(block);
+	CU_ASSERT_TRUE(agrees(f, "a"));
+	put_garbage(f, 4 * MIB);
+	CU_ASSERT_EQUAL(volume_lv_resize(f->group, "a", 6 * MIB, &no_sync, &f->error), 0);
+	CU_ASSERT_TRUE(differ(f, "a"));
+	CU_ASSERT_TRUE(agrees(f, "a"));
+	CU_ASSERT_TRUE(lvm_strings_contain(&volume_group_get_lv(f->group, "a")->private->status,
+					   "NOTSYNCED"));
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	CU_ASSERT_TRUE(agrees(f, "a"));
+	block = open_lv(f, "a", true);
+	wait_in_sync(f, "a");
+	CU_ASSERT_TRUE(differ(f, "a"));
+	CU_ASSERT_EQUAL(block->size, 6 * MIB);
+	fixture_fill(block, 5);
+	block_unref(block);
+	CU_ASSERT_TRUE(agrees(f, "a"));
+	/* what comes without that is synchronized, as ever */
+	CU_ASSERT_EQUAL(volume_lv_resize(f->group, "a", 8 * MIB, NULL, &f->error), 0);
+	CU_ASSERT_FALSE(agrees(f, "a"));
+	CU_ASSERT_TRUE(differ(f, "a"));
+	block = open_lv(f, "a", true);
+	wait_in_sync(f, "a");
+	block_unref(block);
+	CU_ASSERT_TRUE(agrees(f, "a") && !differ(f, "a"));
+	CU_ASSERT_EQUAL(volume_lv_resize(f->group, "a", 4 * MIB, &no_sync, &f->error), -EINVAL);
+}
+
+static void one_grows_without_sync(struct fixture *f)
+{
+	grow_without_sync(f, "raid1");
+}
+
+static void five_grows_without_sync(struct fixture *f)
+{
+	grow_without_sync(f, "raid5");
+}
+
+static void others_do_not(struct fixture *f)
+{
+	const struct volume_lv_options no_sync = { .no_sync = true };
+
+	fixture_create(f, NULL);
+	CU_ASSERT_EQUAL(fixture_lv(f, "l", 1), 0);
+	CU_ASSERT_EQUAL(volume_lv_resize(f->group, "l", 2 * MIB, &no_sync, &f->error), -EINVAL);
+	CU_ASSERT_EQUAL(volume_group_get_lv(f->group, "l")->size, MIB);
+	make_filled(f, "s", "raid6", 3);
+	CU_ASSERT_EQUAL(volume_lv_resize(f->group, "s", 6 * MIB, &no_sync, &f->error), -EINVAL);
+	CU_ASSERT_EQUAL(volume_group_get_lv(f->group, "s")->size, 3 * MIB);
+}
+
+static void test_growth_without_sync(void)
+{
+	fixture_run(one_grows_without_sync, 3, 24 * MIB);
+	fixture_run(five_grows_without_sync, 3, 24 * MIB);
+	fixture_run(others_do_not, 5, 24 * MIB);
+}
+
 static void make_shorter(struct fixture *f, uint64_t size)
 {
 	struct block *whole = f->disks[0];
@@ -877,5 +991,5 @@ UNIT_MAIN("volume raid", UNIT(test_names_change_while_it_is_open),
 	  UNIT(test_one_that_is_back_gets_what_it_missed), UNIT(test_a_lost_image_is_replaced),
 	  UNIT(test_a_disk_comes_for_a_lost_one), UNIT(test_an_unreadable_image),
 	  UNIT(test_a_disk_became_shorter), UNIT(test_a_short_disk_is_given_up),
-	  UNIT(test_parts_called_otherwise), UNIT(test_an_image_leaves_a_disk_that_is_here),
-	  UNIT(test_what_was_flushed_survives))
+	  UNIT(test_growth_without_sync), UNIT(test_parts_called_otherwise),
+	  UNIT(test_an_image_leaves_a_disk_that_is_here), UNIT(test_what_was_flushed_survives))
