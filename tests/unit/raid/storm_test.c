@@ -540,17 +540,19 @@ static void meddle(struct storm *storm)
 
 /* ---- Afterwards ---- */
 
-static uint8_t *read_all(struct storm *storm, struct block *block)
+/* As large as it is now: a reshape that ends meanwhile makes it larger. */
+static uint8_t *read_all(struct storm *storm, struct block *block, uint64_t *size)
 {
 	uint8_t *bytes = malloc(block->size);
 
-	for (uint64_t at = 0; at < block->size; at += 1u << 20) {
-		int rc = block_read(block, at, bytes + at, MIN(1u << 20, block->size - at));
+	*size = block->size;
+	for (uint64_t at = 0; at < *size; at += 1u << 20) {
+		int rc = block_read(block, at, bytes + at, MIN(1u << 20, *size - at));
 
 		if (!rc)
 			continue;
 		failed(storm, "read of all", at, rc);
-		memset(bytes, 0, block->size);
+		memset(bytes, 0, *size);
 		break;
 	}
 	return bytes;
@@ -558,10 +560,10 @@ static uint8_t *read_all(struct storm *storm, struct block *block)
 
 static void check_contents(struct storm *storm)
 {
-	CLEANUP_FREE uint8_t *bytes = read_all(storm, array_block(storm));
-	uint64_t began = ++storm->now, wrong = 0;
+	uint64_t size, began = ++storm->now, wrong = 0;
+	CLEANUP_FREE uint8_t *bytes = read_all(storm, array_block(storm), &size);
 
-	for (uint64_t i = 0; i < array_block(storm)->size / SECTOR; i++) {
+	for (uint64_t i = 0; i < size / SECTOR; i++) {
 		if (!may_hold(storm, i, bytes + i * SECTOR, began) && !wrong++)
 			failed(storm, "what it holds", i * SECTOR, 0);
 		settle(storm, i, bytes + i * SECTOR);
@@ -637,6 +639,7 @@ static void check_without(struct storm *storm, const uint8_t *whole, unsigned fi
 	const struct raid_assemble_options options = { .read_only = true };
 	struct block *blocks[RIG_MEMBERS];
 	struct raid_rig *rig = storm->rig;
+	uint64_t size;
 	uint8_t *bytes;
 	unsigned count = 0;
 	int rc;
@@ -650,8 +653,8 @@ static void check_without(struct storm *storm, const uint8_t *whole, unsigned fi
 		failed(storm, rig->error.text, 0, rc);
 		return;
 	}
-	bytes = read_all(storm, array_block(storm));
-	for (uint64_t i = 0; i < array_block(storm)->size; i += SECTOR) {
+	bytes = read_all(storm, array_block(storm), &size);
+	for (uint64_t i = 0; i < size; i += SECTOR) {
 		if (memcmp(bytes + i, whole + i, SECTOR)) {
 			failed(storm, "without a member", i, (int)(first * 10 + second));
 			break;
@@ -663,7 +666,8 @@ static void check_without(struct storm *storm, const uint8_t *whole, unsigned fi
 
 static void check_losses(struct storm *storm)
 {
-	CLEANUP_FREE uint8_t *whole = read_all(storm, array_block(storm));
+	uint64_t size;
+	CLEANUP_FREE uint8_t *whole = read_all(storm, array_block(storm), &size);
 
 	CU_ASSERT(!raid_array_degraded(storm->rig->array));
 	rig_stop(storm->rig);
