@@ -5,10 +5,10 @@
  *
  *	Fail		a member in sync was marked faulty
  *	FailSpare	a spare, or a member that was being filled, was
- *	SpareActive	a member has been filled, and is in sync
- *	RebuildStarted	a resync, recovery, check or repair begins
+ *	SpareActive	a member has been filled, and is in sync; or a reshape gave it a place
+ *	RebuildStarted	a resync, recovery, check, repair or reshape begins
  *	RebuildNN	it has come so many percent, in steps of 20
- *	RebuildFinished	it ended; after a check that found differences the component says how many
+ *	RebuildFinished	it ended, before it is told who came and went by it; after a check that found differences the component says how many
  *	MoveSpare	a spare came from another array of its spare group, which is the component
  */
 #ifndef TENON_RAID_EVENTS_H

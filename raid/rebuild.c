@@ -28,7 +28,27 @@
 #include "raid/spares.h"
 #include "util/bytes.h"
 
+static bool is_scrub(enum raid_operation operation)
+{
+	return operation == RAID_CHECK || operation == RAID_REPAIR;
+}
+
 /* ---- One operation ---- */
+
+/* As mdadm's monitor says it: the differences in sectors; and before it says who went and who came. Once. */
+static void tell_end(struct raid_array *array)
+{
+	struct raid_rebuild *rebuild = &array->rebuild;
+	char text[80];
+
+	if (rebuild->told_end)
+		return;
+	rebuild->told_end = true;
+	snprintf(text, sizeof(text), "mismatches found: %llu (on raid level %d)",
+		 (unsigned long long)rebuild->mismatches >> MD_SECTOR_SHIFT, array->now.level);
+	raid_event_note(array, "RebuildFinished",
+			is_scrub(rebuild->operation) && rebuild->mismatches ? text : NULL);
+}
 
 /* Those that were being filled, and are in sync now or take another's place. */
 static void tell_filled(struct raid_array *array)
@@ -63,17 +83,17 @@ static int finish_recovery(struct raid_array *array)
 			member->state = RAID_MEMBER_IN_SYNC;
 	}
 	rc = raid_super_update(array);
-	if (!rc)
-		tell_filled(array);
-	if (rc || !replaced)
+	if (rc)
 		return rc;
+	tell_end(array);
 	for (uint32_t i = 0; i < array->now.disks; i++) {
 		const struct raid_member *replacement = array->places[i].replacement;
 
 		if (replacement && replacement->filled)
 			raid_place_exchange(array, i);
 	}
-	return raid_super_settle(array);
+	tell_filled(array);
+	return replaced ? raid_super_settle(array) : 0;
 }
 
 /* Everything was gone over. */
@@ -103,11 +123,6 @@ static int finish(struct raid_array *array)
 	return rc;
 }
 
-static bool is_scrub(enum raid_operation operation)
-{
-	return operation == RAID_CHECK || operation == RAID_REPAIR;
-}
-
 void raid_rebuild_scrub_begin(struct raid_rebuild *rebuild, enum raid_operation operation)
 {
 	rebuild->scrub = operation;
@@ -130,6 +145,7 @@ static void reshape(struct raid_array *array)
 		raid_rebuild_throttle(array, (rebuild->next - rebuild->completed)
 						     << MD_SECTOR_SHIFT);
 		rebuild->completed = rebuild->next;
+		raid_rebuild_tell_percent(array);
 		raid_rebuild_mark(array);
 		fiber_yield();
 	}
@@ -150,7 +166,8 @@ static void begin(struct raid_array *array, enum raid_operation operation, uint6
 	rebuild->saved_ns = rebuild->began_ns = worker_now();
 	raid_rebuild_speed_begin(array);
 	rebuild->mark_count = 0;
-	rebuild->told_percent = 0;
+	raid_rebuild_percent_begin(array);
+	rebuild->told_end = false;
 	if (is_scrub(operation))
 		raid_rebuild_scrub_begin(rebuild, operation);
 	for (unsigned i = 0; i < RAID_REBUILD_WINDOWS; i++)
@@ -159,18 +176,6 @@ static void begin(struct raid_array *array, enum raid_operation operation, uint6
 		 raid_operation_name(operation), (unsigned long long)start << MD_SECTOR_SHIFT);
 	raid_event_note(array, "RebuildStarted", NULL);
 	raid_rebuild_mark(array);
-}
-
-/* As mdadm's monitor says it: the differences in sectors. */
-static void tell_end(struct raid_array *array, enum raid_operation operation)
-{
-	char text[80];
-
-	snprintf(text, sizeof(text), "mismatches found: %llu (on raid level %d)",
-		 (unsigned long long)array->rebuild.mismatches >> MD_SECTOR_SHIFT,
-		 array->now.level);
-	raid_event_note(array, "RebuildFinished",
-			is_scrub(operation) && array->rebuild.mismatches ? text : NULL);
 }
 
 static void run(struct raid_array *array, enum raid_operation operation, uint64_t start)
@@ -203,7 +208,7 @@ static void run(struct raid_array *array, enum raid_operation operation, uint64_
 	rebuild->last_total = rebuild->total;
 	rebuild->last_ns = worker_now() - rebuild->began_ns;
 	rebuild->last_sectors = rebuild->completed - rebuild->began;
-	tell_end(array, operation);
+	tell_end(array);
 	rebuild->operation = RAID_IDLE;
 	fiber_queue_wake_all(&rebuild->change);
 }

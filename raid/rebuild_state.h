@@ -57,6 +57,7 @@ struct raid_rebuild {
 	} marks[RAID_RATE_MARKS]; /* for the rate that is shown */
 	unsigned mark_count;
 	unsigned told_percent;    /* of which there was an event */
+	bool told_end;            /* there was one of its end */
 	uint64_t began_ns, began; /* when and where it began */
 	uint64_t last_ns, last_sectors, last_completed,
 		last_total; /* of the last one, for those who ask later */

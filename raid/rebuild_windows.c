@@ -40,11 +40,21 @@ void raid_rebuild_mark(struct raid_array *array)
 	fiber_queue_wake_all(&rebuild->change);
 }
 
-/* In steps, as mdadm's monitor does. */
-static void tell_percent(struct raid_array *array)
+static unsigned done_percent(const struct raid_rebuild *rebuild)
+{
+	return 20 * (unsigned)(5 * rebuild->completed / MAX(rebuild->total, 1u));
+}
+
+/* Not of those that were done when it began. */
+void raid_rebuild_percent_begin(struct raid_array *array)
+{
+	array->rebuild.told_percent = done_percent(&array->rebuild);
+}
+
+void raid_rebuild_tell_percent(struct raid_array *array)
 {
 	struct raid_rebuild *rebuild = &array->rebuild;
-	unsigned percent = 20 * (unsigned)(5 * rebuild->completed / MAX(rebuild->total, 1u));
+	unsigned percent = done_percent(rebuild);
 	char name[20];
 
 	if (percent <= rebuild->told_percent || percent >= 100)
@@ -63,7 +73,7 @@ void raid_rebuild_completed(struct raid_array *array)
 	for (unsigned i = 0; i < RAID_REBUILD_WINDOWS; i++)
 		completed = MIN(completed, rebuild->busy[i]);
 	rebuild->completed = completed;
-	tell_percent(array);
+	raid_rebuild_tell_percent(array);
 	if (rebuild->operation == RAID_RESYNC)
 		array->resync_position = completed;
 	list_for_each(at, &array->members) {

@@ -23,9 +23,11 @@ void raid_rebuild_throttle(struct raid_array *array, uint64_t bytes);
  * kept so. */
 uint64_t raid_rebuild_window(struct raid_array *array);
 
-/* Notes the present rate, and how far everything is done. Neither suspends. */
+/* Notes the present rate, how far everything is done, and (as mdadm's monitor tells it) each fifth of it. None suspends. */
 void raid_rebuild_mark(struct raid_array *array);
 void raid_rebuild_completed(struct raid_array *array);
+void raid_rebuild_percent_begin(struct raid_array *array);
+void raid_rebuild_tell_percent(struct raid_array *array);
 
 /* Superblocks say how far it got. Suspends. 0 or the error of the update. */
 int raid_rebuild_checkpoint(struct raid_array *array);

@@ -4,7 +4,15 @@
 
 #include <errno.h>
 
+#include "raid/events.h"
 #include "util/bytes.h"
+
+static void take_in(struct raid_member *member)
+{
+	if (member->state == RAID_MEMBER_REBUILDING)
+		raid_event_note(member->array, "SpareActive", member->block->name);
+	member->state = RAID_MEMBER_IN_SYNC;
+}
 
 int raid_reshape_settle(struct raid_array *array)
 {
@@ -21,7 +29,7 @@ int raid_reshape_settle(struct raid_array *array)
 		return rc;
 	for (uint32_t i = array->before.disks; i < array->now.disks; i++) {
 		if (array->places[i].member)
-			array->places[i].member->state = RAID_MEMBER_IN_SYNC;
+			take_in(array->places[i].member);
 	}
 	return raid_super_update(array);
 }
@@ -104,7 +112,7 @@ void raid_reshape_over(struct raid_array *array)
 			leave(member);
 		else if (member->state == RAID_MEMBER_REBUILDING &&
 			 member->recovered >= array->sync_sectors)
-			member->state = RAID_MEMBER_IN_SYNC;
+			take_in(member);
 	}
 	array->reshaping = array->backwards = false;
 	array->before = (struct raid_geometry){ 0 };

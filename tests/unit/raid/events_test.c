@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "raid/events.h"
+#include "raid/rebuild.h"
 #include "raid_rig.h"
 
 static const struct raid_create_options clean = {
@@ -43,7 +44,7 @@ static void in_order(struct raid_rig *rig)
 	rig_wait(rig);
 	CU_ASSERT_STRING_EQUAL(told(rig, &from, text),
 			       "Fail disk1;RebuildStarted;Rebuild20;Rebuild40;Rebuild60;Rebuild80;"
-			       "SpareActive disk2;RebuildFinished;");
+			       "RebuildFinished;SpareActive disk2;");
 	/* A spare that was not needed, and one that was being filled. */
 	CU_ASSERT_EQUAL(raid_add(rig->array, rig->disk[3], &rig->error), 0);
 	CU_ASSERT_EQUAL(raid_fail(rig->array, "disk3", &rig->error), 0);
@@ -86,6 +87,79 @@ static void differences(struct raid_rig *rig)
 static void test_differences(void)
 {
 	rig_run(differences);
+}
+
+/* The end, who went, who came: as the monitor tells of one look. */
+static void replaced(struct raid_rig *rig)
+{
+	uint64_t from = 0;
+	char text[2000];
+
+	rig_create(rig, 2, &clean);
+	CU_ASSERT_EQUAL(raid_replace_with(rig->array, "disk0", rig->disk[2], false, &rig->error),
+			0);
+	rig_wait(rig);
+	CU_ASSERT_STRING_EQUAL(told(rig, &from, text),
+			       "RebuildStarted;Rebuild20;Rebuild40;Rebuild60;Rebuild80;"
+			       "RebuildFinished;Fail disk0;SpareActive disk2;");
+}
+
+static void test_replaced(void)
+{
+	rig_run(replaced);
+}
+
+static void reshaped(struct raid_rig *rig)
+{
+	const struct raid_create_options five = {
+		.name = "e", .level = 5, .assume_clean = true, .now = 1000
+	};
+	uint64_t from = 0;
+	char text[2000];
+
+	rig_create(rig, 3, &five);
+	CU_ASSERT_EQUAL(raid_add(rig->array, rig->disk[3], &rig->error), 0);
+	CU_ASSERT_EQUAL(raid_grow(rig->array, &(struct raid_grow){ .devices = 4 }, &rig->error), 0);
+	rig_wait(rig);
+	/* Its parts are as large as a fifth. */
+	told(rig, &from, text);
+	CU_ASSERT_PTR_EQUAL(strstr(text, "SpareActive disk3;RebuildStarted;Rebuild20;Rebuild40;"),
+			    text);
+	CU_ASSERT_PTR_NOT_NULL(strstr(text, ";RebuildFinished;"));
+}
+
+static void test_reshaped(void)
+{
+	rig_run(reshaped);
+}
+
+/* What goes on in the middle does not tell what had been done before. */
+static void goes_on(struct raid_rig *rig)
+{
+	struct raid_progress progress = { 0 };
+	uint64_t from = 0;
+	char text[2000];
+
+	rig_create(rig, 2, &clean);
+	CU_ASSERT_EQUAL(raid_add(rig->array, rig->disk[2], &rig->error), 0);
+	raid_rebuild_set_rate(rig->array, 1 << 20);
+	CU_ASSERT_EQUAL(raid_fail(rig->array, "disk1", &rig->error), 0);
+	while (!progress.total || progress.position < progress.total / 2) {
+		fiber_sleep(100000000);
+		raid_rebuild_progress(rig->array, &progress);
+	}
+	rig_stop(rig);
+	fiber_sleep(5000000000);
+	rig_assemble(rig, 3, &(struct raid_assemble_options){ .now = 1010 });
+	rig_wait(rig);
+	CU_ASSERT_STRING_EQUAL(
+		told(rig, &from, text),
+		"RebuildStarted;Rebuild60;Rebuild80;RebuildFinished;SpareActive disk2;");
+}
+
+static void test_goes_on(void)
+{
+	rig_run(goes_on);
 }
 
 static void count(const struct raid_event *event, void *arg)
@@ -141,5 +215,6 @@ static void test_spare_beside_a_faulty(void)
 	rig_run(spare_beside_a_faulty);
 }
 
-UNIT_MAIN("raid events", UNIT(test_in_order), UNIT(test_differences), UNIT(test_too_late),
+UNIT_MAIN("raid events", UNIT(test_in_order), UNIT(test_replaced), UNIT(test_reshaped),
+	  UNIT(test_goes_on), UNIT(test_differences), UNIT(test_too_late),
 	  UNIT(test_spare_beside_a_faulty))
