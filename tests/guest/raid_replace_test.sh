@@ -90,8 +90,7 @@ for dir in theirs theirs-cut; do
 	mdadm $dev --replace $2 --with $new 2>&1
 	echo 8192 >$md/sync_max
 	echo idle >$md/sync_action
-	until [ "$(cat $md/sync_completed)" != none ]; do sleep 0.05; done
-	sleep 0.5
+	until [ "$(sed 's/ .*//; s/none/0/' $md/sync_completed)" -ge 8192 ]; do sleep 0.05; done
 	if [ -n "$cut" ]; then
 		# The checkpoint is in the superblocks; then the array is dirty until the end.
 		echo frozen >$md/sync_action

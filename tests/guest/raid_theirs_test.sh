@@ -60,8 +60,7 @@ make_arrays 14 23 <<'GUEST'
 	mdadm /dev/md0 --add $2 2>&1
 	echo 8192 >$md/sync_max
 	echo idle >$md/sync_action
-	until [ "$(cat $md/sync_completed)" != none ]; do sleep 0.05; done
-	sleep 0.5
+	until [ "$(sed 's/ .*//; s/none/0/' $md/sync_completed)" -ge 8192 ]; do sleep 0.05; done
 	finish; shift 2
 	# First resync stopped in the middle.
 	echo 2000 >/proc/sys/dev/raid/speed_limit_max
