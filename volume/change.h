@@ -103,7 +103,7 @@ int change_set_key(struct volume_group *group, struct lvm_config_node **list, co
 		   const char *value);
 
 /* Counts all of the group in extents of `size` bytes, in memory; what it replaces is kept. -EINVAL: something is no whole number of these; -EBUSY:
- * a volume is open; -EOPNOTSUPP: one is neither linear nor striped. */
+ * a volume is open; -EOPNOTSUPP: one is neither linear, striped nor RAID. */
 int change_set_extent_size(struct change *change, uint64_t size, struct error *error);
 /* 0, or -EINVAL for a size that LVM2 does not have extents of. */
 int lvm_extent_size_check(uint64_t size, struct error *error);

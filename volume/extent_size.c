@@ -12,7 +12,7 @@
 #include "util/size.h"
 #include "volume/change.h"
 #include "volume/lvm_io.h"
-#include "volume/segment.h"
+#include "volume/segment_raid.h"
 
 #define SECTOR 512
 #define LEAST  512u
@@ -78,14 +78,43 @@ static int plan_pv(struct resizing *resizing, struct volume_pv *pv)
 	return 0;
 }
 
+/* Of RAID: its images have what they had, and the room in them for reshapes is counted, too. `was`: its extents before. -ENOMEM, or
+ * -EINVAL where it does not fit. */
+static int plan_raid(const struct resizing *resizing, struct volume_segment *segment, uint32_t was)
+{
+	struct lvm_config *memory = &resizing->group->private->memory;
+	const struct lvm_raid *before = segment->private->raid;
+	struct volume_segment_private *private = lvm_config_alloc(memory, sizeof(*private));
+	struct lvm_raid *raid = lvm_config_alloc(memory, sizeof(*raid));
+	uint32_t image = lvm_raid_image_extents(before, segment->area_count, was);
+
+	if (!raid || !private)
+		return -ENOMEM;
+	*raid = *before;
+	*private = *segment->private;
+	private->raid = raid;
+	segment->private = private;
+	if (!recount(resizing, &raid->room) || !recount(resizing, &image))
+		return -EINVAL;
+	return lvm_raid_image_extents(raid, segment->area_count, segment->extent_count) == image
+		       ? 0
+		       : -EINVAL;
+}
+
+static bool is_raid(const struct volume_segment *segment)
+{
+	return segment->private->type == &lvm_segment_raid;
+}
+
 static int plan_segment(struct resizing *resizing, const struct volume_lv *lv,
 			struct volume_segment *segment)
 {
 	struct volume_area *areas = lvm_config_alloc(&resizing->group->private->memory,
 						     segment->area_count * sizeof(*areas) + 1);
+	uint32_t was = segment->extent_count;
 	bool fits = recount(resizing, &segment->start_extent) &&
-		    recount(resizing, &segment->extent_count) &&
-		    segment->extent_count % segment->area_count == 0;
+		    recount(resizing, &segment->extent_count);
+	int rc = 0;
 
 	if (!areas)
 		return change_no_memory(resizing->group, resizing->error);
@@ -93,7 +122,13 @@ static int plan_segment(struct resizing *resizing, const struct volume_lv *lv,
 	for (unsigned i = 0; i < segment->area_count; i++)
 		fits = fits && recount(resizing, &areas[i].extent);
 	segment->areas = areas;
-	return fits ? 0 : fail_fit(resizing, lv->name, lv->extent_count);
+	if (is_raid(segment))
+		rc = plan_raid(resizing, segment, was);
+	else
+		fits = fits && segment->extent_count % segment->area_count == 0;
+	if (rc == -ENOMEM)
+		return change_no_memory(resizing->group, resizing->error);
+	return fits && !rc ? 0 : fail_fit(resizing, lv->name, lv->extent_count);
 }
 
 /* Others count extents in keys of their own. */
@@ -104,14 +139,17 @@ static int check_lv(const struct resizing *resizing, const struct volume_lv *lv)
 	for (unsigned i = 0; i < lv->segment_count; i++) {
 		const struct volume_segment *segment = &lv->segments[i];
 
-		if (segment->private->type != &lvm_segment_striped || segment->metas) {
+		if (segment->private->type != &lvm_segment_striped && !is_raid(segment)) {
 			error_set(resizing->error, -EOPNOTSUPP,
 				  "%s/%s: is of type %s; the extents of a group change their size "
-				  "only where all volumes are linear or striped",
+				  "only where all volumes are linear, striped or RAID",
 				  group, lv->name, volume_lv_type(lv));
 			return error_advise(resizing->error,
 					    "LVM2 may be able to: vgchange --physicalextentsize");
 		}
+		if (is_raid(segment) && lvm_raid_is_to_begin(segment))
+			return error_set(resizing->error, -EBUSY,
+					 "%s/%s: a reshape of it is to begin", group, lv->name);
 		if (segment->area_count > 1 && segment->stripe_size > resizing->new)
 			return error_set(resizing->error, -EINVAL,
 					 "%s/%s: has stripes of %u bytes, extents would be smaller "

@@ -493,7 +493,7 @@ struct volume_settings {
 int volume_lv_set(struct volume_group *group, const char *name,
 		  const struct volume_settings *settings, struct error *error);
 /* -EINVAL for a limit below what is there, and an extent size that what is there is no whole number of; -EROFS for either of a group
- * that stays not resizeable; -EBUSY and -EOPNOTSUPP for an extent size while a volume is open, or is neither linear nor striped. */
+ * that stays not resizeable; -EBUSY and -EOPNOTSUPP for an extent size while a volume is open, or is neither linear, striped nor RAID. */
 int volume_group_set(struct volume_group *group, const struct volume_settings *settings,
 		     struct error *error);
 int volume_pv_set(struct volume_group *group, struct volume_pv *pv,

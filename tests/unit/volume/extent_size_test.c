@@ -106,6 +106,39 @@ static void test_fails(void)
 	attempt_all(true);
 }
 
+/* A RAID volume keeps its bytes, and where its images lie. */
+static void with_raid(struct fixture *f)
+{
+	const struct volume_lv_options options = {
+		.type = "raid5", .stripes = 2, .stripe_size = 8192, .extents = 4, .no_sync = true
+	};
+	CLEANUP_BLOCK struct block *block = NULL;
+	const struct volume_lv *image;
+
+	make(f);
+	CU_ASSERT_EQUAL_FATAL(volume_lv_create(f->group, "r", &options, NULL, &f->error), 0);
+	CU_ASSERT_EQUAL_FATAL(volume_open_lv(f->group, "r", true, &block, &f->error), 0);
+	fixture_fill(block, 11);
+	CU_ASSERT_EQUAL(change(f->group, NEW, &f->error), -EBUSY);
+	block_unref(steal_pointer(&block));
+	CU_ASSERT_EQUAL(change(f->group, 4096, &f->error), -EINVAL); /* stripes are larger */
+	for (unsigned i = 0; i < 2; i++) {
+		CU_ASSERT_EQUAL(change(f->group, i ? EXTENT : NEW, &f->error), 0);
+		CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+		image = volume_group_get_lv(f->group, "r_rimage_0");
+		CU_ASSERT_EQUAL(image->size, 2 * EXTENT);
+		CU_ASSERT_EQUAL(image->extent_count, i ? 2 : 2 * EXTENT / NEW);
+		CU_ASSERT_EQUAL_FATAL(volume_open_lv(f->group, "r", false, &block, &f->error), 0);
+		CU_ASSERT(fixture_filled(block, 11));
+		block_unref(steal_pointer(&block));
+	}
+}
+
+static void test_with_raid(void)
+{
+	fixture_run(with_raid, DISKS, SIZE);
+}
+
 static void what_does_not_fit(struct fixture *f)
 {
 	struct block *block;
@@ -131,4 +164,5 @@ static void test_what_does_not_fit(void)
 	fixture_run(what_does_not_fit, DISKS, SIZE);
 }
 
-UNIT_MAIN("sizes of extents", UNIT(test_is_cut_off), UNIT(test_fails), UNIT(test_what_does_not_fit))
+UNIT_MAIN("sizes of extents", UNIT(test_is_cut_off), UNIT(test_fails), UNIT(test_what_does_not_fit),
+	  UNIT(test_with_raid))
