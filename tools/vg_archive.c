@@ -172,35 +172,6 @@ static const struct volume_lv *find_by_uuid(const struct volume_group *group, co
 	return NULL;
 }
 
-static bool same_area(const struct volume_area *a, const struct volume_area *b)
-{
-	if (a->extent != b->extent || !a->pv != !b->pv || !a->lv_name != !b->lv_name)
-		return false;
-	return a->pv ? !strcmp(a->pv->uuid, b->pv->uuid)
-		     : !a->lv_name || !strcmp(a->lv_name, b->lv_name);
-}
-
-/* Whether what can be read of `now` is where `then` has it; a type whose parts are not known here is not taken to be. */
-static bool lies_as(const struct volume_lv *now, const struct volume_lv *then)
-{
-	for (unsigned i = 0; i < now->segment_count; i++) {
-		const struct volume_segment *a = &now->segments[i], *b = &then->segments[i];
-
-		if (i >= then->segment_count || a->start_extent != b->start_extent ||
-		    strcmp(a->type, b->type) != 0 || a->area_count != b->area_count ||
-		    !a->area_count || (a->area_count > 1 && a->stripe_size != b->stripe_size))
-			return false;
-		if (a->extent_count > b->extent_count ||
-		    (a->extent_count < b->extent_count &&
-		     (i + 1 < now->segment_count || a->area_count > 1)))
-			return false;
-		for (unsigned j = 0; j < a->area_count; j++)
-			if (!same_area(&a->areas[j], &b->areas[j]))
-				return false;
-	}
-	return true;
-}
-
 /* Whether it is a part of a mirror that is linear in the file and stays on one of its images. */
 static bool is_part_of_mirror(const struct volume_group *group, const struct volume_group *wanted,
 			      const struct volume_lv *part)
@@ -237,7 +208,7 @@ static void plan_volume(struct consent *consent, const struct volume_group *grou
 	} else if (then->size < now->size) {
 		consent_loss(consent, "%s/%s would be cut from %s to %s", group->name, now->name,
 			     sizes[0], size_format(then->size, sizes[1]));
-	} else if (!image && !lies_as(now, then)) {
+	} else if (!image && !volume_lv_lies_as(now, then)) {
 		consent_loss(consent,
 			     "%s/%s would lie elsewhere, and what is on it now would be lost",
 			     group->name, now->name);

@@ -61,8 +61,7 @@ static bool same_place(const struct volume_segment *a, const struct volume_segme
 	return true;
 }
 
-/* It may have been made larger or smaller at its end. */
-static bool begins_alike(const struct volume_lv *one, const struct volume_lv *other)
+bool volume_lv_lies_as(const struct volume_lv *one, const struct volume_lv *other)
 {
 	const struct volume_segment *a = one->segments, *b = other->segments;
 	uint32_t end = MIN(one->extent_count, other->extent_count);
@@ -93,8 +92,8 @@ static const char *parts_differ(const struct volume_segment *then, const struct 
 		if (!same_part(then->areas[i].lv, now->areas[i].lv) ||
 		    (metas && !same_part(then->metas[i].lv, now->metas[i].lv)))
 			return "has other images by now";
-		if (!begins_alike(then->areas[i].lv, now->areas[i].lv) ||
-		    (metas && !begins_alike(then->metas[i].lv, now->metas[i].lv)))
+		if (!volume_lv_lies_as(then->areas[i].lv, now->areas[i].lv) ||
+		    (metas && !volume_lv_lies_as(then->metas[i].lv, now->metas[i].lv)))
 			return "has images elsewhere by now";
 		if (lvm_raid_removed(then, i) != lvm_raid_removed(now, i))
 			return "was reshaped since";
@@ -183,7 +182,7 @@ static int place_of_image(const struct volume_lv *lv, const struct volume_lv *by
 	if (!raid || raid->private->raid->kind->level != 1 || raid->private->raid->room)
 		return -1;
 	for (unsigned i = 0; i < raid->area_count; i++)
-		if (raid->areas[i].lv && begins_alike(lv, raid->areas[i].lv))
+		if (raid->areas[i].lv && volume_lv_lies_as(lv, raid->areas[i].lv))
 			return (int)i;
 	return -1;
 }
@@ -221,7 +220,7 @@ static int check_plain(struct volume_group *now, const struct volume_lv *lv,
 	struct error why = { 0 };
 	int place;
 
-	if (begins_alike(lv, by_now))
+	if (volume_lv_lies_as(lv, by_now))
 		return 0;
 	place = place_of_image(lv, by_now);
 	if (place >= 0 && !check_image(now, by_now, (unsigned)place, &why))

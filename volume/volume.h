@@ -310,6 +310,9 @@ int volume_group_restore(struct volume_group **out, const char *text, size_t siz
  */
 int volume_restore_check(const struct volume_group *then, struct volume_group *now,
 			 const char *file, struct error *error);
+/* Whether all that both have of a volume, one of them perhaps more at its end, lies at the same places. A type whose parts are not read here is not
+ * taken to. Pure. */
+bool volume_lv_lies_as(const struct volume_lv *one, const struct volume_lv *other);
 /* The image of the mirror `now` that lies where `then`, which is linear, has all of the volume; or NULL. */
 const char *volume_restore_image(const struct volume_lv *then, const struct volume_lv *now);
 
