@@ -113,7 +113,7 @@ static int plan_host(struct vg_command *command, struct error *error)
 {
 	const char *id = json_string_value(json_object_get(command->params, "system_id"));
 	CLEANUP_STACK struct stack *look = NULL;
-	struct volume_group *group;
+	struct volume_group *group = NULL;
 	int rc;
 
 	if (command->consent.yes)
