@@ -10,10 +10,12 @@
 #include "block/fault.h"
 #include "block/volatile.h"
 #include "fiber_run.h"
+#include "raid/raid.h"
 #include "unit.h"
 #include "util/bytes.h"
 #include "volume/lvm_io.h"
 #include "volume/lvm_metadata_area.h"
+#include "volume/volume_raid.h"
 
 struct run {
 	void (*test)(struct fixture *fixture);
@@ -204,4 +206,49 @@ bool fixture_filled(struct block *block, uint64_t seed)
 			return false;
 	}
 	return true;
+}
+
+int fixture_raid(struct fixture *fixture, const char *name, const char *type, uint32_t extents)
+{
+	struct volume_lv_options options = { .type = type, .extents = extents };
+
+	return volume_lv_create(fixture->group, name, &options, NULL, &fixture->error);
+}
+
+struct block *fixture_open(struct fixture *fixture, const char *name, bool writable)
+{
+	struct block *block = NULL;
+
+	CU_ASSERT_EQUAL_FATAL(
+		volume_open_lv(fixture->group, name, writable, &block, &fixture->error), 0);
+	return block;
+}
+
+void fixture_wait_in_sync(struct fixture *fixture, const char *name)
+{
+	struct raid_array *array = volume_lv_array(volume_group_get_lv(fixture->group, name));
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(array);
+	CU_ASSERT_EQUAL(raid_rebuild_wait(array, NULL, NULL, 1000000000, &fixture->error), 0);
+}
+
+void fixture_filled_raid(struct fixture *fixture, const char *name, const char *type,
+			 uint32_t extents)
+{
+	struct block *block;
+
+	CU_ASSERT_EQUAL_FATAL(fixture_raid(fixture, name, type, extents), 0);
+	block = fixture_open(fixture, name, true);
+	fixture_wait_in_sync(fixture, name);
+	fixture_fill(block, 7);
+	block_unref(block);
+}
+
+bool fixture_is_filled(struct fixture *fixture, const char *name, uint64_t seed)
+{
+	struct block *block = fixture_open(fixture, name, false);
+	bool filled = fixture_filled(block, seed);
+
+	block_unref(block);
+	return filled;
 }

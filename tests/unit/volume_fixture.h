@@ -46,6 +46,18 @@ void fixture_create(struct fixture *fixture, const struct volume_group_options *
 
 /* Creates a linear volume of so many extents in the fixture's group. */
 int fixture_lv(struct fixture *fixture, const char *name, uint32_t extents);
+/* The same of a type (raid1, ...), with its usual number of stripes. */
+int fixture_raid(struct fixture *fixture, const char *name, const char *type, uint32_t extents);
+
+/* Opens a volume. */
+struct block *fixture_open(struct fixture *fixture, const char *name, bool writable);
+/* Waits until the array of a RAID volume, which is open, has nothing to do. */
+void fixture_wait_in_sync(struct fixture *fixture, const char *name);
+/* A RAID volume all of which is filled with seed 7 and in sync. */
+void fixture_filled_raid(struct fixture *fixture, const char *name, const char *type,
+			 uint32_t extents);
+/* Whether a volume is filled so. */
+bool fixture_is_filled(struct fixture *fixture, const char *name, uint64_t seed);
 
 /* Replaces the metadata of vg0 on disk `disk` by `text`, as another LVM2 might have written it. */
 void fixture_put_text(struct fixture *fixture, unsigned disk, const char *text);

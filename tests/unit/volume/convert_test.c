@@ -13,29 +13,12 @@
 #include "volume/volume_raid.h"
 #include "volume_fixture.h"
 
-static struct block *open_lv(struct fixture *f, const char *name, bool writable)
-{
-	struct block *block = NULL;
-
-	CU_ASSERT_EQUAL_FATAL(volume_open_lv(f->group, name, writable, &block, &f->error), 0);
-	return block;
-}
-
 static void wait_in_sync(struct fixture *f, const char *name)
 {
 	struct raid_array *array = volume_lv_array(volume_group_get_lv(f->group, name));
 
 	if (array)
 		CU_ASSERT_EQUAL(raid_rebuild_wait(array, NULL, NULL, 1000000000, &f->error), 0);
-}
-
-static bool is_filled(struct fixture *f, const char *name)
-{
-	struct block *block = open_lv(f, name, false);
-	bool filled = fixture_filled(block, 7);
-
-	block_unref(block);
-	return filled;
 }
 
 static void make(struct fixture *f, const char *type, unsigned stripes, unsigned mirrors)
@@ -45,7 +28,7 @@ static void make(struct fixture *f, const char *type, unsigned stripes, unsigned
 
 	options.type = strcmp(type, "linear") != 0 && strcmp(type, "striped") != 0 ? type : NULL;
 	CU_ASSERT_EQUAL_FATAL(volume_lv_create(f->group, "a", &options, NULL, &f->error), 0);
-	block = open_lv(f, "a", true);
+	block = fixture_open(f, "a", true);
 	wait_in_sync(f, "a");
 	fixture_fill(block, 7);
 	CU_ASSERT_EQUAL(block_flush(block), 0);
@@ -72,7 +55,7 @@ static void check_redundant(struct fixture *f)
 		f->disks[count - 1] = disk;
 		f->count = count - 1;
 		CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
-		CU_ASSERT_TRUE(is_filled(f, "a"));
+		CU_ASSERT_TRUE(fixture_is_filled(f, "a", 7));
 		volume_scan_free(steal_pointer(&f->scan));
 		f->disks[count - 1] = f->disks[gone];
 		f->disks[gone] = disk;
@@ -175,7 +158,7 @@ static void go(struct fixture *f)
 	free_extents = f->group->free_extents;
 	make(f, way->from, way->stripes, way->mirrors);
 	if (while_open) {
-		block = writer.block = open_lv(f, "a", true);
+		block = writer.block = fixture_open(f, "a", true);
 		fiber = fiber_spawn(write_on, &writer);
 		fiber_sleep(1000000);
 	}
@@ -197,14 +180,14 @@ static void go(struct fixture *f)
 	CU_ASSERT_EQUAL(lv->segments->area_count, way->images);
 	CU_ASSERT_EQUAL(lv->size, 6 * MIB);
 	if (!block)
-		block = open_lv(f, "a", true);
+		block = fixture_open(f, "a", true);
 	CU_ASSERT_TRUE(fixture_filled(block, 7));
 	fixture_fill(block, 9);
 	wait_in_sync(f, "a");
 	fixture_fill(block, 7);
 	block_unref(block);
 	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
-	CU_ASSERT_TRUE(is_filled(f, "a"));
+	CU_ASSERT_TRUE(fixture_is_filled(f, "a", 7));
 	if (is_redundant(way->type))
 		check_redundant(f);
 	CU_ASSERT_EQUAL(convert(f, way->to, way->to_mirrors), -EALREADY);
@@ -249,7 +232,7 @@ static void refused(struct fixture *f)
 	wish.region_size = 1ull << 32;
 	CU_ASSERT_EQUAL(volume_lv_convert(f->group, "a", &wish, &f->error), -EINVAL);
 	CU_ASSERT_EQUAL(f->group->lv_count, 1);
-	CU_ASSERT_TRUE(is_filled(f, "a"));
+	CU_ASSERT_TRUE(fixture_is_filled(f, "a", 7));
 }
 
 /* An image that has not all data cannot be the one that stays; one that is to be filled can go. */
@@ -264,7 +247,7 @@ static void not_before_it_is_whole(struct fixture *f)
 	CU_ASSERT_PTR_NOT_NULL(strstr(f->error.text, "a_rimage_1, which is to stay"));
 	CU_ASSERT_EQUAL(convert(f, NULL, 0), 0);
 	CU_ASSERT_STRING_EQUAL(volume_lv_type(volume_group_get_lv(f->group, "a")), "linear");
-	CU_ASSERT_TRUE(is_filled(f, "a"));
+	CU_ASSERT_TRUE(fixture_is_filled(f, "a", 7));
 }
 
 /* Block sizes do not mix: who uses a volume was told one. */
@@ -277,7 +260,7 @@ static void not_with_larger_blocks(struct fixture *f)
 	f->disks[2]->logical_block_size = 4096;
 	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
 	make(f, "raid1", 0, 1);
-	block = open_lv(f, "a", true);
+	block = fixture_open(f, "a", true);
 	CU_ASSERT_EQUAL(block->logical_block_size, 512);
 	CU_ASSERT_EQUAL(convert(f, NULL, 2), -ENOSPC);
 	CU_ASSERT_EQUAL(block_write(block, 512, bytes, sizeof(bytes), 0), 0);
@@ -293,9 +276,9 @@ static void split(struct fixture *f)
 
 	fixture_create(f, NULL);
 	make(f, "raid1", 0, 2);
-	block = open_lv(f, "a", true);
+	block = fixture_open(f, "a", true);
 	CU_ASSERT_EQUAL(volume_lv_convert(f->group, "a", &wish, &f->error), 0);
-	other = open_lv(f, "b", true);
+	other = fixture_open(f, "b", true);
 	CU_ASSERT_TRUE(fixture_filled(other, 7));
 	fixture_fill(block, 9);
 	CU_ASSERT_TRUE(fixture_filled(other, 7));
@@ -355,7 +338,7 @@ static void unknown(struct fixture *f)
 	fixture_put_faults(f);
 	fixture_create(f, NULL);
 	make(f, way->from, way->stripes, way->mirrors);
-	block = open_lv(f, "a", true);
+	block = fixture_open(f, "a", true);
 	fixture_fill(block, 9);
 	for (unsigned i = 0; i < f->count; i++)
 		break_commit(f->disks[i]);
@@ -368,7 +351,7 @@ static void unknown(struct fixture *f)
 	block_unref(block);
 	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
 	CU_ASSERT_STRING_EQUAL(volume_lv_type(volume_group_get_lv(f->group, "a")), way->type);
-	block = open_lv(f, "a", true);
+	block = fixture_open(f, "a", true);
 	wait_in_sync(f, "a");
 	CU_ASSERT_TRUE(fixture_filled(block, 7));
 	block_unref(block);
@@ -435,7 +418,7 @@ static bool convert_with_cut(struct fixture *f, uint64_t after)
 
 	fixture_create(f, &(struct volume_group_options){ .extent_size = MIB, .force = true });
 	make(f, way->from, way->stripes, way->mirrors);
-	block = while_open ? open_lv(f, "a", true) : NULL;
+	block = while_open ? fixture_open(f, "a", true) : NULL;
 	block_volatile_cut_after(f->disks[after % f->count], after / f->count, after + 1);
 	convert(f, way->to, way->to_mirrors);
 	block_unref(block);
@@ -449,7 +432,7 @@ static bool convert_with_cut(struct fixture *f, uint64_t after)
 		  ? &was_old
 		  : &was_new) += 1;
 	CU_ASSERT_EQUAL(volume_group_validate(f->group, &f->error), 0);
-	block = open_lv(f, "a", true);
+	block = fixture_open(f, "a", true);
 	CU_ASSERT_TRUE(fixture_filled(block, 7));
 	wait_in_sync(f, "a");
 	CU_ASSERT_TRUE(fixture_filled(block, 7));

@@ -19,14 +19,6 @@
 #define REGION  (512u << 10)
 #define REGIONS (EXTENTS * MIB / REGION)
 
-static struct block *open_lv(struct fixture *f, const char *name, bool writable)
-{
-	struct block *block = NULL;
-
-	CU_ASSERT_EQUAL_FATAL(volume_open_lv(f->group, name, writable, &block, &f->error), 0);
-	return block;
-}
-
 /* A log as lvm2 makes one, or dm-mirror leaves it. */
 static void put_log(struct block *block, uint64_t regions, uint8_t bits)
 {
@@ -67,7 +59,7 @@ static void make_mirror(struct fixture *f, uint64_t regions, uint8_t bits)
 
 		CU_ASSERT_EQUAL_FATAL(
 			volume_lv_create(f->group, names[i], &options, NULL, &f->error), 0);
-		block = open_lv(f, names[i], true);
+		block = fixture_open(f, names[i], true);
 		if (i < 2)
 			fixture_fill(block, 7);
 		else
@@ -99,15 +91,6 @@ static void spoil(struct fixture *f, unsigned region)
 			    area->pv->pe_start + area->extent * MIB + region * REGION + 8192, bytes,
 			    sizeof(bytes), 0),
 		0);
-}
-
-static bool is_filled(struct fixture *f, const char *name)
-{
-	struct block *block = open_lv(f, name, false);
-	bool filled = fixture_filled(block, 7);
-
-	block_unref(block);
-	return filled;
 }
 
 /* Without one of the disks from now on. */
@@ -173,17 +156,17 @@ static void the_first_leg_has_all(struct fixture *f)
 
 	make_mirror(f, REGIONS, 0xfb);
 	spoil(f, 2);
-	CU_ASSERT_TRUE(is_filled(f, "m"));
+	CU_ASSERT_TRUE(fixture_is_filled(f, "m", 7));
 	CU_ASSERT_EQUAL(volume_open_lv(f->group, "m", true, &block, &f->error), -EROFS);
 	CU_ASSERT_PTR_NOT_NULL(strstr(f->error.text, "vg0/m: opens for reading only"));
 	CU_ASSERT_PTR_NOT_NULL(strstr(f->error.advice, "--type raid1"));
 	/* Without the second leg, and without the log. */
 	CU_ASSERT_EQUAL_FATAL(lose(f, 1), 0);
 	CU_ASSERT_TRUE(volume_lv_degraded(volume_group_get_lv(f->group, "m")));
-	CU_ASSERT_TRUE(is_filled(f, "m"));
+	CU_ASSERT_TRUE(fixture_is_filled(f, "m", 7));
 	what_is_lost_is_for_lvm2(f);
 	CU_ASSERT_EQUAL_FATAL(lose(f, 1), 0);
-	CU_ASSERT_TRUE(is_filled(f, "m"));
+	CU_ASSERT_TRUE(fixture_is_filled(f, "m", 7));
 	find_again(f);
 }
 
@@ -196,7 +179,7 @@ static void another_leg_has_what_agrees(struct fixture *f)
 {
 	make_mirror(f, UINT64_MAX, 0xff);
 	CU_ASSERT_EQUAL_FATAL(lose(f, 0), 0);
-	CU_ASSERT_TRUE(is_filled(f, "m"));
+	CU_ASSERT_TRUE(fixture_is_filled(f, "m", 7));
 	/* Nor the log, which would have to say so. */
 	CU_ASSERT_EQUAL_FATAL(lose(f, 0), 0);
 	CU_ASSERT_FALSE(volume_lv_degraded(volume_group_get_lv(f->group, "m")));
@@ -270,7 +253,7 @@ static void read_with_bad_sector(struct fixture *f, unsigned region, int expecte
 {
 	struct block *below = hurt(f, 0, place_of(f, "m_mimage_0") + (uint64_t)region * REGION);
 	CLEANUP_FREE char *data = malloc(EXTENTS * MIB);
-	struct block *block = open_lv(f, "m", false);
+	struct block *block = fixture_open(f, "m", false);
 
 	CU_ASSERT_EQUAL(block_read(block, 0, data, EXTENTS * MIB), expected);
 	CU_ASSERT_EQUAL(fixture_filled(block, 7), !expected);
@@ -298,7 +281,7 @@ static void a_log_that_cannot_be_read_says_nothing(struct fixture *f)
 
 	make_mirror(f, REGIONS, 0xff);
 	below = hurt(f, 2, place_of(f, "m_mlog") + LVM_MIRROR_LOG_BITS);
-	CU_ASSERT_TRUE(is_filled(f, "m"));
+	CU_ASSERT_TRUE(fixture_is_filled(f, "m", 7));
 	/* The last disk takes the place of the one that is lost. */
 	CU_ASSERT_EQUAL_FATAL(lose(f, 0), 0);
 	CU_ASSERT_EQUAL(volume_open_lv(f->group, "m", false, &block, &f->error), -ENXIO);
@@ -330,7 +313,7 @@ static void its_parts_go_with_it(struct fixture *f)
 				      "mirrors = [\n\"n_mimage_0\", 0,\n\"n_mimage_1\", 0\n]"));
 	CU_ASSERT_PTR_NULL(strstr(text, "m_m"));
 	free(text);
-	CU_ASSERT_TRUE(is_filled(f, "n"));
+	CU_ASSERT_TRUE(fixture_is_filled(f, "n", 7));
 	CU_ASSERT_EQUAL(volume_lv_remove(f->group, "n", &f->error), 0);
 	CU_ASSERT_EQUAL(f->group->lv_count, 0);
 	CU_ASSERT_EQUAL(f->group->free_extents, f->group->extent_count);
@@ -359,15 +342,15 @@ static void becomes_raid1(struct fixture *f, uint8_t bits)
 	make_mirror(f, REGIONS, bits);
 	if (bits != 0xff)
 		spoil(f, 2);
-	reader = open_lv(f, "m", false);
+	reader = fixture_open(f, "m", false);
 	CU_ASSERT_EQUAL_FATAL(convert(f, "raid1", 0), 0);
 	CU_ASSERT_TRUE(fixture_filled(reader, 7));
 	block_unref(reader);
 	CU_ASSERT_EQUAL(f->group->lv_count, 5);
 	CU_ASSERT_PTR_NULL(volume_group_get_lv(f->group, "m_mlog"));
 	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
-	CU_ASSERT_TRUE(is_filled(f, "m"));
-	block = open_lv(f, "m", true);
+	CU_ASSERT_TRUE(fixture_is_filled(f, "m", 7));
+	block = fixture_open(f, "m", true);
 	raid_status(volume_lv_array(volume_group_get_lv(f->group, "m")), &status);
 	CU_ASSERT_EQUAL(status.members[1].state == RAID_MEMBER_IN_SYNC, bits == 0xff);
 	raid_status_free(&status);
@@ -377,7 +360,7 @@ static void becomes_raid1(struct fixture *f, uint8_t bits)
 	block_unref(block);
 	for (unsigned i = 0; i < 2; i++) {
 		CU_ASSERT_EQUAL_FATAL(lose(f, i), 0);
-		CU_ASSERT_TRUE(is_filled(f, "m"));
+		CU_ASSERT_TRUE(fixture_is_filled(f, "m", 7));
 		find_again(f);
 		CU_ASSERT_EQUAL_FATAL(lose(f, i), 0);
 		find_again(f);
@@ -414,7 +397,7 @@ static void a_new_image_is_on_a_disk_of_its_own(struct fixture *f)
 		for (unsigned k = 0; k < i; k++)
 			CU_ASSERT_PTR_NOT_EQUAL(segment->areas[i].lv->segments->areas->pv,
 						segment->areas[k].lv->segments->areas->pv);
-	CU_ASSERT_TRUE(is_filled(f, "m"));
+	CU_ASSERT_TRUE(fixture_is_filled(f, "m", 7));
 }
 
 static void test_a_new_image_is_on_a_disk_of_its_own(void)
@@ -441,8 +424,8 @@ static void it_becomes_linear(struct fixture *f)
 	CU_ASSERT_EQUAL(f->group->lv_count, 1);
 	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
 	CU_ASSERT_STRING_EQUAL(volume_lv_type(volume_group_get_lv(f->group, "m")), "linear");
-	CU_ASSERT_TRUE(is_filled(f, "m"));
-	block_unref(open_lv(f, "m", true));
+	CU_ASSERT_TRUE(fixture_is_filled(f, "m", 7));
+	block_unref(fixture_open(f, "m", true));
 }
 
 static void test_it_becomes_linear(void)
@@ -491,7 +474,7 @@ static void what_cannot_be_is_not_opened(struct fixture *f)
 	       "mirrors = [\n\"m_mimage_0\", 0,\n\"m_mimage_1\", 0\n]",
 	       "type = \"raid1\"\ndevice_count = 1\nregion_size = 1024\n\nraids = "
 	       "[\n\"x_rmeta_0\", \"m\"\n]");
-	CU_ASSERT_TRUE(is_filled(f, "m"));
+	CU_ASSERT_TRUE(fixture_is_filled(f, "m", 7));
 }
 
 static void test_what_cannot_be_is_not_opened(void)
@@ -553,21 +536,21 @@ static bool convert_with_cut(struct fixture *f, uint64_t after)
 	convert(f, "raid1", 0);
 	cut = block_volatile_is_off(disk);
 	cut_all(f, after + 1);
-	CU_ASSERT_TRUE(is_filled(f, "m"));
+	CU_ASSERT_TRUE(fixture_is_filled(f, "m", 7));
 	if (volume_lv_reads_only(volume_group_get_lv(f->group, "m"))) {
 		was_old++;
 		CU_ASSERT_EQUAL(convert(f, "raid1", 0), 0);
 	} else {
 		was_new++;
 	}
-	block = open_lv(f, "m", true);
+	block = fixture_open(f, "m", true);
 	CU_ASSERT_EQUAL(raid_rebuild_wait(volume_lv_array(volume_group_get_lv(f->group, "m")), NULL,
 					  NULL, 1000000000, &f->error),
 			0);
 	block_unref(block);
 	for (unsigned i = 0; i < 2; i++) {
 		CU_ASSERT_EQUAL_FATAL(lose(f, i), 0);
-		CU_ASSERT_TRUE(is_filled(f, "m"));
+		CU_ASSERT_TRUE(fixture_is_filled(f, "m", 7));
 		find_again(f);
 		CU_ASSERT_EQUAL_FATAL(lose(f, i), 0);
 		find_again(f);

@@ -15,14 +15,6 @@
 
 #define IMAGE "a_rimage_1"
 
-static struct block *open_lv(struct fixture *f, const char *name, bool writable)
-{
-	struct block *block = NULL;
-
-	CU_ASSERT_EQUAL_FATAL(volume_open_lv(f->group, name, writable, &block, &f->error), 0);
-	return block;
-}
-
 static struct raid_array *array_of(struct fixture *f)
 {
 	struct raid_array *array = volume_lv_array(volume_group_get_lv(f->group, "a"));
@@ -36,15 +28,6 @@ static void wait_in_sync(struct fixture *f)
 	CU_ASSERT_EQUAL(raid_rebuild_wait(array_of(f), NULL, NULL, 1000000000, &f->error), 0);
 }
 
-static bool is_filled(struct fixture *f, const char *name, uint64_t seed)
-{
-	struct block *block = open_lv(f, name, false);
-	bool filled = fixture_filled(block, seed);
-
-	block_unref(block);
-	return filled;
-}
-
 /* A mirror that is filled with 7; it is open. */
 static struct block *make(struct fixture *f)
 {
@@ -53,7 +36,7 @@ static struct block *make(struct fixture *f)
 
 	fixture_create(f, &(struct volume_group_options){ .extent_size = MIB, .force = true });
 	CU_ASSERT_EQUAL_FATAL(volume_lv_create(f->group, "a", &options, NULL, &f->error), 0);
-	block = open_lv(f, "a", true);
+	block = fixture_open(f, "a", true);
 	wait_in_sync(f);
 	fixture_fill(block, 7);
 	CU_ASSERT_EQUAL(block_flush(block), 0);
@@ -119,19 +102,19 @@ static void it_is_how_it_was(struct fixture *f)
 	CU_ASSERT_EQUAL(merge(f), -EINVAL);
 	CU_ASSERT_EQUAL_FATAL(track(f), 0);
 	fixture_fill(block, 8);
-	CU_ASSERT_TRUE(is_filled(f, IMAGE, 7));
+	CU_ASSERT_TRUE(fixture_is_filled(f, IMAGE, 7));
 	refuses(f);
 	/* The same after it was stopped and started. */
 	block_unref(block);
 	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
 	CU_ASSERT_EQUAL(volume_group_validate(f->group, &f->error), 0);
-	CU_ASSERT_TRUE(is_filled(f, IMAGE, 7));
-	CU_ASSERT_TRUE(is_filled(f, "a", 8));
-	image = open_lv(f, IMAGE, false);
+	CU_ASSERT_TRUE(fixture_is_filled(f, IMAGE, 7));
+	CU_ASSERT_TRUE(fixture_is_filled(f, "a", 8));
+	image = fixture_open(f, IMAGE, false);
 	CU_ASSERT_EQUAL(merge(f), -EBUSY);
 	CU_ASSERT_EQUAL(volume_lv_remove(f->group, "a", &f->error), -EBUSY);
 	block_unref(image);
-	block = open_lv(f, "a", true);
+	block = fixture_open(f, "a", true);
 	CU_ASSERT_EQUAL_FATAL(merge(f), 0);
 	wait_in_sync(f);
 	CU_ASSERT_EQUAL(mismatches(f), 0);
@@ -144,7 +127,7 @@ static void it_is_how_it_was(struct fixture *f)
 	f->disks[1] = block;
 	f->count--;
 	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
-	CU_ASSERT_TRUE(is_filled(f, "a", 8));
+	CU_ASSERT_TRUE(fixture_is_filled(f, "a", 8));
 	f->count++;
 	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
 	CU_ASSERT_EQUAL(volume_lv_remove(f->group, "a", &f->error), 0);
@@ -162,7 +145,7 @@ static void it_goes_with_the_volume(struct fixture *f)
 	block_unref(make(f));
 	CU_ASSERT_EQUAL_FATAL(track(f), 0);
 	CU_ASSERT_EQUAL_FATAL(merge(f), 0);
-	CU_ASSERT_TRUE(is_filled(f, "a", 7));
+	CU_ASSERT_TRUE(fixture_is_filled(f, "a", 7));
 	CU_ASSERT_EQUAL_FATAL(track(f), 0);
 	CU_ASSERT_EQUAL(volume_lv_remove(f->group, "a", &f->error), 0);
 	CU_ASSERT_EQUAL(f->group->lv_count, 0);
@@ -201,10 +184,10 @@ static bool with_cut(struct fixture *f, uint64_t after)
 	block_unref(block);
 	power(f, after + 1);
 	if (volume_group_get_lv(f->group, IMAGE)->visible) {
-		CU_ASSERT_TRUE(is_filled(f, IMAGE, 7));
+		CU_ASSERT_TRUE(fixture_is_filled(f, IMAGE, 7));
 		CU_ASSERT_EQUAL_FATAL(merge(f), 0);
 	}
-	block = open_lv(f, "a", true);
+	block = fixture_open(f, "a", true);
 	wait_in_sync(f);
 	CU_ASSERT_EQUAL(mismatches(f), 0);
 	for (uint64_t at = 0; flushed && at < 2 * MIB; at += MIB / 4) {
@@ -297,10 +280,10 @@ static void lost(struct fixture *f)
 	f->disks[2] = gone;
 	f->count--;
 	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
-	CU_ASSERT_TRUE(is_filled(f, "a", 7));
+	CU_ASSERT_TRUE(fixture_is_filled(f, "a", 7));
 	CU_ASSERT_EQUAL(volume_lv_repair(f->group, "a", NULL, &replaced, &f->error), 0);
 	CU_ASSERT_EQUAL(replaced, 1);
-	block = open_lv(f, "a", true);
+	block = fixture_open(f, "a", true);
 	wait_in_sync(f);
 	CU_ASSERT_EQUAL(mismatches(f), 0);
 	CU_ASSERT_TRUE(fixture_filled(block, 7));
