@@ -131,13 +131,41 @@ static void make_good(const struct mirror_span *piece, const struct hearing *hea
 	}
 }
 
+static void let_go(const struct hearing *hearing)
+{
+	for (unsigned k = 0; k < hearing->count; k++)
+		raid_member_release(hearing->voters[k].copy.member);
+	for (unsigned k = 0; k < hearing->mute; k++)
+		raid_member_release(hearing->mutes[k].member);
+}
+
+/* What is the least that those who cannot be read may have lost. */
+static uint32_t least_of(const struct hearing *hearing)
+{
+	uint32_t unit = 0;
+
+	for (unsigned k = 0; k < hearing->mute; k++)
+		unit = MAX(unit, raid_member_unit(hearing->mutes[k].member));
+	return unit ? unit : RAID_PIECE;
+}
+
+static void vote_parts(const struct mirror_span *span, uint32_t size, struct raid_sync *sync);
+
 static void vote_piece(const struct mirror_span *piece, struct raid_sync *sync)
 {
 	struct raid_array *array = piece->array;
 	bool tell = array->rebuild.found.count < RAID_FOUND;
 	struct hearing hearing;
+	uint32_t unit;
 
 	hear(piece, sync->buffers[1], &hearing);
+	/* Around what one of them cannot read it has a voice. */
+	unit = least_of(&hearing);
+	if (piece->length > unit) {
+		let_go(&hearing);
+		vote_parts(piece, unit, sync);
+		return;
+	}
 	for (uint64_t at = 0; at < piece->length; at += MD_SECTOR_SIZE) {
 		if (differs(hearing.voters, hearing.count, at))
 			decide(piece, sync, hearing.voters, hearing.count, at);
@@ -155,21 +183,23 @@ static void vote_piece(const struct mirror_span *piece, struct raid_sync *sync)
 		mirror_write_copy(&voter->copy, sync, voter->data, piece->length);
 	}
 	make_good(piece, &hearing);
-	for (unsigned k = 0; k < hearing.count; k++)
-		raid_member_release(hearing.voters[k].copy.member);
-	for (unsigned k = 0; k < hearing.mute; k++)
-		raid_member_release(hearing.mutes[k].member);
+	let_go(&hearing);
 }
 
-void mirror_vote(const struct mirror_span *span, struct raid_sync *sync)
+static void vote_parts(const struct mirror_span *span, uint32_t size, struct raid_sync *sync)
 {
 	uint64_t end = span->offset + span->length;
 
 	for (uint64_t at = span->offset; at < end;) {
-		struct mirror_span piece =
-			mirror_span(span->array, at, MIN(RAID_PIECE - at % RAID_PIECE, end - at));
+		struct mirror_span part =
+			mirror_span(span->array, at, MIN(size - at % size, end - at));
 
-		vote_piece(&piece, sync);
-		at += piece.length;
+		vote_piece(&part, sync);
+		at += part.length;
 	}
+}
+
+void mirror_vote(const struct mirror_span *span, struct raid_sync *sync)
+{
+	vote_parts(span, RAID_PIECE, sync);
 }

@@ -250,7 +250,7 @@ class Array:
         """Whether the rest of a row tells what the unreadable and wrong ones were."""
         unreadable, wrong = row.count("E"), row.count("?")
         if self.level == 1:
-            return not wrong and "+" in row
+            return row.count("+") > wrong
         return unreadable + (2 if self.level == 6 else 9) * wrong <= PARITIES[self.level]
 
     def compare(self, before, after):

@@ -113,6 +113,28 @@ static void test_leaves_what_can_be_read(void)
 	rig_run(leaves_what_can_be_read);
 }
 
+/* Most of three copies say who is wrong in a sector, though one of them cannot be read in another sector of the page. */
+static void votes_beside_what_cannot_be_read(struct raid_rig *rig)
+{
+	struct raid_progress progress;
+
+	create(rig);
+	block_fault_rot(rig->disk[0], PAGE, 512, 40);
+	rig_break(rig, 1, BLOCK_FAULT_READ, PAGE + 1024, 512);
+	progress = scrub(rig, true);
+	CU_ASSERT_EQUAL(progress.mismatches, 512);
+	CU_ASSERT_EQUAL(progress.unresolved, 0);
+	CU_ASSERT_EQUAL(scrub(rig, false).mismatches, 0);
+	CU_ASSERT(holds_all(rig));
+}
+
+static void test_votes_beside_what_cannot_be_read(void)
+{
+	level = 1;
+	disks = 3;
+	rig_run(votes_beside_what_cannot_be_read);
+}
+
 /* Two copies differ, and the log of the third calls it bad: with either of them it would be the most. */
 static void heals_no_guess(struct raid_rig *rig)
 {
@@ -200,5 +222,5 @@ static void test_loses_no_member_for_a_sector(void)
 }
 
 UNIT_MAIN("raid make good", UNIT(test_copies_no_wrong_one), UNIT(test_leaves_what_can_be_read),
-	  UNIT(test_heals_no_guess), UNIT(test_judges_sector_by_sector),
-	  UNIT(test_loses_no_member_for_a_sector))
+	  UNIT(test_votes_beside_what_cannot_be_read), UNIT(test_heals_no_guess),
+	  UNIT(test_judges_sector_by_sector), UNIT(test_loses_no_member_for_a_sector))
