@@ -254,6 +254,8 @@ static int bring_up(struct raid_array *array, const struct raid_candidate *candi
 		return rc;
 	raid_grow_load(array, freshest->sb.next);
 	array->forced = options->force;
+	/* Nor is anything made good, or anybody failed, while a log is carried out in memory. */
+	array->block.read_only = options->read_only;
 	rc = raid_assemble_journal(array, options, error);
 	if (!rc && options->read_only)
 		rc = cover_members(array, error);

@@ -269,8 +269,7 @@ int raid5_ppl_replay(struct raid5 *r, bool look, struct error *error)
 	struct raid_array *array = r->array;
 	struct replay replay = { .r = r };
 
-	/* What is to be carried out is parity, of no use to who only reads all data. */
-	if (look && (array->resync_position == MD_RESYNC_DONE || !raid_array_degraded(array)))
+	if (look && array->resync_position == MD_RESYNC_DONE)
 		return 0;
 	for (uint32_t i = 0; array->resync_position != MD_RESYNC_DONE && i < r->g.disks; i++) {
 		int rc;
@@ -288,6 +287,9 @@ int raid5_ppl_replay(struct raid5 *r, bool look, struct error *error)
 				       "stripes, may be damaged then");
 		}
 	}
+	/* With all members it is parity only, of use where one of them cannot be read. */
+	if (look && !raid_array_degraded(array))
+		return 0;
 	array->from_log |= look && replay.done;
 	if (!look && (replay.done || replay.wrong))
 		log_info(array->log,

@@ -41,23 +41,20 @@ static bool has_any(const struct raid5_replay *replay, const uint64_t *places, u
 	return false;
 }
 
-/* Look: whether a member that can be read has it already, so that no memory is spent on it. */
-static int lacks(const struct raid5_replay *replay, const struct raid5_replay_column *column,
-		 uint32_t role, const uint8_t *page, bool *differs)
+/* Whether it is to be written: all is, but who only looks spends no memory on what a member has already. */
+static bool lacks(const struct raid5_replay *replay, const struct raid5_replay_column *column,
+		  uint32_t role, const uint8_t *page)
 {
 	const struct raid_array *array = replay->r->array;
 	uint8_t found[PAGE] __attribute__((aligned(512)));
-	int rc;
 
-	*differs = true;
 	if (!replay->look || !raid5_readable(replay->r, role, column->sector, MD_JOURNAL_SECTORS))
-		return 0;
-	rc = block_read(array->places[role].member->block,
-			raid_member_sector(array->places[role].member, column->sector)
-				<< MD_SECTOR_SHIFT,
-			found, PAGE);
-	*differs = rc || memcmp(found, page, PAGE) != 0;
-	return rc;
+		return true;
+	return block_read(array->places[role].member->block,
+			  raid_member_sector(array->places[role].member, column->sector)
+				  << MD_SECTOR_SHIFT,
+			  found, PAGE) ||
+	       memcmp(found, page, PAGE) != 0;
 }
 
 static void add_write(struct raid5_replay *replay, struct raid5_ios *ios,
@@ -96,14 +93,11 @@ static int write_places(struct raid5_replay *replay, const struct raid5_replay_c
 
 	for (uint32_t i = 0; !rc && i < disks; i++) {
 		uint8_t *page = replay->pages + i * (size_t)PAGE;
-		bool differs;
 
 		if (places[i] == RAID5_REPLAY_NOWHERE)
 			continue;
 		rc = raid5_replay_read(replay, places[i], page, 1);
-		if (!rc)
-			rc = lacks(replay, column, i, page, &differs);
-		if (!rc && differs)
+		if (!rc && lacks(replay, column, i, page))
 			add_write(replay, &ios, column, i, page);
 	}
 	if (rc)

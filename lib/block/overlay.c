@@ -146,6 +146,16 @@ static int add_change(struct overlay *overlay, uint64_t offset, uint64_t length,
 	return insert(overlay, extent);
 }
 
+/* Whether all of [start, end) was. */
+static bool is_written(const struct overlay *overlay, uint64_t start, uint64_t end)
+{
+	const struct extent *extent;
+
+	while (start < end && (extent = find_written(overlay, start, start + 1)))
+		start = extent->end;
+	return start >= end;
+}
+
 /* Lays what was written in [start, end) over what was read from `offset` on. */
 static void lay_extents_over(const struct overlay *overlay, uint64_t start, uint64_t end,
 			     uint64_t offset, const struct iovec *iov, unsigned count)
@@ -173,7 +183,10 @@ static int overlay_readv(struct block *block, uint64_t offset, uint64_t length,
 			 const struct iovec *iov, unsigned count)
 {
 	struct overlay *overlay = overlay_of(block);
-	int rc = block_readv(overlay->lower, offset, iov, count);
+	/* Whether it can be read below does not matter then. */
+	int rc = is_written(overlay, offset, offset + length)
+			 ? 0
+			 : block_readv(overlay->lower, offset, iov, count);
 
 	if (rc < 0)
 		return rc;

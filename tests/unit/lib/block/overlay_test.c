@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "block/block.h"
+#include "block/fault.h"
 #include "block/overlay.h"
 #include "fiber/fiber.h"
 #include "fiber_run.h"
@@ -101,6 +102,34 @@ static int too_much(void *arg)
 	return 0;
 }
 
+/* What was written is there, whether it can be read below or not. */
+static int over_what_cannot_be_read(void *arg)
+{
+	static const struct block_fault_rule unreadable = { .requests = BLOCK_FAULT_READ,
+							    .offset = 4096,
+							    .length = 8192,
+							    .action = BLOCK_FAULT_ERROR,
+							    .error = -EIO };
+	CLEANUP_BLOCK struct block *disk = NULL;
+	CLEANUP_BLOCK struct block *lower = NULL;
+	CLEANUP_BLOCK struct block *block = NULL;
+	char bytes[8192], found[8192];
+
+	(void)arg;
+	CU_ASSERT_EQUAL_FATAL(block_create_memory(&disk, "disk", SIZE, NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(block_create_fault(&lower, "disk", disk, 1, NULL), 0);
+	block_fault_add(lower, &unreadable);
+	CU_ASSERT_EQUAL_FATAL(block_create_overlay(&block, lower, NULL), 0);
+	memset(bytes, 0x5a, sizeof(bytes));
+	CU_ASSERT_EQUAL(block_write(block, 4096, bytes, 512, 0), 0);
+	CU_ASSERT_EQUAL(block_write(block, 4608, bytes, 3584, 0), 0);
+	CU_ASSERT_EQUAL(block_read(block, 4096, found, 4096), 0);
+	CU_ASSERT_EQUAL(memcmp(found, bytes, 4096), 0);
+	CU_ASSERT_EQUAL(block_read(block, 4096, found, 8192), -EIO);
+	CU_ASSERT_EQUAL(block_read(block, 0, found, 8192), -EIO);
+	return 0;
+}
+
 #define ON_FIBERS(name, function)                                                                  \
 	static void name(void)                                                                     \
 	{                                                                                          \
@@ -109,6 +138,7 @@ static int too_much(void *arg)
 
 ON_FIBERS(test_it_reads_as_written_and_changes_nothing, random_changes)
 ON_FIBERS(test_it_takes_only_so_much, too_much)
+ON_FIBERS(test_what_was_written_can_be_read, over_what_cannot_be_read)
 
 UNIT_MAIN("block overlay", UNIT(test_it_reads_as_written_and_changes_nothing),
-	  UNIT(test_it_takes_only_so_much))
+	  UNIT(test_it_takes_only_so_much), UNIT(test_what_was_written_can_be_read))
