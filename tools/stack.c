@@ -79,8 +79,9 @@ static char *stack_note(const struct raid_status *status)
 	    asprintf(&note,
 		     "md/%s: %s%sits log has what its members have not, and is read, too; `tenon "
 		     "raid "
-		     "assemble %s` writes that to the members",
-		     status->name, missing ? missing : "", missing ? "; " : "", status->name) < 0)
+		     "assemble %s%s` writes that to the members",
+		     status->name, missing ? missing : "", missing ? "; " : "", status->name,
+		     missing ? " --degraded" : "") < 0)
 		return NULL;
 	if (missing && !note && asprintf(&note, "md/%s: %s", status->name, missing) < 0)
 		return NULL;
