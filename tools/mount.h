@@ -159,6 +159,8 @@ void mount_process(struct mount *mount, struct mount_buffer *buffer, void *memor
 /* Around mount_serve(), on its fiber: NULL without memory, then there are no threads. The end waits for them. */
 struct mount_direct *mount_direct_begin(struct mount *mount);
 void mount_direct_end(struct mount_direct *direct);
+/* What the worker does for threads is cancelled, now and from now on. */
+void mount_direct_give_up(struct mount_direct *direct);
 /* One of the disks is leased: threads are to take requests. */
 void mount_direct_want(struct mount_direct *direct);
 /* With `receiving`: has threads take requests, if that is wanted. Whether they do. */

@@ -50,7 +50,8 @@ struct direct_thread {
 struct mount_direct {
 	struct mount *mount;
 	struct worker *home;
-	bool wanted; /* at home */
+	bool wanted, given_up; /* at home */
+	struct list jobs;      /* struct at_home */
 	atomic_bool active;
 	atomic_uint misses; /* in a row */
 	atomic_uint there;  /* threads at the descriptor */
@@ -147,19 +148,37 @@ static bool write_here(const struct mount *mount, uint8_t *memory, uint64_t uniq
 	return true;
 }
 
+/* On the stack of the thread, which waits; in the list while it runs. */
 struct at_home {
 	struct direct_thread *thread;
 	size_t size;
+	struct list node;
+	struct fiber *fiber;
 };
 
 static int process_at_home(void *arg)
 {
-	const struct at_home *job = arg;
+	struct at_home *job = arg;
+	struct mount_direct *direct = job->thread->direct;
 	uint8_t *memory = job->thread->memory;
 	struct mount_buffer buffer = { .data = (char *)memory + MOUNT_HEAD };
 
-	mount_process(job->thread->direct->mount, &buffer, memory + MOUNT_REQUEST, job->size);
+	job->fiber = fiber_current();
+	list_add_tail(&direct->jobs, &job->node);
+	if (direct->given_up)
+		fiber_cancel(job->fiber);
+	mount_process(direct->mount, &buffer, memory + MOUNT_REQUEST, job->size);
+	list_remove(&job->node);
 	return 0;
+}
+
+void mount_direct_give_up(struct mount_direct *direct)
+{
+	if (!direct)
+		return;
+	direct->given_up = true;
+	list_for_each(at, &direct->jobs)
+		fiber_cancel(list_entry(at, struct at_home, node)->fiber);
 }
 
 static void carry_out(struct direct_thread *thread, size_t size)
@@ -174,7 +193,8 @@ static void carry_out(struct direct_thread *thread, size_t size)
 		atomic_store(&direct->misses, 0);
 		return;
 	}
-	worker_call(direct->home, process_at_home, &(struct at_home){ thread, size });
+	worker_call(direct->home, process_at_home,
+		    &(struct at_home){ .thread = thread, .size = size });
 	if ((reads || writes) && atomic_fetch_add(&direct->misses, 1) == MISSES_MOST)
 		worker_call(direct->home, become_idle, direct);
 }
@@ -204,6 +224,11 @@ static void take_one(struct direct_thread *thread)
 		worker_call(direct->home, become_over, direct);
 }
 
+static bool is_deserted(const struct mount_direct *direct)
+{
+	return atomic_load(&direct->active) && !atomic_load(&direct->there);
+}
+
 /* False: it is over. */
 static bool wait_until_called(struct mount_direct *direct)
 {
@@ -211,11 +236,12 @@ static bool wait_until_called(struct mount_direct *direct)
 
 	pthread_mutex_lock(&direct->lock);
 	atomic_fetch_add(&direct->waiting, 1);
-	while (!direct->ending && !direct->called)
+	/* Whoever was the last to leave the descriptor either saw us waiting, or is seen here. */
+	while (!direct->ending && !direct->called && !is_deserted(direct))
 		pthread_cond_wait(&direct->change, &direct->lock);
 	atomic_fetch_sub(&direct->waiting, 1);
 	ending = direct->ending;
-	if (!ending)
+	if (!ending && direct->called)
 		direct->called--;
 	pthread_mutex_unlock(&direct->lock);
 	return !ending;
@@ -294,6 +320,7 @@ struct mount_direct *mount_direct_begin(struct mount *mount)
 	pthread_mutex_init(&direct->lock, NULL);
 	pthread_cond_init(&direct->change, NULL);
 	fiber_queue_init(&direct->idle);
+	list_init(&direct->jobs);
 	return direct;
 }
 

@@ -177,6 +177,7 @@ static int watch_signals(void *arg)
 	for (unsigned i = 0; i < MOUNT_TAKERS; i++)
 		if (!takers->all[i].ended)
 			fiber_cancel(takers->all[i].fiber);
+	mount_direct_give_up(takers->mount->direct);
 	return 0;
 }
 
@@ -199,9 +200,11 @@ int mount_serve(struct mount *mount)
 	watcher = fiber_spawn(watch_signals, &takers);
 	for (unsigned i = 0; i < MOUNT_TAKERS; i++)
 		fiber_join(takers.all[i].fiber);
+	/* A signal is for what threads wait for, too. */
+	mount_direct_end(mount->direct);
+	mount->direct = NULL;
 	fiber_cancel(watcher);
 	fiber_join(watcher);
-	mount_direct_end(steal_pointer(&mount->direct));
 	while (mount->resizes)
 		fiber_queue_wait_always(&mount->resized);
 	return 0;

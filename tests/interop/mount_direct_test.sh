@@ -29,14 +29,14 @@ has_lease() { ls -l /proc/"$process"/fd 2>/dev/null | grep -q "$work/[ab].img"; 
 has_none() { ! has_lease; }
 
 # Ranges of any place and length, from memory of any alignment, by four threads for each file, each with a part of its own; what a request that failed
-# has left is not known. Prints how many requests there were, and how many failed.
+# has left is not known. Until there is a file "stop". Prints how many requests there were, and how many failed.
 cat >model.py <<'END'
 import mmap, os, random, sys, threading, time
-seconds, may_fail, names = float(sys.argv[1]), sys.argv[2] == "fail", sys.argv[3:]
+may_fail, names = sys.argv[1] == "fail", sys.argv[2:]
 PART = 1 << 20
 LENGTHS = (1, 511, 512, 4096, 4096, 4096, 4097, 65536, 70000, 300000)
 failed, wrong, done = [0], [], [0]
-end = time.monotonic() + seconds
+stop = threading.Event()
 class Part(threading.Thread):
     def __init__(self, fd, number, seed):
         super().__init__()
@@ -70,11 +70,13 @@ class Part(threading.Thread):
             if not may_fail: wrong.append(error)
             time.sleep(0.02)
     def run(self):
-        while time.monotonic() < end and not wrong:
+        while not stop.is_set() and not wrong:
             self.step()
 parts = [Part(os.open("m/" + name, os.O_RDWR), number, hash((name, number))) for name in names for number in range(4)]
 print("ready", flush=True)
 for part in parts: part.start()
+while not wrong and (not os.path.exists("stop") or done[0] < 20): time.sleep(0.05)
+stop.set()
 for part in parts: part.join()
 print(done[0], "done", failed[0], "failed", flush=True)
 if wrong or done[0] < 20: sys.exit("wrong: %s" % wrong[:5])
@@ -88,17 +90,21 @@ for part in parts:
             time.sleep(0.1)
     if any(known and a != b for a, b, known in zip(found, part.model, part.known)): sys.exit("differs at the end")
 END
-# use SECONDS fail|- NAME...: in the background, as $user
+# use fail|- NAME...: in the background, as $user, until used
 use() {
+	rm -f stop
 	launch model.out python3 model.py "$@" || problem "it does not begin: $(cat model.out)"
 	user=$launched
 }
-used() { wait "$user" || problem "the files are not what was written: $(cat model.out)"; }
+used() {
+	: >stop
+	wait "$user" || problem "the files are not what was written: $(cat model.out)"
+}
 
 serve
 attach
 # ---- Volumes that change ----
-use 8 - linear striped mirror
+use - linear striped mirror
 wait_for has_lease
 expect 0 '' "$TENON" lv extend vg/linear --size +4M
 expect 0 '' "$TENON" lv move vg/linear b.img
@@ -113,7 +119,7 @@ expect 0 '' "$TENON" lv move vg/linear a.img
 used
 
 # ---- The mount is stopped, anywhere: a change is made, or refused with its name ----
-use 6 - linear striped
+use - linear striped
 wait_for has_lease
 for to in b.img a.img b.img; do
 	kill -STOP "$process"
@@ -127,7 +133,7 @@ done
 used
 
 # ---- The server is stopped and goes on, is killed, and another comes ----
-use 6 fail linear striped
+use fail linear striped
 wait_for has_lease
 kill -STOP "$server"
 sleep 1
@@ -140,7 +146,7 @@ wait_for has_lease
 used
 
 # ---- The mount is killed: what it had leased is free, and the next finds what was flushed ----
-use 60 fail linear
+use fail linear
 wait_for has_lease
 kill -9 "$process"
 kill "$user"
@@ -149,7 +155,8 @@ expect 0 '' timeout 20 "$TENON" lv move vg/linear a.img
 expect 0 '' timeout 20 "$TENON" vg check vg
 expect 0 '' "$TENON" unmount m
 attach
-use 2 - linear striped mirror
+use - linear striped mirror
+sleep 2
 used
 
 # ---- It ends at once, with requests on their way and with files that are open no more ----
@@ -160,12 +167,29 @@ exec 5<&-
 wait_for has_none
 expect 0 '' timeout 10 "$TENON" unmount m
 [ -z "$(find run -name 'mount-*')" ] || problem 'the process of the mount is left'
+ended() { ! grep -qs '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$process/status"; }
+# What the server is asked on behalf of a thread is given up: it would take minutes.
 attach
-use 4 fail linear
+expect 0 '' "$TENON" lv limit vg/mirror --bandwidth 4K
+exec 5<m/linear
+dd if=m/linear of=/dev/null bs=4K count=100 status=none
+wait_for has_lease
+dd if=m/linear of=/dev/null bs=4K count=100 status=none
+launch slow.out python3 -c 'import os
+fd = os.open("m/mirror", os.O_RDONLY)
+print("ready", flush=True)
+os.pread(fd, 1 << 20, 0)' || problem "it does not begin: $(cat slow.out)"
+sleep 0.5 # it asks
+kill "$process"
+wait_for ended
+exec 5<&-
+expect 0 '' "$TENON" lv limit vg/mirror --none
+attach
+use fail linear
 wait_for has_lease
 kill "$process"
-ended() { ! grep -qs '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$process/status"; }
 wait_for ended
+kill "$user"
 wait "$user" 2>/dev/null
 free() { timeout 20 "$TENON" lv rename vg/linear other >/dev/null 2>&1; }
 wait_for free
