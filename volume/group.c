@@ -195,7 +195,7 @@ void lvm_vg_problems_forget(struct volume_group *group)
 		free(group->problems[--group->problem_count]);
 }
 
-static bool is_of_another_host(const struct volume_group *group)
+bool lvm_vg_is_of_another_host(const struct volume_group *group)
 {
 	return group->locked_reason &&
 	       !strncmp(group->locked_reason, LVM_SYSTEM_ID_REASON, strlen(LVM_SYSTEM_ID_REASON));
@@ -208,7 +208,7 @@ void lvm_vg_lock(struct volume_group *group, const char *format, ...)
 	char text[512];
 
 	/* An import, or a merge that goes on, undoes that it is exported: nothing else may be hidden behind it. */
-	if (is_of_another_host(group))
+	if (lvm_vg_is_of_another_host(group))
 		reason = &group->private->also_locked;
 	if (*reason && strcmp(*reason, LVM_EXPORTED_REASON) != 0)
 		return;
@@ -276,7 +276,7 @@ static int fail_locked(const struct volume_group *group, struct error *error)
 			     "where that cannot be: `tenon lv repair` makes anew what RAID volumes "
 			     "had there, `tenon lv remove` removes what is lost, then `tenon pv "
 			     "resize` takes the device as it is");
-	else if (is_of_another_host(group))
+	else if (lvm_vg_is_of_another_host(group))
 		error_advise(error,
 			     "`tenon vg change %s --systemid \"\"` takes it from that host, which "
 			     "must not be using it",

@@ -96,7 +96,7 @@ static int check_but_host(struct volume_group *group, struct error *error)
 	char *reason = group->locked_reason;
 	int rc;
 
-	if (group->system_id)
+	if (lvm_vg_is_of_another_host(group))
 		group->locked_reason = group->private->also_locked;
 	if (group->exported && !group->locked_reason)
 		group->locked_reason = (char *)LVM_EXPORTED_REASON;

@@ -270,6 +270,8 @@ void lvm_vg_problem(struct volume_group *group, const char *format, ...)
  * beside its system ID is `also_locked`. */
 void lvm_vg_lock(struct volume_group *group, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
+/* Whether that is what forbids them. */
+bool lvm_vg_is_of_another_host(const struct volume_group *group);
 /* Finds out of each PV whether its device became shorter. */
 void lvm_vg_judge_lengths(struct volume_group *group);
 /* Forbids changes where one did, but for those that end this (change_check_but_short()); allows them where none did and nothing else forbids them. */

@@ -225,6 +225,7 @@ static void attach_duplicate(struct scanner *scanner, struct volume_group *group
 		       scanned->block->name);
 }
 
+/* A device without metadata is a PV of whatever group has it, but of none that yields to another which has it. */
 static void find_pvs(struct scanner *scanner, struct volume_group *group)
 {
 	for (unsigned i = 0; i < scanner->scan->device_count; i++) {
@@ -235,7 +236,8 @@ static void find_pvs(struct scanner *scanner, struct volume_group *group)
 		if (!scanned->is_pv || scanned->group)
 			continue;
 		own = own_group(scanner, &scanner->devices[i]);
-		if (own && strcmp(own->uuid, group->uuid))
+		if (own ? strcmp(own->uuid, group->uuid) != 0
+			: has_pv(scanner, lvm_yield_to(group), scanned->info.uuid))
 			continue;
 		pv = volume_group_get_pv(group, scanned->info.uuid);
 		if (!pv && own)

@@ -161,6 +161,21 @@ void fixture_put_text(struct fixture *fixture, unsigned disk, const char *text)
 	CU_ASSERT_EQUAL_FATAL(lvm_metadata_area_write(block, &area, NULL), 0);
 }
 
+void fixture_ignore_area(struct fixture *fixture, unsigned disk)
+{
+	struct block *block = fixture->disks[disk];
+	struct lvm_metadata_area area;
+	struct lvm_label label;
+
+	CU_ASSERT_EQUAL_FATAL(lvm_label_read(block, &label, NULL), 1);
+	CU_ASSERT_EQUAL_FATAL(lvm_metadata_area_read(block, &label.metadata[0], &area, NULL), 0);
+	area = (struct lvm_metadata_area){ .start = area.start,
+					   .size = area.size,
+					   .ignored = true };
+	CU_ASSERT_EQUAL_FATAL(lvm_metadata_area_write(block, &area, NULL), 0);
+	CU_ASSERT_EQUAL(block_flush(block), 0);
+}
+
 char *fixture_replace(const char *text, const char *from, const char *to)
 {
 	size_t size = strlen(text) + 1, found = 0;

@@ -62,6 +62,9 @@ bool fixture_is_filled(struct fixture *fixture, const char *name, uint64_t seed)
 /* Replaces the metadata of vg0 on disk `disk` by `text`, as another LVM2 might have written it. */
 void fixture_put_text(struct fixture *fixture, unsigned disk, const char *text);
 
+/* Has a disk's metadata area be one that is ignored (pvchange --metadataignore): its PV has none. */
+void fixture_ignore_area(struct fixture *fixture, unsigned disk);
+
 /* `text` with each `from` replaced by `to`; the caller frees it. */
 char *fixture_replace(const char *text, const char *from, const char *to);
 

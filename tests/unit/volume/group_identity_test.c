@@ -40,13 +40,12 @@ static void check(struct fixture *f)
 	CU_ASSERT(fixture_filled(block, 7));
 }
 
-static void attempt_uuid(struct fixture *f, struct cuts *cuts)
+static void change_uuid(struct fixture *f, struct cuts *cuts)
 {
 	char was[VOLUME_UUID_TEXT];
 	bool new;
 	int rc;
 
-	make(f);
 	memcpy(was, f->group->uuid, sizeof(was));
 	cuts_begin(f, cuts);
 	rc = volume_group_renew_uuid(f->group, &f->error);
@@ -70,6 +69,32 @@ static void attempt_uuid(struct fixture *f, struct cuts *cuts)
 	check(f);
 	CU_ASSERT_STRING_NOT_EQUAL(f->group->uuid, was);
 	CU_ASSERT_EQUAL(f->group->problem_count, 0);
+}
+
+static void attempt_uuid(struct fixture *f, struct cuts *cuts)
+{
+	make(f);
+	change_uuid(f, cuts);
+}
+
+/* One device has no metadata: only what is on the others tells whose it is, whichever of the two UUIDs is looked at first. */
+static void attempt_without_area(struct fixture *f, struct cuts *cuts)
+{
+	make(f);
+	fixture_ignore_area(f, DISKS - 1);
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	for (uint64_t i = 1; i < cuts->seed; i++)
+		CU_ASSERT_EQUAL(volume_group_renew_uuid(f->group, &f->error), 0);
+	change_uuid(f, cuts);
+}
+
+static void test_device_without_area(void)
+{
+	struct cuts sum;
+
+	cuts_run(attempt_without_area, DISKS, SIZE, false, 3, &sum);
+	CU_ASSERT(sum.counts[NEW] > 2);
+	CU_ASSERT(sum.counts[HALF] > 2);
 }
 
 static void test_uuid_is_cut_off(void)
@@ -220,6 +245,30 @@ static void test_both(void)
 	fixture_run(both_of_lvm2, DISKS, SIZE);
 }
 
+/* Of a kind that is not known here, and another host's: it stays the first. */
+static void of_another_kind(struct fixture *f)
+{
+	CLEANUP_FREE char *text = NULL, *other = NULL;
+
+	make(f);
+	CU_ASSERT_EQUAL(volume_group_set_system_id(f->group, "one", &f->error), 0);
+	CU_ASSERT_EQUAL_FATAL(volume_group_text(f->group, &text, &f->error), 0);
+	other = fixture_replace(text, "status = [\"RESIZEABLE\"",
+				"status = [\"CLUSTERED\", \"RESIZEABLE\"");
+	for (unsigned i = 0; i < DISKS; i++)
+		fixture_put_text(f, i, other);
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	CU_ASSERT_EQUAL(volume_group_set_system_id(f->group, "", &f->error), -EROFS);
+	CU_ASSERT_PTR_NOT_NULL(strstr(f->error.text, "CLUSTERED"));
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	CU_ASSERT_PTR_NOT_NULL(f->group->system_id);
+}
+
+static void test_of_another_kind(void)
+{
+	fixture_run(of_another_kind, DISKS, SIZE);
+}
+
 UNIT_MAIN("which group it is, and whose", UNIT(test_uuid_is_cut_off), UNIT(test_uuid_fails),
-	  UNIT(test_system_id_is_cut_off), UNIT(test_host), UNIT(test_hides_nothing),
-	  UNIT(test_both))
+	  UNIT(test_device_without_area), UNIT(test_system_id_is_cut_off), UNIT(test_host),
+	  UNIT(test_hides_nothing), UNIT(test_both), UNIT(test_of_another_kind))
