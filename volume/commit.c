@@ -305,14 +305,27 @@ static void finish(struct lvm_commit *commit)
 	lvm_commit_take(commit);
 }
 
-int lvm_commit_prepare(struct lvm_commit *commit, struct volume_group *group, struct error *error)
+/* All that reads only. */
+static int plan(struct lvm_commit *commit, struct volume_group *group, struct error *error)
 {
 	int rc = lvm_commit_build(commit, group, error);
 
 	if (!rc)
 		rc = find_targets(commit, error);
-	if (!rc)
-		rc = check_lengths(group, error);
+	return rc ? rc : check_lengths(group, error);
+}
+
+int lvm_vg_check_commit(struct volume_group *group, struct error *error)
+{
+	CLEANUP_COMMIT struct lvm_commit commit = { 0 };
+
+	return plan(&commit, group, error);
+}
+
+int lvm_commit_prepare(struct lvm_commit *commit, struct volume_group *group, struct error *error)
+{
+	int rc = plan(commit, group, error);
+
 	if (rc)
 		return rc;
 	rc = lvm_vg_settle(group, error);

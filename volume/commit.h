@@ -107,6 +107,8 @@ int lvm_vg_commit(struct volume_group *group, struct error *error);
 /* Whether what `group` is now in memory could be committed, as far as text and lvm2's check go. Writes
  * nothing and changes nothing. */
 int lvm_vg_check_text(struct volume_group *group, struct error *error);
+/* The same, and whether metadata areas have room for it and devices are as long as they were. */
+int lvm_vg_check_commit(struct volume_group *group, struct error *error);
 
 /* Has each area's header durable as it is known here, the precommitted slot empty. Needs no change of the
  * group, and makes none. -EROFS after a change that failed is found on the disks after all. */

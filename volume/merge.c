@@ -212,7 +212,7 @@ static int join(struct merging *merging, struct change *change)
 		}
 	}
 	copy->pv_count = 0;
-	return lvm_vg_check_text(group, merging->error);
+	return lvm_vg_check_commit(group, merging->error);
 }
 
 /* ---- All of it ---- */

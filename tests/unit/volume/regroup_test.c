@@ -6,6 +6,7 @@
 #include "unit.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -321,6 +322,58 @@ static void test_into_is_refused(void)
 	fixture_run(into_is_refused, 3, SIZE);
 }
 
+/* As many tags as fill a third of a metadata area. */
+static void put_tags(struct volume_group *group, const char *name, struct error *error)
+{
+	static char tags[300][1000];
+	const char *list[300];
+	struct volume_settings settings = { .add_tags = list, .add_count = 300 };
+
+	for (unsigned i = 0; i < 300; i++) {
+		memset(tags[i], 'a' + (int)(i % 26), sizeof(tags[i]));
+		snprintf(tags[i], sizeof(tags[i]), "%u", i);
+		tags[i][strlen(tags[i])] = '_';
+		tags[i][sizeof(tags[i]) - 1] = '\0';
+		list[i] = tags[i];
+	}
+	CU_ASSERT_EQUAL_FATAL(volume_lv_set(group, name, &settings, error), 0);
+}
+
+/* Where there is no room for the metadata of both nothing is exported for it either. */
+static void has_no_room(struct fixture *f)
+{
+	struct volume_group *other;
+	struct volume_pv *pv;
+	uint32_t seqno;
+
+	fixture_create(f, &group_options);
+	make_on(f->group, "a", "d0", 1, &f->error);
+	make_on(f->group, "b", "d1", 2, &f->error);
+	make_on(f->group, "c", "d2", 3, &f->error);
+	pv = pv_on(f->group, "d2");
+	CU_ASSERT_EQUAL_FATAL(volume_group_split(f->group, "vg1", &pv, 1, &f->error), 0);
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	other = find(f, "vg1");
+	put_tags(f->group, "b", &f->error);
+	put_tags(other, "c", &f->error);
+	seqno = f->group->seqno;
+	CU_ASSERT_EQUAL(split_into(f), -ENOSPC);
+	CU_ASSERT_EQUAL(f->group->seqno, seqno);
+	seqno = other->seqno;
+	CU_ASSERT_EQUAL(volume_group_merge(f->group, other, &f->error), -ENOSPC);
+	CU_ASSERT_EQUAL(other->seqno, seqno);
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	CU_ASSERT_EQUAL(f->scan->group_count, 2);
+	CU_ASSERT_EQUAL(f->group->pv_count, 2);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(find(f, "vg1"));
+	CU_ASSERT_PTR_NULL(find(f, "vg1")->locked_reason);
+}
+
+static void test_no_room(void)
+{
+	fixture_run(has_no_room, 3, SIZE);
+}
+
 /* ---- Refusals ---- */
 
 static void is_refused(struct fixture *f)
@@ -379,4 +432,5 @@ static void test_is_refused(void)
 
 UNIT_MAIN("splitting and merging groups", UNIT(test_is_refused), UNIT(test_split_is_cut_off),
 	  UNIT(test_merge_is_cut_off), UNIT(test_split_fails), UNIT(test_merge_fails),
-	  UNIT(test_into_is_refused), UNIT(test_split_into_is_cut_off), UNIT(test_split_into_fails))
+	  UNIT(test_into_is_refused), UNIT(test_no_room), UNIT(test_split_into_is_cut_off),
+	  UNIT(test_split_into_fails))
