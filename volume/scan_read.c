@@ -120,13 +120,15 @@ static int read_area(struct scanner *scanner, struct volume_scanned *scanned,
 }
 
 /* Whether what is on the device belongs to an array that has its superblock behind it; or that cannot be told. What is within the PV by
- * its label's size is data where it cannot be read: an array is smaller than what is before its superblock. */
+ * its label's size is data where it cannot be read: a mirror is smaller than what is before its superblock. An array of several members' data is larger
+ * than each: so may a PV be that its label has larger than the device. */
 static bool is_of_an_array(struct volume_scanned *scanned, const struct lvm_label *label,
 			   struct block *ends)
 {
+	uint64_t data = label->device_size <= ends->size ? label->device_size : 0;
 	struct block_raid_magic magic;
 	struct error why = { 0 };
-	int rc = block_raid_magic_find(ends, label->device_size, &magic, &why);
+	int rc = block_raid_magic_find(ends, data, &magic, &why);
 
 	if (rc > 0)
 		lvm_scan_problem(scanned,

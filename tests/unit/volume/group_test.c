@@ -94,7 +94,6 @@ static void test_what_is_an_arrays_is_hidden(void)
 	fixture_run(what_is_an_arrays_is_hidden, 1, 16 * MIB);
 }
 
-/* One device that was copied to another. */
 /* Nobody can read the end, where an array's superblock would be. */
 static void break_end(struct fixture *f)
 {
@@ -107,26 +106,29 @@ static void break_end(struct fixture *f)
 						    .error = -EIO });
 }
 
-/* Within the PV it is data; behind it, an array's perhaps that the PV is on. */
+/* As much as there is room for, on a disk of that size whose end cannot be read. */
+static bool is_pv_on(struct fixture *f, const uint8_t *bytes, uint64_t had, uint64_t size)
+{
+	block_unref(f->disks[0]);
+	CU_ASSERT_EQUAL_FATAL(block_create_memory(&f->disks[0], "copy", size, &f->error), 0);
+	CU_ASSERT_EQUAL(block_write(f->disks[0], 0, bytes, MIN(had, size), 0), 0);
+	break_end(f);
+	CU_ASSERT_EQUAL(fixture_scan(f), f->scan->devices[0].is_pv ? 0 : -ENOENT);
+	return f->scan->devices[0].is_pv;
+}
+
+/* Within the PV it is data; behind it, an array's perhaps that the PV is on. So may it be where the PV is larger than the device. */
 static void loses_no_pv_for_a_sector(struct fixture *f)
 {
-	struct block *larger, *disk = f->disks[0];
-	uint8_t *bytes = malloc(disk->size);
+	uint64_t size = f->disks[0]->size;
+	uint8_t *bytes = malloc(size);
 
 	fixture_create(f, NULL);
-	CU_ASSERT_EQUAL_FATAL(block_create_memory(&larger, "larger", disk->size + MIB, &f->error),
-			      0);
-	CU_ASSERT_EQUAL(block_read(disk, 0, bytes, disk->size), 0);
-	CU_ASSERT_EQUAL(block_write(larger, 0, bytes, disk->size, 0), 0);
+	CU_ASSERT_EQUAL(block_read(f->disks[0], 0, bytes, size), 0);
+	CU_ASSERT(is_pv_on(f, bytes, size, size));
+	CU_ASSERT_FALSE(is_pv_on(f, bytes, size, size + MIB));
+	CU_ASSERT_FALSE(is_pv_on(f, bytes, size, size - MIB));
 	free(bytes);
-	break_end(f);
-	CU_ASSERT_EQUAL(fixture_scan(f), 0);
-	CU_ASSERT(f->scan->devices[0].is_pv);
-	block_unref(f->disks[0]);
-	f->disks[0] = larger;
-	break_end(f);
-	CU_ASSERT_EQUAL(fixture_scan(f), -ENOENT);
-	CU_ASSERT_FALSE(f->scan->devices[0].is_pv);
 }
 
 static void test_loses_no_pv_for_a_sector(void)
@@ -134,6 +136,7 @@ static void test_loses_no_pv_for_a_sector(void)
 	fixture_run(loses_no_pv_for_a_sector, 1, 16 * MIB);
 }
 
+/* One device that was copied to another. */
 static void copies_of_a_pv(struct fixture *f)
 {
 	CLEANUP_FREE char *all = malloc(16 * MIB);
