@@ -238,8 +238,9 @@ static int load_bitmap(struct raid_array *array, const struct md_superblock *fre
 
 	array->bitmap_chunk = options->bitmap_chunk;
 	if (freshest->features & MD_FEATURE_BITMAP)
-		rc = options->new_bitmap ? raid_intent_begin_anew(array, error)
-					 : raid_intent_load(array, options->grown_in_sync, error);
+		rc = options->new_bitmap
+			     ? raid_intent_begin_anew(array, error)
+			     : raid_intent_load(array, options->grown_in_sync != 0, error);
 	return rc == -ENOMEM || !options->read_only ? rc : 0;
 }
 

@@ -136,22 +136,31 @@ static bool bitmap_reaches(const struct dm_look *look, unsigned place)
 	       bitmap.events >= look->events && bitmap.events_cleared <= look->found[place].events;
 }
 
-/* Where what components were given since begins, in sync sectors; DM_RAID_DONE: they were not. One that was cut off before it was told of
- * that counts, too. By dm-raid those that a reshape has moved up have as many sectors less. */
-static uint64_t grown_from(const struct dm_look *look)
+/* Where what components of that many sectors were given since begins, in sync sectors; DM_RAID_DONE: they were not. One that was cut off before
+ * it was told of that counts, too. By dm-raid those that a reshape has moved up have as many sectors less. */
+static uint64_t grown_from(const struct dm_look *look, uint64_t sectors)
 {
 	uint64_t from = DM_RAID_DONE;
 
-	for (unsigned i = 0; !look->reshaping && !look->grown_in_sync && i < look->places; i++) {
+	for (unsigned i = 0; !look->reshaping && i < look->places; i++) {
 		const struct dm_raid_superblock *sb = &look->found[i];
 
 		if (!dm_has_superblock(look, i) || is_filled(look, i) || !sb->sectors ||
-		    sb->sectors + sb->data_offset >= look->sectors)
+		    sb->sectors + sb->data_offset >= sectors)
 			continue;
 		from = MIN(from,
 			   look->shape->level == RAID_LEVEL_10 ? sb->array_sectors : sb->sectors);
 	}
 	return from;
+}
+
+/* Whether what components with `had` bytes were given since is in sync. What they were given before, and superblocks were not told of, is not, and nothing
+ * behind that is. */
+static bool is_grown_in_sync(const struct dm_look *look, uint64_t had)
+{
+	uint64_t room = look->shape->room;
+
+	return had > room && grown_from(look, (had - room) >> MD_SECTOR_SHIFT) == DM_RAID_DONE;
 }
 
 /* As a superblock of md's. */
@@ -180,7 +189,10 @@ static void make_view(const struct dm_look *look, unsigned place, struct md_supe
 		sb->resync_offset = MD_RESYNC_DONE;
 	else
 		sb->resync_offset =
-			all_new ? 0 : MIN(look->found[look->newest].resynced, grown_from(look));
+			all_new ? 0
+				: MIN(look->found[look->newest].resynced,
+				      look->grown_in_sync ? DM_RAID_DONE
+							  : grown_from(look, look->sectors));
 	sb->bitmap_offset = DM_RAID_BITMAP_BYTE >> MD_SECTOR_SHIFT;
 	if (sb->level)
 		sb->features |= MD_FEATURE_BITMAP;
@@ -282,8 +294,7 @@ int raid_assemble_components(struct raid_array **out, const struct raid_shape *s
 				.places = places,
 				.log = all.log,
 				.found = found,
-				.is_new = is_new,
-				.grown_in_sync = all.grown_in_sync };
+				.is_new = is_new };
 	unsigned count = 0;
 	bool cut;
 	int rc;
@@ -306,6 +317,9 @@ int raid_assemble_components(struct raid_array **out, const struct raid_shape *s
 	/* It was whole when it was asked for, and dm-raid begins none without an image either. */
 	if (!rc && look.begins && look.unread.code && !all.read_only)
 		rc = refuse_unread(&look, "a reshape is not begun without it", error);
+	look.grown_in_sync = !rc && is_grown_in_sync(&look, all.grown_in_sync);
+	if (!look.grown_in_sync)
+		all.grown_in_sync = 0;
 	for (unsigned i = 0; !rc && i < look.places; i++) {
 		if (!own[i].data)
 			continue;

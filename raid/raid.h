@@ -168,7 +168,9 @@ struct raid_assemble_options {
 	/* Where a bitmap has to be made: bytes of its chunk, 0: as mdadm chooses. `new_bitmap`: there is none yet. */
 	uint64_t bitmap_chunk;
 	bool new_bitmap;
-	bool grown_in_sync; /* of components: what is new of them counts as in sync, and superblocks say so at once */
+	/* Of components, the bytes that each had: not 0, what is new of them counts as in sync, and superblocks say so at once; but not where
+	 * superblocks have not been told yet of all that they had. */
+	uint64_t grown_in_sync;
 };
 
 /*

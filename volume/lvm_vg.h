@@ -84,8 +84,9 @@ struct volume_lv_private {
 	enum lvm_loss loss;   /* ... and why */
 	bool has_cut;  /* LVM_LOSS_CUT is true of some of it, also where another part is missing */
 	bool of_array; /* a part of one that has its data elsewhere, too */
-	bool grown_in_sync; /* what it was given counts as in sync when it is opened next (resize.c) */
-	bool may_begin;     /* a reshape: a commit that says that it has follows (raid_repair.c) */
+	uint64_t
+		grown_in_sync; /* when it is opened next, what its images have beyond so many bytes counts as in sync (resize.c); or 0 */
+	bool may_begin; /* a reshape: a commit that says that it has follows (raid_repair.c) */
 	struct lvm_active *active; /* or NULL */
 	struct lvm_moving *moving; /* of a pvmove: the step that runs (move.h), or NULL */
 	struct lvm_strings status, flags;

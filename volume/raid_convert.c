@@ -41,9 +41,10 @@ static int check_synced(const struct conversion *c)
 
 	if (!lvm_strings_contain(status, "NOTSYNCED") || fewer || (raid && !raid->kind->level))
 		return 0;
-	return error_set(c->error, -EBUSY,
-			 "%s/%s: was made with --nosync, so that its images need not agree",
-			 c->group->name, c->lv->name);
+	return error_set(
+		c->error, -EBUSY,
+		"%s/%s: was made or extended with --nosync, so that its images need not agree",
+		c->group->name, c->lv->name);
 }
 
 /* Of a mirror: what its log says of its legs. Where they do not agree the first has all data, and the others get them anew. */

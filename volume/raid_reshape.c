@@ -88,8 +88,8 @@ static int check_synced(const struct reshape *reshape)
 {
 	return lvm_strings_contain(&reshape->lv->private->status, "NOTSYNCED")
 		       ? error_set(reshape->error, -EBUSY,
-				   "%s/%s: was made with --nosync, so that its images need not "
-				   "agree",
+				   "%s/%s: was made or extended with --nosync, so that its images "
+				   "need not agree",
 				   reshape->group->name, reshape->lv->name)
 		       : 0;
 }

@@ -118,14 +118,18 @@ static int plan_no_sync(struct change *change, struct volume_lv *lv, uint32_t ol
 }
 
 /* Superblocks say it. Where that fails, or the power goes before, what is new is synchronized all the same. */
-static int settle_no_sync(struct volume_group *group, struct volume_lv *lv, struct error *error)
+static int settle_no_sync(struct volume_group *group, struct volume_lv *lv, uint32_t old,
+			  struct error *error)
 {
+	const struct volume_segment *raid = lvm_lv_raid(lv);
 	CLEANUP_BLOCK struct block *block = NULL;
 	int rc;
 
-	lv->private->grown_in_sync = true;
+	lv->private->grown_in_sync =
+		lvm_raid_image_extents(raid->private->raid, raid->area_count, old) *
+		group->extent_size;
 	rc = lvm_active_open(group, lv, true, &block, error);
-	lv->private->grown_in_sync = false;
+	lv->private->grown_in_sync = 0;
 	if (!rc)
 		return 0;
 	error_prefix(error, "%s/%s: is larger now, and what is new is synchronized all the same",
@@ -166,5 +170,5 @@ int volume_lv_resize(struct volume_group *group, const char *name, uint64_t size
 		rc = plan_no_sync(&change, lv, old, error);
 	if (!rc)
 		rc = change_commit(&change, error);
-	return rc || !options || !options->no_sync ? rc : settle_no_sync(group, lv, error);
+	return rc || !options || !options->no_sync ? rc : settle_no_sync(group, lv, old, error);
 }

@@ -92,6 +92,15 @@ static void grow_without_sync(struct fixture *f, const char *type)
 	fixture_wait_in_sync(f, "a");
 	block_unref(block);
 	CU_ASSERT_TRUE(agrees(f, "a") && !differ(f, "a"));
+	/* nor does it hide what came so before, and nobody has opened since */
+	CU_ASSERT_EQUAL(volume_lv_resize(f->group, "a", 10 * MIB, NULL, &f->error), 0);
+	CU_ASSERT_EQUAL(volume_lv_resize(f->group, "a", 12 * MIB, &no_sync, &f->error), 0);
+	CU_ASSERT_TRUE(differ(f, "a"));
+	CU_ASSERT_FALSE(agrees(f, "a"));
+	block = fixture_open(f, "a", true);
+	fixture_wait_in_sync(f, "a");
+	block_unref(block);
+	CU_ASSERT_TRUE(agrees(f, "a") && !differ(f, "a"));
 	CU_ASSERT_EQUAL(volume_lv_resize(f->group, "a", 4 * MIB, &no_sync, &f->error), -EINVAL);
 }
 
