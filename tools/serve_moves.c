@@ -65,7 +65,8 @@ static int start_at_home(void *arg)
 	CLEANUP_VOLUME_COMMAND struct volume_command command = { 0 };
 	int rc;
 
-	volume_command_begin(&command, call->group, "tenon lv move");
+	if (call->params)
+		volume_command_begin(&command, call->group, "tenon lv move");
 	rc = call->begin ? move_begin(call->group, call->params, call->news, call->error) : 0;
 
 	options.in_turn = in_turn;

@@ -324,14 +324,21 @@ void volume_command_end(struct volume_command *command)
 	*at = command->next;
 }
 
-void lvm_vg_command_note(struct volume_group *group)
+const char *lvm_vg_asked_by(const struct volume_group *group)
 {
-	struct volume_group_private *private = group->private;
-	const struct volume_command *command = private->commands;
+	const struct volume_command *command = group->private->commands;
 
 	while (command && command->fiber != fiber_current())
 		command = command->next;
-	snprintf(private->by, sizeof(private->by), "%s", command ? command->text : "");
+	return command ? command->text : NULL;
+}
+
+void lvm_vg_command_note(struct volume_group *group)
+{
+	struct volume_group_private *private = group->private;
+	const char *by = lvm_vg_asked_by(group);
+
+	snprintf(private->by, sizeof(private->by), "%s", by ? by : "");
 }
 
 const char *lvm_vg_command(const struct volume_group *group)

@@ -293,6 +293,8 @@ int lvm_vg_set_context(struct volume_group *group, const struct volume_context *
  */
 int lvm_vg_compute(const struct volume_group *group, fiber_fn *fn, void *arg);
 
+/* The command that this fiber makes changes for, or NULL. */
+const char *lvm_vg_asked_by(const struct volume_group *group);
 /* Who changes the group, from the beginning of a change on: the fiber's command, or else the context's. */
 void lvm_vg_command_note(struct volume_group *group);
 const char *lvm_vg_command(const struct volume_group *group);

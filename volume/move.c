@@ -205,10 +205,15 @@ struct turn {
 	struct error *error;
 };
 
+/* The fiber is of whoever takes turns. */
 static int take_turn(void *arg)
 {
 	const struct turn *turn = arg;
+	const char *by = turn->group->private->mover->by;
+	CLEANUP_VOLUME_COMMAND struct volume_command command = { 0 };
 
+	if (by[0])
+		volume_command_begin(&command, turn->group, by);
 	return turn->commit(turn->group, turn->move, turn->error);
 }
 
@@ -280,6 +285,7 @@ int volume_move_start(struct volume_group *group, const struct volume_move_run *
 		      struct error *error)
 {
 	struct lvm_mover *mover = group->private->mover;
+	const char *by = lvm_vg_asked_by(group);
 	int rc = lvm_vg_check_changeable(group, error);
 
 	if (rc || !lvm_move_find(group) || (mover && mover->running))
@@ -293,6 +299,7 @@ int volume_move_start(struct volume_group *group, const struct volume_move_run *
 	*mover = (struct lvm_mover){ .running = true, .since_ns = worker_now() };
 	if (options)
 		mover->options = *options;
+	snprintf(mover->by, sizeof(mover->by), "%s", by ? by : "");
 	fiber_queue_init(&mover->ended);
 	group->private->mover = mover;
 	mover->fiber = fiber_spawn(mover_fiber, group);

@@ -44,6 +44,7 @@ struct lvm_mover {
 	uint64_t copied;    /* bytes since it was started */
 	uint64_t since_ns;  /* by the worker's clock */
 	struct volume_move_run options;
+	char by[VOLUME_COMMAND]; /* who asked for it; empty: nobody, it goes on */
 };
 
 void lvm_moving_free(struct lvm_moving *moving); /* NULL is fine */

@@ -134,7 +134,11 @@ serve
 not_half_done() { ! "$tenon" lv list --all --json | grep -q pvmove0; }
 await not_half_done
 lies_on vg0/l c.img
+# who asked for it is said of all its commits; of what the server goes on with by itself, the server
+by() { "$tenon" vg show vg0 --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["description"])'; }
+[ "$(by)" = "Write from tenon serve." ] || fail "who went on with it: $(by)"
 t pv move c.img a.img --volume vg0/l
+[ "$(by)" = "Write from tenon lv move." ] || fail "who moved it: $(by)"
 lies_on vg0/l a.img
 t lv move vg0/l c.img --from a.img --rate 1M --no-wait
 t lv move vg0/l --abort
