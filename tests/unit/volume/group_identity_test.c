@@ -221,18 +221,22 @@ static void test_hides_nothing(void)
 }
 
 /* As another LVM2 may have written it. */
-static void both_of_lvm2(struct fixture *f)
+static void make_of_host(struct fixture *f, const char *status)
 {
-	CLEANUP_FREE char *text = NULL, *exported = NULL;
+	CLEANUP_FREE char *text = NULL, *other = NULL;
 
 	make(f);
 	CU_ASSERT_EQUAL(volume_group_set_system_id(f->group, "one", &f->error), 0);
 	CU_ASSERT_EQUAL_FATAL(volume_group_text(f->group, &text, &f->error), 0);
-	exported = fixture_replace(text, "status = [\"RESIZEABLE\"",
-				   "status = [\"EXPORTED\", \"RESIZEABLE\"");
+	other = fixture_replace(text, "status = [\"RESIZEABLE\"", status);
 	for (unsigned i = 0; i < DISKS; i++)
-		fixture_put_text(f, i, exported);
+		fixture_put_text(f, i, other);
 	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+}
+
+static void both_of_lvm2(struct fixture *f)
+{
+	make_of_host(f, "status = [\"EXPORTED\", \"RESIZEABLE\"");
 	CU_ASSERT(f->group->exported);
 	CU_ASSERT_EQUAL(volume_group_set_system_id(f->group, "", &f->error), -EROFS);
 	CU_ASSERT_PTR_NOT_NULL(strstr(f->error.text, "exported"));
@@ -248,16 +252,7 @@ static void test_both(void)
 /* Of a kind that is not known here, and another host's: it stays the first. */
 static void of_another_kind(struct fixture *f)
 {
-	CLEANUP_FREE char *text = NULL, *other = NULL;
-
-	make(f);
-	CU_ASSERT_EQUAL(volume_group_set_system_id(f->group, "one", &f->error), 0);
-	CU_ASSERT_EQUAL_FATAL(volume_group_text(f->group, &text, &f->error), 0);
-	other = fixture_replace(text, "status = [\"RESIZEABLE\"",
-				"status = [\"CLUSTERED\", \"RESIZEABLE\"");
-	for (unsigned i = 0; i < DISKS; i++)
-		fixture_put_text(f, i, other);
-	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	make_of_host(f, "status = [\"CLUSTERED\", \"RESIZEABLE\"");
 	CU_ASSERT_EQUAL(volume_group_set_system_id(f->group, "", &f->error), -EROFS);
 	CU_ASSERT_PTR_NOT_NULL(strstr(f->error.text, "CLUSTERED"));
 	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);

@@ -179,6 +179,19 @@ static void test_merge_fails(void)
 
 /* ---- Into a group that is there ---- */
 
+static void make_two(struct fixture *f)
+{
+	struct volume_pv *pv;
+
+	fixture_create(f, &group_options);
+	make_on(f->group, "a", "d0", 1, &f->error);
+	make_on(f->group, "b", "d1", 2, &f->error);
+	make_on(f->group, "c", "d2", 3, &f->error);
+	pv = pv_on(f->group, "d2");
+	CU_ASSERT_EQUAL_FATAL(volume_group_split(f->group, "vg1", &pv, 1, &f->error), 0);
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+}
+
 /* "vg1" has d2 with "c", and gets d1 with "b". */
 static int split_into(struct fixture *f)
 {
@@ -230,16 +243,9 @@ static bool look_into(struct fixture *f, struct cuts *cuts)
 
 static void attempt_into(struct fixture *f, struct cuts *cuts)
 {
-	struct volume_pv *pv;
 	int rc;
 
-	fixture_create(f, &group_options);
-	make_on(f->group, "a", "d0", 1, &f->error);
-	make_on(f->group, "b", "d1", 2, &f->error);
-	make_on(f->group, "c", "d2", 3, &f->error);
-	pv = pv_on(f->group, "d2");
-	CU_ASSERT_EQUAL_FATAL(volume_group_split(f->group, "vg1", &pv, 1, &f->error), 0);
-	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	make_two(f);
 	cuts_begin(f, cuts);
 	rc = split_into(f);
 	cuts_mend(cuts);
@@ -282,13 +288,7 @@ static void into_is_refused(struct fixture *f)
 	struct volume_pv *pv;
 	uint32_t seqnos[2];
 
-	fixture_create(f, &group_options);
-	make_on(f->group, "a", "d0", 1, &f->error);
-	make_on(f->group, "b", "d1", 2, &f->error);
-	make_on(f->group, "c", "d2", 3, &f->error);
-	pv = pv_on(f->group, "d2");
-	CU_ASSERT_EQUAL_FATAL(volume_group_split(f->group, "vg1", &pv, 1, &f->error), 0);
-	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	make_two(f);
 	other = find(f, "vg1");
 	CU_ASSERT_EQUAL_FATAL(volume_lv_rename(other, "c", "b", &f->error), 0);
 	seqnos[0] = f->group->seqno;
@@ -343,16 +343,9 @@ static void put_tags(struct volume_group *group, const char *name, struct error 
 static void has_no_room(struct fixture *f)
 {
 	struct volume_group *other;
-	struct volume_pv *pv;
 	uint32_t seqno;
 
-	fixture_create(f, &group_options);
-	make_on(f->group, "a", "d0", 1, &f->error);
-	make_on(f->group, "b", "d1", 2, &f->error);
-	make_on(f->group, "c", "d2", 3, &f->error);
-	pv = pv_on(f->group, "d2");
-	CU_ASSERT_EQUAL_FATAL(volume_group_split(f->group, "vg1", &pv, 1, &f->error), 0);
-	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	make_two(f);
 	other = find(f, "vg1");
 	put_tags(f->group, "b", &f->error);
 	put_tags(other, "c", &f->error);
