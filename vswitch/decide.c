@@ -83,13 +83,9 @@ static void storm_count(const struct vswitch_thread *thread, struct port *source
 /* Whether the port carries what the frame is of VLANs: the switch's, and a customer's in it. */
 static inline bool carries(const struct port *port, const struct egress_entry *entry)
 {
-	const struct vlan_port *vlan = &port->config.vlan;
-
-	return vlan_has(vlan, entry->vlan) &&
-	       (!vlan->listed ||
-		vlan_is_for_customer(vlan, entry->frame->pieces[0].iov_base, entry->frame->length,
-				     entry->tag == FRAME_UNTAGGED ? VLAN_AT
-								  : VLAN_AT + VLAN_TAG_SIZE));
+	return vlan_carries(&port->config.vlan, entry->vlan, entry->frame->pieces[0].iov_base,
+			    entry->frame->length,
+			    entry->tag == FRAME_UNTAGGED ? VLAN_AT : VLAN_AT + VLAN_TAG_SIZE);
 }
 
 static inline bool may_reach(const struct port *source, const struct port *port,
@@ -99,6 +95,13 @@ static inline bool may_reach(const struct port *source, const struct port *port,
 	       (!port->config.isolation || port->config.isolation != source->config.isolation);
 }
 
+static enum reserved_choice choose_reserved(const struct vswitch *vswitch,
+					    const struct port *source, const struct frame *frame)
+{
+	return reserved_choose(&source->config.reserved, &vswitch->reserved,
+			       port_config_is_provider(&source->config), frame);
+}
+
 static enum port_drop flood(struct vswitch_thread *thread, struct port *source,
 			    uint64_t destination, const struct egress_entry *entry)
 {
@@ -106,6 +109,8 @@ static enum port_drop flood(struct vswitch_thread *thread, struct port *source,
 	enum port_storm kind = !mac_is_group(destination)        ? PORT_STORM_UNKNOWN
 			       : destination == (1ULL << 48) - 1 ? PORT_STORM_BROADCAST
 								 : PORT_STORM_MULTICAST;
+	bool customers = reserved_is(destination) &&
+			 choose_reserved(vswitch, source, entry->frame) == RESERVED_CUSTOMERS;
 	bool sent = false;
 
 	if (!storm_has_room(thread, source, kind))
@@ -115,7 +120,8 @@ static enum port_drop flood(struct vswitch_thread *thread, struct port *source,
 		struct port *port = vswitch->list[i];
 
 		if (port->home == source->home || !port_is_up(port) ||
-		    (port->holds & PORT_HOLDS_OUT) || !may_reach(source, port, entry))
+		    (port->holds & PORT_HOLDS_OUT) || !may_reach(source, port, entry) ||
+		    (customers && !port_config_is_provider(&port->config)))
 			continue;
 		egress_line_up(thread, port, entry);
 		sent = true;
@@ -180,11 +186,9 @@ reserved_ends(struct vswitch_thread *thread, struct port *source, const struct e
 	      uint64_t address, enum port_drop *why)
 {
 	struct vswitch *vswitch = thread->vswitch;
-	enum reserved_choice choice =
-		reserved_choose(&source->config.reserved, &vswitch->reserved,
-				port_config_is_provider(&source->config), entry->frame);
+	enum reserved_choice choice = choose_reserved(vswitch, source, entry->frame);
 
-	if (choice == RESERVED_FLOOD)
+	if (choice == RESERVED_FLOOD || choice == RESERVED_CUSTOMERS)
 		return false;
 	if (*why == PORT_DROP_BAD_LENGTH || !mac_is_station(address)) {
 		*why = ends(source, *why == PORT_DROP_BAD_LENGTH ? *why : PORT_DROP_BAD_SOURCE);

@@ -275,7 +275,9 @@ static int send_frame(void *arg)
 		struct port *port = vswitch->list[i];
 
 		if ((call->name ? strcmp(port->name, call->name) != 0 : port->mirror_only) ||
-		    !port_is_up(port) || !vlan_has(&port->config.vlan, call->vlan) ||
+		    !port_is_up(port) ||
+		    !vlan_carries(&port->config.vlan, call->vlan, call->frame.pieces[0].iov_base,
+				  call->frame.length, VLAN_AT) ||
 		    (!call->name && (port->holds & PORT_HOLDS_OUT)))
 			continue;
 		egress_line_up(&vswitch->threads[0], port, &entry);

@@ -66,7 +66,9 @@ static int send_entry(struct protocol *protocol, unsigned slot, struct egress_en
 	struct port *port = protocol_port(protocol, slot);
 
 	if (!port || length < VIRTIO_NET_FRAME_MIN ||
-	    (entry.vlan && !vlan_has(&port->config.vlan, entry.vlan)))
+	    (entry.vlan &&
+	     !vlan_carries(&port->config.vlan, entry.vlan, bytes, length,
+			   entry.tag == FRAME_UNTAGGED ? VLAN_AT : VLAN_AT + VLAN_TAG_SIZE)))
 		return -EINVAL;
 	if (!protocol_port_is_up(port))
 		return -ENETDOWN;

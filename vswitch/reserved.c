@@ -192,5 +192,5 @@ enum reserved_choice reserved_choose(const struct reserved_choices *port,
 		choice = choice_of(vswitch, protocol, address);
 	if (choice != RESERVED_UNSAID)
 		return choice;
-	return provider && OF_CUSTOMERS >> address & 1 ? RESERVED_FLOOD : RESERVED_HANDLE;
+	return provider && OF_CUSTOMERS >> address & 1 ? RESERVED_CUSTOMERS : RESERVED_HANDLE;
 }

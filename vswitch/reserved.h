@@ -3,7 +3,8 @@
  * What becomes of frames to 01:80:c2:00:00:00 to ...0f, which no bridge forwards by itself (IEEE 802.1Q-2022, table 8-1):
  *
  *	handle		a protocol of the switch that runs at the port takes it (protocol.h); else it is dropped. The default,
- *			but for what is not a provider bridge's (table 8-2), at a port of one.
+ *			but for what is not a provider bridge's (table 8-2), at a port of one: that is customers', and passes, but
+ *			only to such ports. What is behind others is another bridge's neighbour (8.6.3), which does not pass it on.
  *	drop		it is dropped, whoever runs
  *	flood		it passes as any group's frame does, as if the switch were a wire
  *
@@ -31,7 +32,13 @@ static inline bool reserved_is(uint64_t destination)
 	return (destination & ~0xfULL) == RESERVED_GROUP;
 }
 
-enum reserved_choice { RESERVED_UNSAID, RESERVED_HANDLE, RESERVED_DROP, RESERVED_FLOOD };
+enum reserved_choice {
+	RESERVED_UNSAID,
+	RESERVED_HANDLE,
+	RESERVED_DROP,
+	RESERVED_FLOOD,
+	RESERVED_CUSTOMERS, /* nobody's choice: it passes between a provider's ports */
+};
 
 /* Those with a name. */
 enum reserved_protocol {

@@ -74,6 +74,14 @@ static inline bool vlan_has(const struct vlan_port *port, uint16_t vlan)
 bool vlan_is_for_customer(const struct vlan_port *port, const uint8_t *head, size_t length,
 			  size_t at);
 
+/* Whether it carries a frame of the VLAN, behind whose tag, if it has one, is `at`. */
+static inline bool vlan_carries(const struct vlan_port *port, uint16_t vlan, const uint8_t *head,
+				size_t length, size_t at)
+{
+	return vlan_has(port, vlan) &&
+	       (!port->listed || vlan_is_for_customer(port, head, length, at));
+}
+
 static inline uint16_t vlan_tag_type(const struct vlan_port *port)
 {
 	return port->tag_type ? port->tag_type : VLAN_TYPE;

@@ -231,6 +231,19 @@ static void test_it_comes_whatever_the_port_does(void)
 			-EINVAL);
 	CU_ASSERT_EQUAL(protocol_send(&lab.listener->protocol, 7, 0, lab.listener->bytes, 60),
 			-EINVAL);
+	/* A customer's port that is not for what has no tag. */
+	CU_ASSERT_EQUAL(port_config_set(&config, "dot1q-tunnel=5", NULL), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		CU_ASSERT_EQUAL(port_config_set(&config, i ? "cvlans=0+7" : "cvlans=7", NULL), 0);
+		CU_ASSERT_EQUAL(vswitch_set_port(lab.vswitch, "a", &config, NULL), 0);
+		CU_ASSERT_EQUAL(protocol_send(&lab.listener->protocol, 0, 5, lab.listener->bytes,
+					      60),
+				i ? 0 : -EINVAL);
+		CU_ASSERT_EQUAL(vswitch_send(lab.vswitch, "a", 5, lab.listener->bytes, 60, NULL),
+				i ? 0 : -ENETDOWN);
+		CU_ASSERT_EQUAL(
+			protocol_send(&lab.listener->protocol, 0, 0, lab.listener->bytes, 60), 0);
+	}
 	vswitch_destroy(lab.vswitch);
 }
 

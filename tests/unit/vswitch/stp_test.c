@@ -428,7 +428,7 @@ static void test_a_provider(void)
 	struct port_config configs[4] = { 0 };
 	struct vswitch *vswitch;
 	struct cable *ports[4];
-	uint64_t counts[4], dropped;
+	uint64_t counts[4], dropped, strangers;
 
 	now = 1000 * SECOND;
 	CU_ASSERT_EQUAL_FATAL(vswitch_create(&vswitch, &options, NULL), 0);
@@ -450,6 +450,7 @@ static void test_a_provider(void)
 	CU_ASSERT_TRUE(ports[3]->bpdus > 20);
 
 	/* A customer's comes to the other end, in the provider's tag, and is not ours. */
+	strangers = ports[3]->bpdus;
 	bpdus_after(vswitch, ports[1], 0, false, counts);
 	CU_ASSERT_EQUAL(counts[0] + counts[1] + counts[2] + counts[3], 0);
 	CU_ASSERT_EQUAL(ports[0]->heard_length, 68);
@@ -459,6 +460,17 @@ static void test_a_provider(void)
 	bpdus_after(vswitch, ports[0], 0, true, counts);
 	CU_ASSERT_EQUAL(counts[0] + counts[1] + counts[2] + counts[3], 0);
 	CU_ASSERT_EQUAL(ports[1]->bpdus, 1);
+	/* A port that carries the VLAN and is no provider's hears the switch's own tree, and no other one. */
+	CU_ASSERT_EQUAL(ports[3]->bpdus, strangers);
+	set(vswitch, "any", &configs[3], "vlan=10");
+	strangers = ports[3]->bpdus;
+	bpdus_after(vswitch, ports[1], 0, false, counts);
+	CU_ASSERT_EQUAL(ports[3]->bpdus, strangers);
+	set(vswitch, "tunnel", &configs[1], "reserved=stp:flood");
+	bpdus_after(vswitch, ports[1], 0, false, counts);
+	CU_ASSERT_EQUAL(ports[3]->bpdus, strangers + 1);
+	set(vswitch, "tunnel", &configs[1], "reserved=none");
+	set(vswitch, "any", &configs[3], "vlan=none");
 	/* What neighbours say to one another is not a customer's. */
 	dropped = ports[1]->port.counters.drops[PORT_DROP_RESERVED];
 	bpdus_after(vswitch, ports[1], 14, false, counts);
