@@ -17,6 +17,8 @@ struct backend_queue {
 	uint16_t size; /* 0 until told */
 	uint32_t base; /* where to begin, while it does not run: see virtqueue_start() */
 	bool has_base;
+	uint32_t left_at; /* where it was when it was stopped last */
+	bool was_left;
 	struct vhost_user_vring_address address;
 	bool has_address;
 	bool has_kick; /* told, maybe to poll */

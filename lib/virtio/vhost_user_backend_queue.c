@@ -49,6 +49,7 @@ static int start_ring(struct vhost_user_backend *be, unsigned index, struct erro
 				 (uint64_t)queue->address.avail, (uint64_t)queue->address.used);
 	if (!queue->has_base)
 		queue->base = vq->packed ? VIRTQUEUE_BASE_PACKED : VIRTQUEUE_BASE_SPLIT;
+	vq->was_ours = queue->was_left && queue->base == queue->left_at;
 	rc = virtqueue_start(vq, queue->size, desc, avail, used, queue->base);
 	if (rc == -ENOSPC)
 		return error_set(error, rc,
@@ -85,8 +86,8 @@ static void stop_ring(struct vhost_user_backend *be, unsigned index)
 		return;
 	be->ops->queue_stop(be->device, index);
 	queue->running = false;
-	queue->base = virtqueue_base(&queue->vq);
-	queue->has_base = true;
+	queue->base = queue->left_at = virtqueue_base(&queue->vq);
+	queue->has_base = queue->was_left = true;
 	virtqueue_stop(&queue->vq);
 }
 

@@ -80,12 +80,23 @@ void virtqueue_stop(struct virtqueue *vq)
 		virtqueue_inflight_stop(vq->inflight);
 }
 
+static void signal_driver(struct virtqueue *vq)
+{
+	/* A closed one belongs to a peer whose hang-up shows elsewhere. */
+	if (event_give(vq->call_fd) == -EINTR)
+		virtqueue_break(vq, "its call eventfd is full and held who wrote to it");
+	virtqueue_count(&vq->counters.signals, 1);
+}
+
 void virtqueue_resume_in_order(struct virtqueue *vq)
 {
 	if (vq->packed)
 		packed_resume_in_order(vq);
 	else
 		vq->last_avail = vq->avail_seen = vq->used_next;
+	/* Who was here before us may have ended between showing a chain and telling of it. */
+	if (!vq->was_ours && virtqueue_resumed(vq) && vq->call_fd >= 0)
+		signal_driver(vq);
 }
 
 uint32_t virtqueue_base(const struct virtqueue *vq)
@@ -339,14 +350,10 @@ void virtqueue_notify(struct virtqueue *vq)
 	wanted = vq->packed ? packed_show(vq) : split_show(vq);
 	if (vq->inflight)
 		virtqueue_inflight_show_end(vq);
-	if (wanted && vq->call_fd >= 0) {
-		/* A closed one belongs to a peer whose hang-up shows elsewhere. */
-		if (event_give(vq->call_fd) == -EINTR)
-			virtqueue_break(vq, "its call eventfd is full and held who wrote to it");
-		virtqueue_count(&vq->counters.signals, 1);
-	} else {
+	if (wanted && vq->call_fd >= 0)
+		signal_driver(vq);
+	else
 		virtqueue_count(&vq->counters.suppressed, 1);
-	}
 }
 
 /* ---- Kicks ---- */

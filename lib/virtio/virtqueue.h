@@ -143,6 +143,7 @@ struct virtqueue {
 	bool in_order;
 	bool plain;         /* in any order, not tracked: what is pushed needs no more */
 	bool enabled;       /* vhost-user's SET_VRING_ENABLE; for the device to look at */
+	bool was_ours;      /* `base` is where this process left the ring */
 	const char *broken; /* why; NULL while all is well */
 
 	/* Eventfds, -1 for none. Whoever set them closes them. */
@@ -179,9 +180,10 @@ struct virtqueue {
 	bool avail_wrap;     /* packed: the wrap counters of last_avail, used_next, used_shown */
 	bool used_wrap;
 	bool shown_wrap;
-	uint16_t unshown;        /* entries between used_shown and used_next */
-	uint16_t burst;          /* packed: how many chains the last burst had */
-	uint16_t used_checked;   /* split: used_shown when it was last compared with used_event */
+	uint16_t unshown; /* entries between used_shown and used_next */
+	uint16_t burst;   /* packed: how many chains the last burst had */
+	uint16_t
+		used_checked; /* split: used_shown when it was last compared with the driver's event */
 	bool used_checked_valid; /* false until the first comparison: then signal in any case */
 	uint16_t popped;         /* chains, modulo 2^16 */
 	uint16_t in_flight;      /* chains popped and not pushed */
@@ -225,7 +227,8 @@ uint32_t virtqueue_base(const struct virtqueue *vq);
 /* Of a device that gives chains back in the order in which it takes them, behind virtqueue_start(): a split ring says itself how far it was served,
  * and is believed where `base` says another thing. DPDK's virtio-user says 0 after a back-end was killed. So does QEMU of packed rings, whose entries are
  * asked where indirect tables were negotiated (with these drivers make chains of one entry) and the ring is not of VIRTIO_F_IN_ORDER
- * (virtqueue_packed_find.c); what they say counts where it is one thing. */
+ * (virtqueue_packed_find.c); what they say counts where it is one thing, and the ring is not as this process left it (`was_ours`). The driver is
+ * signalled, for that one may have been killed before it did. */
 void virtqueue_resume_in_order(struct virtqueue *vq);
 /* Whether its driver was served before virtqueue_start(), perhaps by another process. Without an in-flight region that
  * cannot be told where it stands as at the beginning. */

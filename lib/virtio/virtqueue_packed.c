@@ -327,7 +327,7 @@ void packed_use_burst(struct virtqueue *vq, const struct virtqueue_chain *chains
 }
 
 /* Whether the driver's event area asks for a signal, `moved` entries up to used_next. */
-static bool wants_signal(const struct virtqueue *vq, unsigned moved)
+static bool wants_signal(const struct virtqueue *vq, unsigned moved, bool first)
 {
 	/* Both of its fields at once, for the driver changes one after the other. */
 	uint32_t event =
@@ -338,7 +338,8 @@ static bool wants_signal(const struct virtqueue *vq, unsigned moved)
 	case VRING_PACKED_EVENT_FLAG_DISABLE:
 		return false;
 	case VRING_PACKED_EVENT_FLAG_DESC:
-		if (!vq->event_index)
+		/* What is behind the event already was maybe never told of, by another device. */
+		if (!vq->event_index || first)
 			return true;
 		if ((bool)(event & WRAP_BIT) != vq->used_wrap)
 			at -= vq->size;
@@ -352,6 +353,7 @@ bool packed_show(struct virtqueue *vq)
 {
 	struct vring_packed_desc *first = &vq->ring[vq->first.position];
 	unsigned moved = vq->unshown;
+	bool compared = vq->used_checked_valid;
 
 	write_out(vq);
 	__atomic_store_n(&first->id, htole16(vq->first.id), __ATOMIC_RELAXED);
@@ -362,9 +364,10 @@ bool packed_show(struct virtqueue *vq)
 	vq->used_shown = vq->used_next;
 	vq->shown_wrap = vq->used_wrap;
 	vq->unshown = 0;
+	vq->used_checked_valid = true;
 	/* Ordering 3a: the flags are out before we look whether the driver waits for them. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	return wants_signal(vq, moved);
+	return wants_signal(vq, moved, !compared);
 }
 
 bool packed_available(const struct virtqueue *vq)

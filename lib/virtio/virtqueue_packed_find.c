@@ -13,8 +13,9 @@
  *	the first of them		AVAIL = W, USED = not W
  *	behind it			AVAIL = USED = W
  *
- * The driver waits for the first. It is given back for a length of 0, which is right for what was read; what was to be filled is
- * a frame too short. There is no way to tell how long it was.
+ * The driver waits for the first, and has looked at none behind it. How long the first was there is no way to tell, and buffers of one frame
+ * mean nothing without their first: all are given back for a length of 0, which is right for what was read, and of what was to be filled makes
+ * frames that are too short. They come again where what they were copied from was not given back either.
  */
 #include "util/bytes.h"
 #include "virtio/virtqueue_private.h"
@@ -89,25 +90,34 @@ static bool find_place(const struct virtqueue *vq, unsigned *position, bool *wra
 	return false;
 }
 
+/* Shows the used entry at `position`, and those behind it, to which it is the first. */
+static void show_rest(struct virtqueue *vq, unsigned position, bool wrap, unsigned behind)
+{
+	uint16_t flags =
+		wrap ? 1u << VRING_PACKED_DESC_F_AVAIL | 1u << VRING_PACKED_DESC_F_USED : 0;
+
+	for (unsigned n = 0; n <= behind; n++) {
+		unsigned at = (position + n) % vq->size;
+
+		__atomic_store_n(&vq->ring[at].len, 0, __ATOMIC_RELAXED);
+		virtqueue_note(vq, vq->desc_address + 16ULL * at, 16);
+	}
+	__atomic_store_n(&vq->ring[position].flags, htole16(flags), __ATOMIC_RELEASE);
+}
+
 void packed_resume_in_order(struct virtqueue *vq)
 {
 	unsigned position, behind;
 	bool wrap, found = false;
 
-	if (!vq->indirect || vq->in_order || vq->inflight)
+	if (!vq->indirect || vq->in_order || vq->inflight || vq->was_ours)
 		return;
 	for (unsigned i = 0; i < TRIES && !found; i++)
 		found = find_place(vq, &position, &wrap, &behind);
 	if (!found)
 		return;
 	if (behind) {
-		__atomic_store_n(&vq->ring[position].len, 0, __ATOMIC_RELAXED);
-		__atomic_store_n(&vq->ring[position].flags,
-				 htole16(wrap ? 1u << VRING_PACKED_DESC_F_AVAIL |
-							 1u << VRING_PACKED_DESC_F_USED
-					      : 0),
-				 __ATOMIC_RELEASE);
-		virtqueue_note(vq, vq->desc_address + 16ULL * position, 16);
+		show_rest(vq, position, wrap, behind);
 		position += behind + 1;
 		if (position >= vq->size) {
 			position -= vq->size;

@@ -2,9 +2,9 @@
 /*
  * Numbered frames from one interface of a machine to another one, while what is between them dies and comes back.
  *
- *	frame_count FROM TO DEATHS	sends bursts, and prints "ALIVE n" whenever 2000 frames have come since both links were last up; after so many
- *					deaths (each has both links go down) it stops, waits for what is on its way, and prints
- *					"accepted A refused R lost L twice T strange S deaf D": frames that the kernel took, attempts that
+ *	frame_count FROM TO DEATHS	sends bursts, and prints "DOWN n" when both links have gone down, and "ALIVE n" whenever 2000 frames have come since
+ *					both were last up; after so many deaths (each has both links go down) it stops, waits for what is on its way, and
+ *					prints "accepted A refused R lost L twice T strange S deaf D": frames that the kernel took, attempts that
  *					it did not, frames that never came, that came again, that nobody sent, that the socket lost
  */
 #include <arpa/inet.h>
@@ -152,6 +152,8 @@ int main(int argc, char **argv)
 			seen++;
 			since = received;
 			said = false;
+			printf("DOWN %u\n", seen);
+			fflush(stdout);
 		}
 		send_burst(out, &packet);
 		usleep(GAP_US);

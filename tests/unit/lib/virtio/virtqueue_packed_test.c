@@ -186,8 +186,11 @@ static uint32_t found_by(struct virtqueue *vq, uint64_t features)
 	struct both *b = &both;
 
 	virtqueue_init(vq, &b->memory, 0, features);
+	vq->call_fd = b->device.call_fd;
 	CU_ASSERT_EQUAL(virtqueue_start(vq, SIZE, b->driver.desc_address, b->driver.avail_address,
-					b->driver.used_address, VIRTQUEUE_BASE_PACKED),
+					b->driver.used_address,
+					features & PACKED ? VIRTQUEUE_BASE_PACKED
+							  : VIRTQUEUE_BASE_SPLIT),
 			0);
 	virtqueue_resume_in_order(vq);
 	return virtqueue_base(vq);
@@ -272,11 +275,53 @@ static void test_a_device_killed_while_it_shows(void)
 			b->driver.ring[start % SIZE].flags = flags;
 			after = shown_by(&b->device);
 			CU_ASSERT_EQUAL(found_by(&vq, PACKED | INDIRECT), after);
-			take_all();
+			/* The second buffer of a frame is no frame. */
+			for (unsigned i = 0; i < 3; i++) {
+				uint32_t written = 1;
+				uint16_t head;
+
+				CU_ASSERT_EQUAL(virtqueue_driver_take(&b->driver, &head, &written),
+						1);
+				CU_ASSERT_EQUAL(written, 0);
+			}
 			CU_ASSERT_EQUAL(b->driver.free_count, SIZE - more);
 			CU_ASSERT_EQUAL(virtqueue_pop(&vq, &b->chain), more > 0);
 			tear_down();
 		}
+}
+
+/* Killed after it showed used entries, and before it signalled: the driver would wait for that without end. */
+static void test_a_device_killed_before_it_tells(void)
+{
+	static const uint64_t kinds[] = { EVENT, INDIRECT, PACKED | INDIRECT,
+					  PACKED | INDIRECT | EVENT };
+	struct both *b = &both;
+	struct virtqueue vq;
+
+	for (unsigned i = 0; i < 2 * ARRAY_SIZE(kinds); i++) {
+		bool later = i % 2; /* the front-end gives its eventfd after the start */
+		int call;
+
+		set_up(kinds[i / 2]);
+		call = b->device.call_fd;
+		(void)found_by(&vq, kinds[i / 2]);
+		CU_ASSERT_EQUAL(count_of(call), 0);
+		for (unsigned k = 0; k < 4; k++)
+			add(0, 1);
+		virtqueue_driver_kick(&b->driver);
+		CU_ASSERT_FALSE(virtqueue_driver_enable_calls(&b->driver));
+		b->device.call_fd = -1;
+		serve_one();
+		b->device.call_fd = later ? -1 : call;
+		(void)found_by(&vq, kinds[i / 2]);
+		CU_ASSERT_EQUAL(count_of(call), !later);
+		b->device.call_fd = vq.call_fd = call;
+		CU_ASSERT_EQUAL(virtqueue_pop(&vq, &b->chain), 1);
+		virtqueue_push(&vq, &b->chain, 0);
+		virtqueue_notify(&vq);
+		CU_ASSERT_EQUAL(count_of(call), 1);
+		tear_down();
+	}
 }
 
 /* Chains of several entries leave flags that say anything: then what the front-end says counts. */
@@ -311,5 +356,5 @@ UNIT_MAIN("virtqueue_packed", UNIT(test_a_packed_ring_that_begins_at_0),
 	  UNIT(test_hostile_packed_chains_break_the_ring),
 	  UNIT(test_a_packed_table_is_a_list_and_may_be_longer_than_the_ring),
 	  UNIT(test_a_packed_ring_goes_on_where_it_was), UNIT(test_a_killed_device_is_succeeded),
-	  UNIT(test_a_device_killed_while_it_shows),
+	  UNIT(test_a_device_killed_while_it_shows), UNIT(test_a_device_killed_before_it_tells),
 	  UNIT(test_a_front_end_is_believed_where_the_ring_is_not_clear))
