@@ -11,7 +11,7 @@ members) a sector is right (+), unreadable (E) or wrong (?):
 
     never       a right one becomes wrong, or one changes that no fault was put into
     never       an unreadable one becomes wrong where the rest of its row tells what it was
-    in the end  what the rest of its row tells is right, unless its device takes no write
+    in the end  what the rest of its row tells is right, unless its device takes no write, or takes it with others that nothing tells
 """
 import json
 import os
@@ -253,6 +253,12 @@ class Array:
             return row.count("+") > wrong
         return unreadable + (2 if self.level == 6 else 9) * wrong <= PARITIES[self.level]
 
+    def is_repaired(self, i, row, rows):
+        """A device's block that cannot be read is written as a whole, or not at all."""
+        kind = self.faults.get((i, row))
+        block = range(row // 8 * 8, row // 8 * 8 + 8) if kind == "read" else [row]
+        return kind != "broken" and all(self.is_told(rows[each]) for each in block)
+
     def compare(self, before, after):
         for row in self.rows:
             for i, (was, is_) in enumerate(zip(before[row], after[row])):
@@ -271,7 +277,7 @@ class Array:
             before = after
         for row in self.rows:
             for i in range(self.count):
-                if self.is_told(began[row]) and after[row][i] != "+" and self.faults.get((i, row)) != "broken":
+                if after[row][i] != "+" and self.is_repaired(i, row, began):
                     raise Wrong("sector %d of member %d: row %s is %s in the end" % (row, i, began[row], after[row]))
 
 
