@@ -7,15 +7,31 @@
  */
 #define FUSE_USE_VERSION 35
 
+#include <errno.h>
 #include <fuse3/fuse_lowlevel.h>
 #include <linux/fuse.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tools/mount.h"
 #include "util/cleanup.h"
 
 #define OWN_MEMORY_NS 100000000ull
+
+/*
+ * Nobody here gives up what a process no longer wants, and the kernel, told so, does not ask again. libfuse would keep each of these
+ * whose request it does not know, as a thread carries that out (mount_direct.c), until another comes by way of it.
+ */
+static void refuse_interrupt(const struct mount *mount, const struct fuse_in_header *header)
+{
+	const struct fuse_out_header out = { .len = sizeof(out),
+					     .error = -ENOSYS,
+					     .unique = header->unique };
+
+	/* Its request may be answered by now. */
+	(void)!write(fuse_session_fd(mount->session), &out, sizeof(out));
+}
 
 /* Of a write only the data lie where servers may change them. */
 void mount_process(struct mount *mount, struct mount_buffer *buffer, void *memory, size_t size)
@@ -24,6 +40,10 @@ void mount_process(struct mount *mount, struct mount_buffer *buffer, void *memor
 	struct fuse_buf request = { .mem = memory, .size = size };
 	CLEANUP_FREE void *copy = NULL;
 
+	if (header->opcode == FUSE_INTERRUPT) {
+		refuse_interrupt(mount, header);
+		return;
+	}
 	if (header->opcode != FUSE_WRITE) {
 		while (!(copy = malloc(size)))
 			if (fiber_sleep(OWN_MEMORY_NS))
