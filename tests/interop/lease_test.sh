@@ -29,10 +29,12 @@ has_lease() { ls -l /proc/"$nbdkit"/fd 2>/dev/null | grep -q "$work/[ab].img"; }
 has_none() { ! has_lease; }
 # use SECONDS: the client in the background, as $client
 use() {
+	rm -f state.json.stop
 	"$stamps" nbd.sock state.json "$1" >client.out 2>&1 &
 	client=$!
 	pids+=($client)
 }
+stop() { : >state.json.stop; }
 # Its end, with that exit status, and what the disk holds then by way of the server.
 used() {
 	local rc
@@ -46,7 +48,7 @@ used() {
 
 serve
 export_disk
-use 5
+use 120
 wait_for has_lease
 # ---- Whatever changes under it ----
 expect 0 '' "$TENON" lv move vg/l b.img
@@ -57,10 +59,11 @@ wait_for has_none
 expect 0 '' "$TENON" lv limit vg/l --none
 wait_for has_lease
 expect 0 '' "$TENON" lv move vg/l a.img
+stop
 used 0
 
 # ---- A client that is stopped, anywhere: a change is made, or refused with its name; neither waits for ever ----
-use 6
+use 120
 wait_for has_lease
 for to in b.img a.img b.img; do
 	kill -STOP "$nbdkit"
@@ -71,6 +74,7 @@ for to in b.img a.img b.img; do
 	kill -CONT "$nbdkit"
 	expect 0 '' "$TENON" lv move vg/l $to
 done
+stop
 used 0
 
 # ---- One that is stopped inside, whatever it says on its connection: its disk stays where it is until it goes on, or is killed ----

@@ -3,7 +3,7 @@
 """
 An NBD client that knows what a disk must hold: threads with a connection each write numbered blocks of their own, and read them again.
 
-    nbd_stamps.py SOCKET STATE SECONDS [THREADS]    until then, or until a connection ends; STATE: what was acknowledged, as JSON
+    nbd_stamps.py SOCKET STATE SECONDS [THREADS]    until then, until there is a file STATE.stop, or until a connection ends; STATE: what was acknowledged, as JSON
     nbd_stamps.py --check STATE IMAGE               whether an image of the disk has that, or what was on its way after it
 
 Exits 0, 1 where a block is not what it must be, 3 where a connection ended early (STATE is written then too).
@@ -56,9 +56,9 @@ class Connection:
 
 
 class Writer(threading.Thread):
-    def __init__(self, run, number, path, end):
+    def __init__(self, run, number, path, end, stop):
         super().__init__()
-        self.run_number, self.number, self.path, self.end = run, number, path, end
+        self.run_number, self.number, self.path, self.end, self.stop = run, number, path, end, stop
         self.acknowledged, self.sent = [0] * BLOCKS, [0] * BLOCKS
         self.failed, self.wrong, self.count = None, None, 0
 
@@ -84,7 +84,7 @@ class Writer(threading.Thread):
         chance = random.Random(self.number)
         try:
             connection = Connection(self.path)
-            while time.monotonic() < self.end and not self.wrong:
+            while time.monotonic() < self.end and not self.wrong and not os.path.exists(self.stop):
                 self.step(connection, chance)
             connection.ask(FLUSH)
         except OSError as error:
@@ -94,7 +94,7 @@ class Writer(threading.Thread):
 def write(path, state, seconds, threads):
     end = time.monotonic() + seconds
     run = random.SystemRandom().getrandbits(32)  # what is there of an earlier one is told from it
-    writers = [Writer(run, i, path, end) for i in range(threads)]
+    writers = [Writer(run, i, path, end, state + ".stop") for i in range(threads)]
     for writer in writers:
         writer.start()
     for writer in writers:
