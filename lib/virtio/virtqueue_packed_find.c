@@ -16,6 +16,10 @@
  * The driver waits for the first, and has looked at none behind it. How long the first was there is no way to tell, and buffers of one frame
  * mean nothing without their first: all are given back for a length of 0, which is right for what was read, and of what was to be filled makes
  * frames that are too short. They come again where what they were copied from was not given back either.
+ *
+ * QEMU (7.2) takes what its guest sends while nobody is connected, and drops it; in a packed ring from entry 0 on if that is available in a
+ * round with W = 1, wherever the device was. Then more than one entry is ahead of used ones. They are given back, too: what they were is
+ * lost, as those are.
  */
 #include "util/bytes.h"
 #include "virtio/virtqueue_private.h"
@@ -27,6 +31,11 @@ struct entry_flags {
 	bool avail, used;
 };
 
+/* Used entries, and those that the driver waits for before it sees them. */
+struct half_shown {
+	unsigned ahead, used;
+};
+
 static struct entry_flags flags_at(const struct virtqueue *vq, unsigned position)
 {
 	uint16_t flags = le16toh(__atomic_load_n(&vq->ring[position].flags, __ATOMIC_ACQUIRE));
@@ -35,12 +44,13 @@ static struct entry_flags flags_at(const struct virtqueue *vq, unsigned position
 				     flags >> VRING_PACKED_DESC_F_USED & 1 };
 }
 
-/* Whether it was there, with that wrap counter, and how many used entries are behind one that is not. */
-static bool was_at(const struct virtqueue *vq, unsigned position, bool wrap, unsigned *behind)
+/* Whether it was there, with that wrap counter; how many entries are not used before those that are, and how many these are. */
+static bool was_at(const struct virtqueue *vq, unsigned position, bool wrap,
+		   struct half_shown *half)
 {
-	enum { USED_NOW, AVAILABLE, OLD } part = USED_NOW;
+	enum { AHEAD, USED_NOW, AVAILABLE, OLD } part = AHEAD;
 
-	*behind = 0;
+	*half = (struct half_shown){ 0 };
 	for (unsigned n = 0; n < vq->size; n++) {
 		unsigned at = position + n;
 		bool now = at < vq->size ? wrap : !wrap;
@@ -49,11 +59,15 @@ static bool was_at(const struct virtqueue *vq, unsigned position, bool wrap, uns
 		if (flags.avail != flags.used) {
 			if (flags.avail != now || part == OLD)
 				return false;
-			part = n ? AVAILABLE : part;
+			if (part == AHEAD)
+				half->ahead++;
+			else
+				part = AVAILABLE;
 		} else if (flags.avail == now) {
-			if (!n || part != USED_NOW)
+			if (!n || part > USED_NOW)
 				return false;
-			++*behind;
+			part = USED_NOW;
+			half->used++;
 		} else {
 			part = OLD;
 		}
@@ -72,7 +86,8 @@ static bool is_candidate(const struct virtqueue *vq, unsigned position)
 	       here.avail != next.avail || here.used != next.used;
 }
 
-static bool find_place(const struct virtqueue *vq, unsigned *position, bool *wrap, unsigned *behind)
+static bool find_place(const struct virtqueue *vq, unsigned *position, bool *wrap,
+		       struct half_shown *half)
 {
 	unsigned candidates = 0;
 
@@ -83,42 +98,46 @@ static bool find_place(const struct virtqueue *vq, unsigned *position, bool *wra
 			continue;
 		flags = flags_at(vq, *position);
 		*wrap = flags.avail != flags.used ? flags.avail : !flags.avail;
-		if (was_at(vq, *position, *wrap, behind))
+		if (was_at(vq, *position, *wrap, half))
 			return true;
 		candidates++;
 	}
 	return false;
 }
 
-/* Shows the used entry at `position`, and those behind it, to which it is the first. */
-static void show_rest(struct virtqueue *vq, unsigned position, bool wrap, unsigned behind)
+/* Gives back what is ahead of used entries: the first, for which the driver waits, at last. */
+static void show_rest(struct virtqueue *vq, unsigned position, bool wrap,
+		      const struct half_shown *half)
 {
-	uint16_t flags =
-		wrap ? 1u << VRING_PACKED_DESC_F_AVAIL | 1u << VRING_PACKED_DESC_F_USED : 0;
+	for (unsigned n = half->ahead + half->used; n-- > 0;) {
+		unsigned at = position + n;
+		bool now = at < vq->size ? wrap : !wrap;
+		struct vring_packed_desc *entry = &vq->ring[at < vq->size ? at : at - vq->size];
+		uint16_t flags =
+			now ? 1u << VRING_PACKED_DESC_F_AVAIL | 1u << VRING_PACKED_DESC_F_USED : 0;
 
-	for (unsigned n = 0; n <= behind; n++) {
-		unsigned at = (position + n) % vq->size;
-
-		__atomic_store_n(&vq->ring[at].len, 0, __ATOMIC_RELAXED);
-		virtqueue_note(vq, vq->desc_address + 16ULL * at, 16);
+		__atomic_store_n(&entry->len, 0, __ATOMIC_RELAXED);
+		if (n < half->ahead)
+			__atomic_store_n(&entry->flags, htole16(flags), __ATOMIC_RELEASE);
+		virtqueue_note(vq, vq->desc_address + 16ULL * (at % vq->size), 16);
 	}
-	__atomic_store_n(&vq->ring[position].flags, htole16(flags), __ATOMIC_RELEASE);
 }
 
 void packed_resume_in_order(struct virtqueue *vq)
 {
-	unsigned position, behind;
+	struct half_shown half;
+	unsigned position;
 	bool wrap, found = false;
 
 	if (!vq->indirect || vq->in_order || vq->inflight || vq->was_ours)
 		return;
 	for (unsigned i = 0; i < TRIES && !found; i++)
-		found = find_place(vq, &position, &wrap, &behind);
+		found = find_place(vq, &position, &wrap, &half);
 	if (!found)
 		return;
-	if (behind) {
-		show_rest(vq, position, wrap, behind);
-		position += behind + 1;
+	if (half.used) {
+		show_rest(vq, position, wrap, &half);
+		position += half.ahead + half.used;
 		if (position >= vq->size) {
 			position -= vq->size;
 			wrap = !wrap;
