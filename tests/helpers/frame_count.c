@@ -83,9 +83,11 @@ static void send_burst(int fd, struct packet *packet)
 	for (unsigned i = 0; i < BURST && accepted < MOST; i++) {
 		packet->number = accepted;
 		packet->inverse = ~accepted;
-		if (send(fd, packet, sizeof(*packet), 0) < 0) {
-			/* The link is down, or the ring full: without a queue before the ring that is known for each. */
-			if (errno != ENOBUFS && errno != ENETDOWN && errno != EIO && errno != ENXIO)
+		if (send(fd, packet, sizeof(*packet), MSG_DONTWAIT) < 0) {
+			/* The link is down, or the ring full (without a queue before the ring that is known for each), or nobody has given back what was
+			 * sent: that may be until another switch comes. */
+			if (errno != EAGAIN && errno != ENOBUFS && errno != ENETDOWN &&
+			    errno != EIO && errno != ENXIO)
 				die("sending");
 			refused++;
 			return;
