@@ -40,7 +40,8 @@ for ring in "" +packed=on; do
 			ip link set \$i up
 		done
 		for i in \$(seq 300); do [ "\$(cat /sys/class/net/eth0/carrier)\$(cat /sys/class/net/eth1/carrier)" = 11 ] && break; sleep 0.1; done
-		$count eth0 eth1 $kills >/tmp/said &
+		: >/tmp/said # tail is not to come first
+		$count eth0 eth1 $kills >>/tmp/said &
 		counts=\$!
 		# The console is for what it says: a pipe's end would be lost with the guest.
 		tail -f /tmp/said &
