@@ -18,8 +18,8 @@
  * frames that are too short. They come again where what they were copied from was not given back either.
  *
  * QEMU (7.2) takes what its guest sends while nobody is connected, and drops it; in a packed ring from entry 0 on if that is available in a
- * round with W = 1, wherever the device was. Then more than one entry is ahead of used ones. They are given back, too: what they were is
- * lost, as those are.
+ * round with W = 1, or where it stopped the last time, wherever the device was. Then used entries are anywhere among available ones, also behind
+ * those that were being shown. All up to the last used one are given back: what they were is lost, as those are.
  */
 #include "util/bytes.h"
 #include "virtio/virtqueue_private.h"
@@ -31,11 +31,6 @@ struct entry_flags {
 	bool avail, used;
 };
 
-/* Used entries, and those that the driver waits for before it sees them. */
-struct half_shown {
-	unsigned ahead, used;
-};
-
 static struct entry_flags flags_at(const struct virtqueue *vq, unsigned position)
 {
 	uint16_t flags = le16toh(__atomic_load_n(&vq->ring[position].flags, __ATOMIC_ACQUIRE));
@@ -44,33 +39,26 @@ static struct entry_flags flags_at(const struct virtqueue *vq, unsigned position
 				     flags >> VRING_PACKED_DESC_F_USED & 1 };
 }
 
-/* Whether it was there, with that wrap counter; how many entries are not used before those that are, and how many these are. */
-static bool was_at(const struct virtqueue *vq, unsigned position, bool wrap,
-		   struct half_shown *half)
+/* Whether it was there, with that wrap counter; and how many entries, used or not, there are up to the last used one. */
+static bool was_at(const struct virtqueue *vq, unsigned position, bool wrap, unsigned *shown)
 {
-	enum { AHEAD, USED_NOW, AVAILABLE, OLD } part = AHEAD;
+	bool old = false;
 
-	*half = (struct half_shown){ 0 };
+	*shown = 0;
 	for (unsigned n = 0; n < vq->size; n++) {
 		unsigned at = position + n;
 		bool now = at < vq->size ? wrap : !wrap;
 		struct entry_flags flags = flags_at(vq, at < vq->size ? at : at - vq->size);
+		bool used = flags.avail == flags.used;
 
-		if (flags.avail != flags.used) {
-			if (flags.avail != now || part == OLD)
-				return false;
-			if (part == AHEAD)
-				half->ahead++;
-			else
-				part = AVAILABLE;
-		} else if (flags.avail == now) {
-			if (!n || part > USED_NOW)
-				return false;
-			part = USED_NOW;
-			half->used++;
-		} else {
-			part = OLD;
+		if (used && flags.avail != now) {
+			old = true;
+			continue;
 		}
+		if (old || flags.avail != now || (used && !n))
+			return false;
+		if (used)
+			*shown = n + 1;
 	}
 	return true;
 }
@@ -86,8 +74,7 @@ static bool is_candidate(const struct virtqueue *vq, unsigned position)
 	       here.avail != next.avail || here.used != next.used;
 }
 
-static bool find_place(const struct virtqueue *vq, unsigned *position, bool *wrap,
-		       struct half_shown *half)
+static bool find_place(const struct virtqueue *vq, unsigned *position, bool *wrap, unsigned *shown)
 {
 	unsigned candidates = 0;
 
@@ -98,18 +85,17 @@ static bool find_place(const struct virtqueue *vq, unsigned *position, bool *wra
 			continue;
 		flags = flags_at(vq, *position);
 		*wrap = flags.avail != flags.used ? flags.avail : !flags.avail;
-		if (was_at(vq, *position, *wrap, half))
+		if (was_at(vq, *position, *wrap, shown))
 			return true;
 		candidates++;
 	}
 	return false;
 }
 
-/* Gives back what is ahead of used entries: the first, for which the driver waits, at last. */
-static void show_rest(struct virtqueue *vq, unsigned position, bool wrap,
-		      const struct half_shown *half)
+/* Gives back what is ahead of used entries, and these: the first, for which the driver waits, at last. */
+static void show_rest(struct virtqueue *vq, unsigned position, bool wrap, unsigned shown)
 {
-	for (unsigned n = half->ahead + half->used; n-- > 0;) {
+	for (unsigned n = shown; n-- > 0;) {
 		unsigned at = position + n;
 		bool now = at < vq->size ? wrap : !wrap;
 		struct vring_packed_desc *entry = &vq->ring[at < vq->size ? at : at - vq->size];
@@ -117,27 +103,25 @@ static void show_rest(struct virtqueue *vq, unsigned position, bool wrap,
 			now ? 1u << VRING_PACKED_DESC_F_AVAIL | 1u << VRING_PACKED_DESC_F_USED : 0;
 
 		__atomic_store_n(&entry->len, 0, __ATOMIC_RELAXED);
-		if (n < half->ahead)
-			__atomic_store_n(&entry->flags, htole16(flags), __ATOMIC_RELEASE);
+		__atomic_store_n(&entry->flags, htole16(flags), __ATOMIC_RELEASE);
 		virtqueue_note(vq, vq->desc_address + 16ULL * (at % vq->size), 16);
 	}
 }
 
 void packed_resume_in_order(struct virtqueue *vq)
 {
-	struct half_shown half;
-	unsigned position;
+	unsigned position, shown;
 	bool wrap, found = false;
 
 	if (!vq->indirect || vq->in_order || vq->inflight || vq->was_ours)
 		return;
 	for (unsigned i = 0; i < TRIES && !found; i++)
-		found = find_place(vq, &position, &wrap, &half);
+		found = find_place(vq, &position, &wrap, &shown);
 	if (!found)
 		return;
-	if (half.used) {
-		show_rest(vq, position, wrap, &half);
-		position += half.ahead + half.used;
+	if (shown) {
+		show_rest(vq, position, wrap, shown);
+		position += shown;
 		if (position >= vq->size) {
 			position -= vq->size;
 			wrap = !wrap;
