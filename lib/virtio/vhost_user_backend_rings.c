@@ -178,10 +178,19 @@ static int set_eventfd(struct vhost_user_backend *be, struct vhost_user_message 
 	return 0;
 }
 
+/*
+ * QEMU starts a ring with an eventfd that it reads no more, and gives the one of its guest then. What was said by the first is lost; a driver
+ * that waits for it would wait without end. One signal too many does no harm.
+ */
 int backend_set_vring_call(struct vhost_user_backend *be, struct vhost_user_message *message,
 			   struct error *error)
 {
-	return set_eventfd(be, message, false, error);
+	unsigned index = (unsigned)(message->payload.u64 & VHOST_USER_VRING_INDEX_MASK);
+	int rc = set_eventfd(be, message, false, error);
+
+	if (!rc && be->queues[index].running && !(message->payload.u64 & VHOST_USER_VRING_NOFD))
+		(void)event_give(be->queues[index].vq.call_fd);
+	return rc;
 }
 
 int backend_set_vring_err(struct vhost_user_backend *be, struct vhost_user_message *message,

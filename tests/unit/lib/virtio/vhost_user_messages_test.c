@@ -265,5 +265,41 @@ static void test_shared_files(void)
 	finish(&echo, fd);
 }
 
+static bool was_signalled(int fd)
+{
+	uint64_t said;
+
+	return read(fd, &said, sizeof(said)) == sizeof(said);
+}
+
+/* QEMU gives its guest's eventfd when the ring runs already: what was said by the one before is said again. */
+static void test_another_call_eventfd(void)
+{
+	struct vhost_user_vring_address address = { 0, 0, USER, USER + 4096, USER + 2048, 0 };
+	struct vhost_user_memory_table table = { 1, 0, { { 0x1000, 65536, USER, 0 } } };
+	int calls[2] = { eventfd(0, EFD_NONBLOCK), eventfd(0, EFD_NONBLOCK) };
+	struct echo echo;
+	int fd = raw_begin(&echo);
+
+	expect_state("size", VHOST_USER_SET_VRING_NUM, 0, 64, DONE);
+	expect("table", VHOST_USER_SET_MEM_TABLE, &table, 8 + 32, MEMFD, DONE);
+	expect("addresses", VHOST_USER_SET_VRING_ADDR, &address, sizeof(address), NO_FILE, DONE);
+	run(&echo, fd);
+	for (unsigned i = 0; i < 2; i++) {
+		raw_send(fd, VHOST_USER_SET_VRING_CALL, NEED, &(uint64_t){ 0 }, 8, &calls[i], 1);
+		CU_ASSERT_EQUAL(raw_answer(fd, VHOST_USER_SET_VRING_CALL), DONE);
+		/* Nothing can have been said before it runs. */
+		CU_ASSERT_EQUAL(was_signalled(calls[i]), i == 1);
+		expect_u64("kick", VHOST_USER_SET_VRING_KICK, 0, EVENTFD, DONE);
+		expect_state("enable", VHOST_USER_SET_VRING_ENABLE, 0, 1, DONE);
+		run(&echo, fd);
+	}
+	CU_ASSERT_FALSE(was_signalled(calls[0]));
+	expect_u64("polled", VHOST_USER_SET_VRING_CALL, VHOST_USER_VRING_NOFD, NO_FILE, DONE);
+	finish(&echo, fd);
+	close(calls[0]);
+	close(calls[1]);
+}
+
 UNIT_MAIN("vhost_user_messages", UNIT(test_the_session), UNIT(test_rings), UNIT(test_memory),
-	  UNIT(test_configuration), UNIT(test_shared_files))
+	  UNIT(test_configuration), UNIT(test_shared_files), UNIT(test_another_call_eventfd))
