@@ -157,26 +157,44 @@ static bool others_agree(const struct mirror_span *span, const struct raid_set *
 	return agree;
 }
 
-static void make_good(const struct mirror_span *span, const struct mirror_copy *copy, bool agree,
+static struct mirror_span part_of(const struct mirror_span *span, uint64_t at, uint64_t length)
+{
+	return mirror_span(span->array, span->offset + at, length);
+}
+
+/* Of the copy `index`, which could not be read. Where others differ somewhere in it, each unit by itself. */
+static void make_good(const struct mirror_span *span, const struct raid_set *tried, unsigned index,
 		      const uint8_t *data)
 {
 	struct raid_array *array = span->array;
+	bool agree = others_agree(span, tried, data);
+	struct mirror_copy copy = mirror_copy(span, index);
+	uint32_t unit = copy.member ? raid_member_unit(copy.member) : 0;
+	uint8_t there[RAID_PIECE];
 
-	if (agree)
-		raid_member_make_good(copy->member, copy->offset, data, span->length);
-	else
+	if (copy.member && agree)
+		raid_member_make_good(copy.member, copy.offset, data, span->length);
+	else if (copy.member && span->length <= unit)
 		log_warning(array->log,
 			    "%s: read error at byte %llu of %s: not written anew, since the others "
 			    "differ there",
-			    array->block.name, raid_member_byte(copy->member, copy->offset),
-			    copy->member->block->name);
+			    array->block.name, raid_member_byte(copy.member, copy.offset),
+			    copy.member->block->name);
+	if (agree || span->length <= unit)
+		return;
+	for (uint64_t at = 0; copy.member && at < span->length; at += unit) {
+		struct mirror_span part = part_of(span, at, MIN(unit, span->length - at));
+
+		copy = mirror_copy(&part, index);
+		if (copy.member && member_read(copy.member, copy.offset, there, part.length))
+			make_good(&part, tried, index, data + at);
+	}
 }
 
 /* A span of at most RAID_PIECE bytes; the range is locked. */
 static int read_piece(const struct mirror_span *span, int suspect, uint8_t *to)
 {
 	struct raid_set tried = { 0 }, failed = { 0 };
-	bool any = false, agree = true;
 
 	for (;;) {
 		uint64_t part;
@@ -193,7 +211,6 @@ static int read_piece(const struct mirror_span *span, int suspect, uint8_t *to)
 		if (!rc)
 			break;
 		/* One that became shorter is not written to. */
-		any |= rc != -ENXIO;
 		if (rc != -ENXIO)
 			raid_set_add(&failed, copy.index);
 		else
@@ -202,20 +219,11 @@ static int read_piece(const struct mirror_span *span, int suspect, uint8_t *to)
 					 raid_member_byte(copy.member, copy.offset),
 					 raid_member_trouble(copy.member, rc));
 	}
-	if (any)
-		agree = others_agree(span, &tried, to);
 	for (unsigned i = 0; i < span->copies; i++) {
-		struct mirror_copy copy = mirror_copy(span, i);
-
-		if (raid_set_has(&failed, i) && copy.member)
-			make_good(span, &copy, agree, to);
+		if (raid_set_has(&failed, i))
+			make_good(span, &tried, i, to);
 	}
 	return 0;
-}
-
-static struct mirror_span part_of(const struct mirror_span *span, uint64_t at, uint64_t length)
-{
-	return mirror_span(span->array, span->offset + at, length);
 }
 
 /* Block by block, where no one has all of a piece. */

@@ -124,6 +124,9 @@ void raid5_make_good(struct raid5_work *work, uint32_t role, uint32_t at, uint32
 		end = at + step;
 		for (uint32_t i = at, part; i < end && place->member == member; i += part) {
 			part = MIN(end - i, unit - (uint32_t)(device_byte(work, member, i) % unit));
+			/* Devices write whole blocks: the rest of this one they would have to read. */
+			if (part < unit)
+				continue;
 			if (part == step ||
 			    block_read(member->block, device_byte(work, member, i), there, part))
 				make_unit_good(work, role, member, i, part);

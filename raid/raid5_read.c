@@ -192,6 +192,7 @@ static int read_strip(const struct read *read, unsigned first, unsigned end, uin
 
 static int read_row(const struct read *read, unsigned first, unsigned end)
 {
+	uint32_t unit = MIN(read->r->array->block.physical_block_size, RAID_PIECE);
 	int rc = 0;
 
 	for (uint64_t strip = 0; !rc && strip < raid5_chunk_bytes(read->r);
@@ -199,7 +200,11 @@ static int read_row(const struct read *read, unsigned first, unsigned end)
 		uint64_t lo, hi;
 
 		strip_columns(read, first, end, strip, &lo, &hi);
-		if (lo < hi)
+		if (lo >= hi)
+			continue;
+		/* Whole blocks of the members, which can be made good. */
+		rc = read_strip(read, first, end, round_down(lo, unit), round_up(hi, unit));
+		if (rc == -EIO && (lo | hi) % unit)
 			rc = read_strip(read, first, end, lo, hi);
 	}
 	return rc;

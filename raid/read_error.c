@@ -47,10 +47,11 @@ static bool make_good(struct raid_member *member, uint64_t offset, const uint8_t
 
 uint32_t raid_member_unit(const struct raid_member *member)
 {
-	uint32_t unit =
-		MAX(member->array->block.logical_block_size, member->block->physical_block_size);
+	uint32_t logical = member->array->block.logical_block_size;
+	uint32_t unit = MIN(MAX(logical, member->block->physical_block_size), RAID_PIECE);
 
-	return MIN(unit, RAID_PIECE);
+	/* Where data begin within a physical block, no block of the array is one of the device's. */
+	return (member->sb.data_offset << MD_SECTOR_SHIFT) % unit ? logical : unit;
 }
 
 void raid_member_make_good(struct raid_member *member, uint64_t offset, const uint8_t *data,

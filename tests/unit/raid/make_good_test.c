@@ -113,6 +113,98 @@ static void test_leaves_what_can_be_read(void)
 	rig_run(leaves_what_can_be_read);
 }
 
+static void set_physical(struct raid_rig *rig, unsigned disk, uint32_t bytes)
+{
+	rig->memory[disk]->physical_block_size = rig->disk[disk]->physical_block_size = bytes;
+}
+
+/* A block of 4096 bytes is written as a whole or not at all: who has emulated sectors would have to read what it cannot. */
+static void writes_no_part_of_a_block(struct raid_rig *rig)
+{
+	uint8_t before[512], after[512];
+
+	set_physical(rig, 1, 4096);
+	create(rig);
+	block_fault_rot(rig->disk[1], PAGE + 1024, 512, 40);
+	read_sector(rig, 1, PAGE + 1024, before);
+	block_fault_rot(rig->disk[0], PAGE, 512, 40);
+	rig_break(rig, 1, BLOCK_FAULT_READ, PAGE, 4096);
+	for (unsigned repair = 0; repair < 2; repair++)
+		CU_ASSERT_EQUAL(scrub(rig, repair).mismatches, 512);
+	read_sector(rig, 1, PAGE + 1024, after);
+	CU_ASSERT_EQUAL(memcmp(before, after, 512), 0);
+	CU_ASSERT_EQUAL(rig_state(rig, 1), RAID_MEMBER_IN_SYNC);
+}
+
+/* A request for less is a reason to make the whole block good. */
+static void makes_the_block_good(struct raid_rig *rig)
+{
+	struct block_fault_rule rule = { .requests = BLOCK_FAULT_READ,
+					 .offset = PAGE,
+					 .length = 4096,
+					 .count =
+						 3, /* by the request, with others, and by itself */
+					 .action = BLOCK_FAULT_ERROR,
+					 .error = -EIO };
+	uint8_t before[4096], after[4096];
+	uint64_t size;
+
+	for (unsigned i = 0; i < disks; i++)
+		set_physical(rig, i, 4096);
+	create(rig);
+	size = raid_array_block(rig->array)->size;
+	CU_ASSERT_EQUAL(block_read(rig->memory[1], PAGE, before, 4096), 0);
+	block_fault_rot(rig->disk[1], PAGE, 4096, 400);
+	block_fault_add(rig->disk[1], &rule);
+	for (uint64_t at = 0; at < size; at += 4096)
+		CU_ASSERT(rig_holds(rig, at, 512, 1));
+	CU_ASSERT_EQUAL(block_read(rig->memory[1], PAGE, after, 4096), 0);
+	CU_ASSERT_EQUAL(memcmp(before, after, 4096), 0);
+}
+
+static void test_knows_blocks_of_4096(void)
+{
+	level = 6;
+	disks = 5;
+	rig_run(writes_no_part_of_a_block);
+	rig_run(makes_the_block_good);
+	level = 5;
+	disks = 4;
+	rig_run(makes_the_block_good);
+}
+
+/* What others agree in is made good by a read, though they differ elsewhere in the page. */
+static void makes_good_what_agrees(struct raid_rig *rig)
+{
+	struct block_fault_rule rule = { .requests = BLOCK_FAULT_READ,
+					 .offset = PAGE + 1024,
+					 .length = 512,
+					 .count = 3, /* as a group, as a page, and by itself */
+					 .action = BLOCK_FAULT_ERROR,
+					 .error = -EIO };
+	uint8_t good[512], wrong[512], after[512];
+
+	create(rig);
+	read_sector(rig, 0, PAGE + 1024, good);
+	block_fault_rot(rig->disk[0], PAGE, 512, 40);
+	block_fault_rot(rig->disk[0], PAGE + 1024, 512, 40);
+	read_sector(rig, 0, PAGE, wrong);
+	block_fault_rot(rig->disk[1], PAGE + 512, 512, 40);
+	block_fault_add(rig->disk[0], &rule);
+	rig_holds(rig, PAGE - DATA, 4096, 1);
+	read_sector(rig, 0, PAGE + 1024, after);
+	CU_ASSERT_EQUAL(memcmp(good, after, 512), 0);
+	read_sector(rig, 0, PAGE, after);
+	CU_ASSERT_EQUAL(memcmp(wrong, after, 512), 0);
+}
+
+static void test_makes_good_what_agrees(void)
+{
+	level = 1;
+	disks = 3;
+	rig_run(makes_good_what_agrees);
+}
+
 /* Most of three copies say who is wrong in a sector, though one of them cannot be read in another sector of the page. */
 static void votes_beside_what_cannot_be_read(struct raid_rig *rig)
 {
@@ -222,5 +314,6 @@ static void test_loses_no_member_for_a_sector(void)
 }
 
 UNIT_MAIN("raid make good", UNIT(test_copies_no_wrong_one), UNIT(test_leaves_what_can_be_read),
+	  UNIT(test_knows_blocks_of_4096), UNIT(test_makes_good_what_agrees),
 	  UNIT(test_votes_beside_what_cannot_be_read), UNIT(test_heals_no_guess),
 	  UNIT(test_judges_sector_by_sector), UNIT(test_loses_no_member_for_a_sector))
