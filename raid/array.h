@@ -379,7 +379,7 @@ void raid_member_make_good(struct raid_member *member, uint64_t offset, const ui
 
 /* Notes bytes of its data that it could not take or give (`rc`) as bad. False: it is to be failed. Does not suspend. */
 bool raid_member_note_instead(struct raid_member *member, uint64_t offset, uint64_t length, int rc);
-/* Bytes of the device that could be written are good again. Does not suspend. */
+/* Bytes of the device that could be written are good again; in memory only, for who only reads. Does not suspend. */
 void raid_member_written(struct raid_member *member, uint64_t offset, uint64_t length);
 
 /* Reads the bad-block log that the member's superblock speaks of. */

@@ -166,6 +166,7 @@ static int replay_entry(struct replay *replay, const struct md_ppl_entry *entry,
 	struct raid_member *member = replay->member;
 	CLEANUP_FREE uint8_t *sum = NULL, *block = NULL;
 	struct md_ppl_span span;
+	uint64_t byte;
 	size_t length;
 	int rc = md_ppl_check(entry, &replay->r->g, &span, NULL);
 
@@ -192,12 +193,12 @@ static int replay_entry(struct replay *replay, const struct md_ppl_entry *entry,
 		replay->wrong += !raid_array_degraded(replay->r->array);
 		return 0;
 	}
+	byte = raid_member_sector(member, span.row * replay->r->g.chunk_sectors + span.column)
+	       << MD_SECTOR_SHIFT;
 	if (!rc)
-		rc = block_write(member->block,
-				 raid_member_sector(member, span.row * replay->r->g.chunk_sectors +
-								    span.column)
-					 << MD_SECTOR_SHIFT,
-				 sum, length, BLOCK_FUA);
+		rc = block_write(member->block, byte, sum, length, BLOCK_FUA);
+	if (!rc)
+		raid_member_written(member, byte, length);
 	replay->done += !rc;
 	return rc;
 }

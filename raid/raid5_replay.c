@@ -78,8 +78,12 @@ static int run(const struct raid5_replay *replay, struct raid5_ios *ios)
 	raid5_ios_run(ios);
 	if (!replay->look)
 		return raid5_judge(replay->r->array, ios);
-	for (unsigned i = 0; !rc && i < ios->count; i++)
+	for (unsigned i = 0; !rc && i < ios->count; i++) {
 		rc = ios->ios[i].result;
+		if (!rc)
+			raid_member_written(ios->members[i], ios->ios[i].offset,
+					    ios->ios[i].length);
+	}
 	return rc;
 }
 
@@ -336,9 +340,10 @@ static int no_journal(struct raid5_replay *replay, struct error *error)
 
 	log_warning(array->log,
 		    "%s: %s has no journal where its superblock says, at sector %llu: if something "
-		    "was in it, it is lost, and parity is made anew",
+		    "was in it, it is lost%s",
 		    array->block.name, array->journal->block->name,
-		    (unsigned long long)array->journal->sb.recovery_offset);
+		    (unsigned long long)array->journal->sb.recovery_offset,
+		    replay->look ? "" : ", and parity is made anew");
 	if (raid_array_degraded(array) && !array->forced) {
 		error_set(
 			error, -EINVAL,
@@ -346,8 +351,10 @@ static int no_journal(struct raid5_replay *replay, struct error *error)
 			"at sector %llu: what it had, and parity, cannot be relied on",
 			array->block.name, array->journal->block->name,
 			(unsigned long long)array->journal->sb.recovery_offset);
-		return error_advise(error, "find the missing member; --force starts it all the "
-					   "same, and data may be damaged then");
+		return error_advise(error,
+				    "find the missing member; `tenon raid assemble %s --force` "
+				    "starts it all the same, and data may be damaged then",
+				    array->name);
 	}
 	if (replay->look)
 		return 0;

@@ -120,6 +120,6 @@ void raid_member_written(struct raid_member *member, uint64_t offset, uint64_t l
 	if (!member->bad.count)
 		return;
 	md_badblocks_clear(&member->bad, offset >> MD_SECTOR_SHIFT, length >> MD_SECTOR_SHIFT);
-	if (member->bad.changed)
+	if (member->bad.changed && !member->array->block.read_only)
 		member->array->super_wanted++;
 }

@@ -160,10 +160,60 @@ static void play_damaged(struct scene *scene)
 		CU_ASSERT_EQUAL(block_write(scene->disks[DISKS], at, zeroes, sizeof(zeroes), 0), 0);
 	CU_ASSERT_EQUAL(raid_assemble(&scene->array, scene->disks + 1, DISKS, NULL, &scene->error),
 			-EINVAL);
+	CU_ASSERT_PTR_NOT_NULL(strstr(scene->error.advice, "`tenon raid assemble x --force`"));
 	CU_ASSERT_EQUAL_FATAL(assemble(scene, DISKS + 1, false, false), 0);
 	CU_ASSERT_EQUAL(mismatches(scene), 0);
 	CU_ASSERT_TRUE(has_byte(scene, 512, 3));
 	CU_ASSERT_EQUAL(raid_stop(scene->array, &scene->error), 0);
+}
+
+/* Copies of the disks as they are now, in their place: as after a crash. */
+static void crash(struct scene *scene)
+{
+	static uint8_t bytes[SIZE];
+	struct block *copies[DISKS + 1];
+
+	for (unsigned i = 0; i <= DISKS; i++) {
+		CU_ASSERT_EQUAL_FATAL(block_create_memory(&copies[i], scene->disks[i]->name, SIZE,
+							  &scene->error),
+				      0);
+		CU_ASSERT_EQUAL(block_read(scene->disks[i], 0, bytes, SIZE), 0);
+		CU_ASSERT_EQUAL(block_write(copies[i], 0, bytes, SIZE, 0), 0);
+	}
+	CU_ASSERT_EQUAL(raid_stop(scene->array, &scene->error), 0);
+	for (unsigned i = 0; i <= DISKS; i++) {
+		block_unref(scene->disks[i]);
+		scene->disks[i] = copies[i];
+	}
+}
+
+/* What a member did not take is in the journal: who only reads has it from there, though the member's log calls it bad. */
+static void play_bad_block(struct scene *scene)
+{
+	struct block *second;
+
+	make(scene);
+	CU_ASSERT_EQUAL(write_byte(scene, 0, 3), 0);
+	block_fault_add(scene->disks[0], &(struct block_fault_rule){ .requests = BLOCK_FAULT_WRITE,
+								     .offset = 1 << 20,
+								     .length = 16384,
+								     .error = -EIO });
+	CU_ASSERT_EQUAL(write_byte(scene, 0, 4), 0);
+	crash(scene);
+	/* Without another, from which it would be computed. */
+	second = scene->disks[1];
+	scene->disks[1] = scene->disks[DISKS];
+	for (unsigned i = 0; i < DISKS; i++)
+		scene->disks[i]->read_only = true;
+	CU_ASSERT_EQUAL_FATAL(assemble(scene, DISKS, false, true), 0);
+	CU_ASSERT_TRUE(has_byte(scene, 0, 4));
+	CU_ASSERT_EQUAL(raid_stop(scene->array, &scene->error), 0);
+	for (unsigned i = 0; i < DISKS; i++)
+		scene->disks[i]->read_only = false;
+	CU_ASSERT_EQUAL_FATAL(assemble(scene, DISKS, false, false), 0);
+	CU_ASSERT_TRUE(has_byte(scene, 0, 4));
+	CU_ASSERT_EQUAL(raid_stop(scene->array, &scene->error), 0);
+	scene->disks[1] = second;
 }
 
 struct writer {
@@ -293,6 +343,11 @@ static void test_damaged(void)
 	run(play_damaged);
 }
 
+static void test_bad_block(void)
+{
+	run(play_bad_block);
+}
+
 static void test_hung(void)
 {
 	run(play_hung);
@@ -304,4 +359,4 @@ static void test_hung_superblock(void)
 }
 
 UNIT_MAIN("raid journals", UNIT(test_missing), UNIT(test_stale), UNIT(test_failing),
-	  UNIT(test_damaged), UNIT(test_hung), UNIT(test_hung_superblock))
+	  UNIT(test_damaged), UNIT(test_bad_block), UNIT(test_hung), UNIT(test_hung_superblock))
