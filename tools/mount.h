@@ -39,9 +39,10 @@ struct error;
 struct fuse_lowlevel_ops;
 struct fuse_session;
 
-#define MOUNT_ROOT   1u         /* the number of the folder */
-#define MOUNT_TAKERS 32u        /* requests at a time */
-#define MOUNT_DATA   (1u << 20) /* of one request, at most */
+#define MOUNT_ROOT     1u          /* the number of the folder */
+#define MOUNT_TAKERS   32u         /* requests at a time */
+#define MOUNT_DATA     (1u << 20)  /* of one request, at most */
+#define MOUNT_AGAIN_NS 10000000ull /* after one that could not be taken */
 
 /* How a volume is open: its disk is there while somebody has it so. */
 enum mount_way { MOUNT_BESIDE, MOUNT_ALONE, MOUNT_WAYS };
@@ -87,6 +88,8 @@ struct mount {
 	struct mount_direct *direct; /* while it serves */
 	unsigned resizes;            /* that the loop device was not told of yet */
 	struct fiber_queue resized;  /* waits until there are none */
+	struct fiber *telling;       /* tells it of them, or NULL */
+	bool resizes_end;            /* none is told any more */
 };
 
 /* ---- mount.c ---- */
@@ -128,6 +131,8 @@ void mount_close(struct mount *mount, struct mount_volume *volume, enum mount_wa
 
 /* A disk that is open has another size. Does not suspend. */
 void mount_resized(void *mount);
+/* Requests are not taken any more: what waits for the mount itself is given up. Suspends. */
+void mount_resize_end(struct mount *mount);
 
 /* ---- mount_fuse.c ---- */
 
@@ -153,6 +158,9 @@ void mount_end(struct mount *mount);
 
 /* Carries a request out, which is in `memory` as above. Suspends. */
 void mount_process(struct mount *mount, struct mount_buffer *buffer, void *memory, size_t size);
+/* Whether no request can come any more, as an error of taking one says; any other is about that one, which the kernel has failed. */
+bool mount_is_over(int rc);
+void mount_say_not_taken(struct mount *mount, int rc);
 
 /* ---- mount_direct.c ---- */
 

@@ -27,11 +27,13 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tools/host_disk.h"
 #include "tools/mount.h"
 #include "util/bytes.h"
+#include "util/thread.h"
 
 #define THREADS     16u
 #define THERE_LEAST 2u /* at the descriptor at the beginning */
@@ -208,20 +210,49 @@ static void call_threads(struct mount_direct *direct, unsigned count)
 	pthread_mutex_unlock(&direct->lock);
 }
 
+struct not_taken {
+	struct mount *mount;
+	int rc;
+};
+
+static int say_not_taken(void *arg)
+{
+	const struct not_taken *why = arg;
+
+	mount_say_not_taken(why->mount, why->rc);
+	return 0;
+}
+
+static void fail_to_take(struct mount_direct *direct, int rc)
+{
+	static const struct timespec pause = { .tv_nsec = MOUNT_AGAIN_NS };
+
+	if (rc == -EINTR || rc == -EAGAIN || rc == -ENOENT)
+		return;
+	if (mount_is_over(rc)) {
+		worker_call(direct->home, become_over, direct);
+		return;
+	}
+	worker_call(direct->home, say_not_taken, &(struct not_taken){ direct->mount, rc });
+	nanosleep(&pause, NULL);
+}
+
 static void take_one(struct direct_thread *thread)
 {
 	struct mount_direct *direct = thread->direct;
 	ssize_t size;
+	int rc;
 
 	atomic_fetch_add(&direct->there, 1);
 	size = read(fuse_session_fd(direct->mount->session), thread->memory + MOUNT_REQUEST,
 		    MOUNT_BYTES - MOUNT_REQUEST);
+	rc = size < 0 ? -errno : -ENODEV;
 	if (atomic_fetch_sub(&direct->there, 1) == 1 && size > 0 && atomic_load(&direct->waiting))
 		call_threads(direct, 1);
 	if (size >= (ssize_t)sizeof(struct fuse_in_header))
 		carry_out(thread, (size_t)size);
-	else if (size >= 0 || (errno != EINTR && errno != EAGAIN && errno != ENOENT))
-		worker_call(direct->home, become_over, direct);
+	else
+		fail_to_take(direct, rc);
 }
 
 static bool is_deserted(const struct mount_direct *direct)
@@ -250,7 +281,11 @@ static bool wait_until_called(struct mount_direct *direct)
 static void *run(void *arg)
 {
 	struct direct_thread *thread = arg;
+	sigset_t wake;
 
+	sigemptyset(&wake);
+	sigaddset(&wake, WAKE);
+	pthread_sigmask(SIG_UNBLOCK, &wake, NULL);
 	while (wait_until_called(thread->direct))
 		while (atomic_load(&thread->direct->active) &&
 		       atomic_load(&thread->direct->there) < THERE_MOST)
@@ -270,7 +305,7 @@ static void start_thread(struct mount_direct *direct)
 		mmap(NULL, MOUNT_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (thread->memory == MAP_FAILED)
 		return;
-	if (pthread_create(&thread->thread, NULL, run, thread))
+	if (thread_start(&thread->thread, "mount", run, thread))
 		munmap(thread->memory, MOUNT_BYTES);
 	else
 		direct->count++;

@@ -16,6 +16,7 @@
 
 #include "tools/mount.h"
 #include "util/cleanup.h"
+#include "util/error.h"
 
 #define OWN_MEMORY_NS 100000000ull
 
@@ -52,4 +53,18 @@ void mount_process(struct mount *mount, struct mount_buffer *buffer, void *memor
 	}
 	mount->buffer = buffer;
 	fuse_session_process_buf(mount->session, &request);
+}
+
+/* ---- And one that was not ---- */
+
+/* Nobody has it mounted, or its connection was cut (/sys/fs/fuse/connections). */
+bool mount_is_over(int rc)
+{
+	return rc == -ENODEV || rc == -ECONNABORTED;
+}
+
+void mount_say_not_taken(struct mount *mount, int rc)
+{
+	log_warning(&mount->log, "%s: a request of the kernel's cannot be taken: %s",
+		    mount->directory, error_name(rc));
 }

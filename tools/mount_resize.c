@@ -35,8 +35,9 @@ static int tell_loop(void *arg)
 	struct aside_answer answer = { 0 };
 	int rc;
 
+	mount->telling = fiber_current();
 	/* One at a time; who comes while one runs has it look once more. */
-	while (mount->resizes) {
+	while (mount->resizes && !mount->resizes_end) {
 		unsigned seen = mount->resizes;
 
 		rc = aside_run(follow, &following, 1, LIMIT_NS, &answer);
@@ -48,6 +49,8 @@ static int tell_loop(void *arg)
 				    mount->looped, error_name(rc));
 		mount->resizes -= seen;
 	}
+	mount->telling = NULL;
+	mount->resizes = 0;
 	fiber_queue_wake_all(&mount->resized);
 	return 0;
 }
@@ -56,6 +59,15 @@ void mount_resized(void *arg)
 {
 	struct mount *mount = arg;
 
-	if (!mount->resizes++)
+	if (!mount->resizes_end && !mount->resizes++)
 		fiber_start(tell_loop, mount);
+}
+
+void mount_resize_end(struct mount *mount)
+{
+	mount->resizes_end = true;
+	if (mount->telling)
+		fiber_cancel(mount->telling);
+	while (mount->resizes)
+		fiber_queue_wait_always(&mount->resized);
 }

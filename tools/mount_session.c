@@ -96,8 +96,13 @@ static int receive(struct mount *mount, struct fuse_buf *buffer)
 			rc = fiber_poll(fuse_session_fd(mount->session), POLLIN, FIBER_FOREVER) < 0
 				     ? -ECANCELED
 				     : -EINTR;
-		if (rc != -EINTR)
+		if (rc >= 0 || rc == -ECANCELED || mount_is_over(rc))
 			return rc;
+		if (rc == -EINTR)
+			continue;
+		mount_say_not_taken(mount, rc);
+		if (fiber_sleep(MOUNT_AGAIN_NS))
+			return -ECANCELED;
 	}
 	return 0;
 }
@@ -205,8 +210,7 @@ int mount_serve(struct mount *mount)
 	mount->direct = NULL;
 	fiber_cancel(watcher);
 	fiber_join(watcher);
-	while (mount->resizes)
-		fiber_queue_wait_always(&mount->resized);
+	mount_resize_end(mount);
 	return 0;
 }
 

@@ -113,9 +113,19 @@ expect 0 '' "$TENON" lv resize vg/l --size 96M
 grown() { [ "$(blockdev --getsize64 "$device")" = 100663296 ]; }
 wait_for grown
 expect 0 '' dd if=/dev/urandom of="$device" bs=1M seek=95 count=1 oflag=direct
+# Its mount is told to end with that: it does not wait for who waits for it to be looked at.
+holder=$(basename run/mount-*.sock .sock) holder=${holder#mount-}
+kill -STOP "$holder"
+expect 0 '' "$TENON" lv resize vg/l --size 100M
+kill "$holder"
+kill -CONT "$holder"
+timeout 10 tail --pid="$holder" -f /dev/null || problem 'the mount does not end after a resize'
+"$TENON" detach vg/l --force >/dev/null 2>&1
+device=$("$TENON" attach vg/l) || problem 'it cannot be attached again'
+expect 0 '' dd if=/dev/urandom of="$device" bs=1M seek=99 count=1 oflag=direct
 
 # ---- Space that is given back ----
-expect 0 '' dd if=/dev/urandom of="$device" bs=1M count=96 conv=fsync
+expect 0 '' dd if=/dev/urandom of="$device" bs=1M count=100 conv=fsync
 before=$(stat -c %b a.img)
 expect 0 '' blkdiscard "$device"
 [ "$(stat -c %b a.img)" -lt "$before" ] || problem 'a discard gives nothing back'

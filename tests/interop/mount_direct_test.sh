@@ -159,6 +159,35 @@ use - linear striped mirror
 sleep 2
 used
 
+# ---- A request that the kernel could not hand out (ENOMEM) is that one's end, not the mount's, whoever takes them ----
+can_trace() {
+	command -v strace >/dev/null && strace -qq -o strace.out true 2>/dev/null &&
+		{ [ "$(id -u)" = 0 ] || [ "$(cat /proc/sys/kernel/yama/ptrace_scope 2>/dev/null || echo 0)" = 0 ]; }
+}
+not_taken() {
+	strace -f -qq -o strace.out -P /dev/fuse -e trace=read -e inject=read:error=ENOMEM -p "$process" 2>strace.err &
+	tracer=$!
+	pids+=($tracer)
+	dd if=m/linear of=/dev/null bs=4K count=2000 iflag=direct status=none 2>dd.err &
+	reader=$!
+	wait_for eval "[ \"\$(grep -c INJECTED strace.out)\" -ge 40 ]"
+	kill "$tracer"
+	wait "$tracer" 2>/dev/null
+	wait "$reader" || problem "reading: $(cat dd.err)"
+}
+if can_trace; then
+	exec 5<m/linear
+	expect 0 '' "$TENON" lv limit vg/linear --iops 100000
+	wait_for has_none
+	not_taken
+	expect 0 '' "$TENON" lv limit vg/linear --none
+	wait_for eval 'dd if=m/linear of=/dev/null bs=4K count=1 iflag=direct status=none && has_lease'
+	not_taken
+	exec 5<&-
+else
+	echo 'nothing of requests that are not taken: strace is not installed, or may not trace here'
+fi
+
 # ---- It ends at once, with requests on their way and with files that are open no more ----
 exec 5<m/linear
 dd if=m/linear of=/dev/null bs=4K count=100 status=none
