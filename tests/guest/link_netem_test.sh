@@ -15,8 +15,8 @@ tables=("${tables[@]/%//normal.dist}")
 for table in "${tables[@]}"; do [ ! -e "$table" ] || folder=${table%/*}; done
 [ -n "${folder-}" ] || rig_skip "there are no tables of tc here"
 ip=$(command -v ip) tc=$(command -v tc) # busybox has such of its own
-many=20000 some=4000
-[ -z "${TORTURE-}" ] || many=200000 some=40000
+many=20000 some=4000 deadline=120
+[ -z "${TORTURE:-}" ] || many=200000 some=40000 deadline=3000
 cd "$WORK"
 # 2^30 ns: netem takes 32 random bits modulo twice the jitter, which favours early packets where that does not divide 2^32.
 # NAME:COUNT:LENGTH, netem's words, the test, ours.
@@ -41,7 +41,7 @@ CASES
 	echo "$TOOL probe /result $(cut -d '|' -f 1 cases | tr '\n' ' ')"
 } >script
 rig_boot uml --with "$TOOL" --with tc --with ip --file "$folder:$folder" --modules "veth sch_netem" --memory 512M \
-	--script script
+	--deadline $deadline --script script
 wrong=0
 while IFS='|' read -r pair netem test ours; do
 	echo "netem $netem: tenon $ours"
