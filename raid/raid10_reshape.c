@@ -172,7 +172,7 @@ static int move(struct raid_array *array, uint64_t from, uint64_t to)
 	iov.iov_base = bytes;
 	rc = mirror_readv(array, from, to - from, &iov, 1);
 	if (rc)
-		return rc;
+		return raid_reshape_unread(array, from, to, RAID_PIECE, rc, mirror_readv);
 	r->border = array->backwards ? from : to;
 	rc = mirror_write(array, &(struct raid_write){ .kind = RAID_WRITE_DATA,
 						       .offset = from,

@@ -116,6 +116,12 @@ static int make_backup(struct raid5 *r, uint64_t from, uint64_t to, const void *
 	return raid_backup_has(backup, from, to) ? 0 : raid_backup_save(backup, from, to, bytes);
 }
 
+static int read_old(struct raid_array *array, uint64_t offset, uint64_t length,
+		    const struct iovec *iov, unsigned count)
+{
+	return raid5_read_shape(&raid5_of(array)->reshape->old, offset, length, iov, count);
+}
+
 /* Bytes [from, to) of the array, to the new shape; `over` old ones, so that there is a backup first, and *torn is set where that is all there is
  * of them. */
 static int move(struct raid5 *r, uint64_t from, uint64_t to, bool over, bool *torn)
@@ -138,7 +144,8 @@ static int move(struct raid5 *r, uint64_t from, uint64_t to, bool over, bool *to
 	if (held)
 		rc = raid5_read_shape(&r->reshape->old, from, held, &iov, 1);
 	if (rc)
-		return rc;
+		return raid_reshape_unread(r->array, from, from + held,
+					   raid5_row_bytes(&r->reshape->old), rc, read_old);
 	if (held)
 		memset(bytes + held, 0, to - from - held);
 	if (held && over)

@@ -159,6 +159,7 @@ static void begin(struct raid_array *array, enum raid_operation operation, uint6
 	rebuild->operation = operation;
 	rebuild->stop = false;
 	rebuild->status = 0;
+	rebuild->unread = false;
 	rebuild->next = rebuild->completed = rebuild->saved = rebuild->began = start;
 	rebuild->total = operation == RAID_RECOVER   ? array->now.member_sectors
 			 : operation == RAID_RESHAPE ? raid_reshape_whole(array)

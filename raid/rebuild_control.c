@@ -113,6 +113,23 @@ static int wait_until_idle(struct raid_array *array, raid_progress_fn *report, v
 	return rebuild->failed ? -EIO : 0;
 }
 
+/* Parity that cannot be computed from what is there can be from all of a row. */
+static void say_unread(const struct raid_array *array, struct error *error)
+{
+	const struct raid_rebuild *rebuild = &array->rebuild;
+	uint64_t row = round_down(rebuild->unread_at, rebuild->unread_row);
+
+	error_set(error, -EIO,
+		  "%s: its reshape stands, and has harmed nothing: it came to byte %llu, which no "
+		  "member has",
+		  array->block.name, (unsigned long long)rebuild->unread_at);
+	error_advise(error,
+		     "give a member that is missing; or, if that is lost, write bytes %llu to %llu "
+		     "anew, in one request; `tenon raid rebuild %s` goes on then",
+		     (unsigned long long)row, (unsigned long long)(row + rebuild->unread_row - 1),
+		     array->name);
+}
+
 int raid_rebuild_wait(struct raid_array *array, raid_progress_fn *report, void *arg,
 		      uint64_t interval_ns, struct error *error)
 {
@@ -121,7 +138,9 @@ int raid_rebuild_wait(struct raid_array *array, raid_progress_fn *report, void *
 	/* Counts as a request, so that raid_stop() does not pull the array away. */
 	array->requests++;
 	rc = wait_until_idle(array, report, arg, interval_ns);
-	if (rc == -EIO)
+	if (rc == -EIO && array->rebuild.unread)
+		say_unread(array, error);
+	else if (rc == -EIO)
 		error_set(error, rc, "%s: %s ended with an error: %s", array->block.name,
 			  raid_operation_name(array->rebuild.last),
 			  error_name(array->rebuild.status ? array->rebuild.status : rc));

@@ -28,8 +28,10 @@ struct raid_rebuild {
 	enum raid_operation operation; /* that runs */
 	enum raid_operation last;      /* that ran before */
 	bool stop;
-	int status;                          /* of the windows */
-	uint64_t next, completed, total;     /* sectors */
+	int status;                      /* of the windows */
+	bool unread;                     /* a reshape came to what nobody has, ... */
+	uint64_t unread_at, unread_row;  /* at this byte of the array; bytes that have one parity */
+	uint64_t next, completed, total; /* sectors */
 	uint64_t busy[RAID_REBUILD_WINDOWS]; /* where windows in flight start; UINT64_MAX: none */
 
 	/* of the last check or repair, or of that which runs */

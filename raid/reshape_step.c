@@ -90,6 +90,31 @@ int raid_reshape_note(struct raid_array *array, uint64_t position, uint32_t data
 	return rc;
 }
 
+int raid_reshape_unread(struct raid_array *array, uint64_t from, uint64_t to, uint64_t row, int rc,
+			int (*read)(struct raid_array *array, uint64_t offset, uint64_t length,
+				    const struct iovec *iov, unsigned count))
+{
+	uint8_t piece[RAID_PIECE];
+	struct iovec iov = { .iov_base = piece };
+
+	if (rc != -EIO)
+		return rc;
+	for (uint64_t at = from; at < to; at += iov.iov_len) {
+		iov.iov_len = MIN(RAID_PIECE - at % RAID_PIECE, to - at);
+		if (!read(array, at, iov.iov_len, &iov, 1))
+			continue;
+		array->rebuild.unread = true;
+		array->rebuild.unread_at = at;
+		array->rebuild.unread_row = row;
+		log_warning(array->log,
+			    "%s: its reshape stops at byte %llu: no member has byte %llu, which "
+			    "would be moved next",
+			    array->block.name, (unsigned long long)from, (unsigned long long)at);
+		break;
+	}
+	return rc;
+}
+
 /* The new shape has no place for it. */
 static void leave(struct raid_member *member)
 {

@@ -20,6 +20,12 @@ int64_t raid_reshape_room(const struct raid_array *array);
  * until then. 0 or a negative errno. Suspends. */
 int raid_reshape_note(struct raid_array *array, uint64_t position, uint32_t data_disks);
 
+/* Bytes [from, to) of the array could not be read in the old shape, by `read` (`rc`): finds where, and tells. `row`: bytes that have one parity.
+ * Returns `rc`. Suspends. */
+int raid_reshape_unread(struct raid_array *array, uint64_t from, uint64_t to, uint64_t row, int rc,
+			int (*read)(struct raid_array *array, uint64_t offset, uint64_t length,
+				    const struct iovec *iov, unsigned count));
+
 /* The new shape is the only one, in memory: its members, and where their data begin. Nobody is in the array. */
 void raid_reshape_over(struct raid_array *array);
 
