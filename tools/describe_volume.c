@@ -222,6 +222,14 @@ static void set_reshape_room(json_t *object, const struct volume_group *group,
 	set_text(object, "reshape_room_command", room ? text : NULL);
 }
 
+static void set_recovery_rate(json_t *object, const struct volume_lv *lv)
+{
+	struct raid_speed speed = volume_lv_speed(lv);
+
+	set_number_if(object, "recovery_min_bytes", speed.least, speed.least);
+	set_number_if(object, "recovery_max_bytes", speed.most, speed.most);
+}
+
 json_t *describe_lv(const struct volume_group *group, const struct volume_lv *lv)
 {
 	json_t *object = describe_lv_row(group, lv), *segments = json_array();
@@ -235,6 +243,7 @@ json_t *describe_lv(const struct volume_group *group, const struct volume_lv *lv
 	set_flag(object, "partial", lv->partial);
 	set_flag(object, "supported", lv->supported);
 	set_reshape_room(object, group, lv);
+	set_recovery_rate(object, lv);
 	set_text(object, "creation_host", lv->creation_host);
 	set_time(object, "created", (uint64_t)lv->creation_time);
 	for (unsigned i = 0; i < lv->segment_count; i++) {

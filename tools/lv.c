@@ -384,10 +384,24 @@ static bool set_yes_or_no(json_t *params, const char *key, const char *option, c
 	return true;
 }
 
+/* True where `text`, if given, is a size, or none; sets `key`. */
+static bool set_rate(json_t *params, const char *key, const char *option, const char *text)
+{
+	struct error error = { 0 };
+	uint64_t bytes = 0;
+
+	if (!text)
+		return true;
+	if (strcmp(text, "none") != 0 && cli_parse_size(text, 0, INT64_MAX, &bytes, &error))
+		return cli_wrong_value(option, &error), false;
+	json_object_set_new(params, key, json_integer((json_int_t)bytes));
+	return true;
+}
+
 static int lv_change_verb(int argc, char **argv)
 {
 	struct lv_command change = { .method = "lv.change" };
-	const char *skip = NULL, *autoactivate = NULL, *policy = NULL;
+	const char *skip = NULL, *autoactivate = NULL, *policy = NULL, *least = NULL, *most = NULL;
 	bool read_only = false, read_write = false;
 	const struct cli_option options[] = {
 		{ "read-only", CLI_FLAG, &read_only, NULL, "it can only be read" },
@@ -396,6 +410,10 @@ static int lv_change_verb(int argc, char **argv)
 		  "LVM2 leaves it alone unless told" },
 		{ "autoactivate", CLI_TEXT, &autoactivate, "yes|no",
 		  "LVM2 may start it by itself" },
+		{ "minrecoveryrate", CLI_TEXT, &least, "SIZE",
+		  "of a RAID volume, for each image a second, also while it is used; none" },
+		{ "maxrecoveryrate", CLI_TEXT, &most, "SIZE",
+		  "of a RAID volume, for each image a second; none: as fast as it can" },
 		ALLOC_OPTION(&policy),
 		CLI_OPTION_DRY_RUN(&change.consent),
 		CLI_OPTION_DEVICE(&change.given),
@@ -414,6 +432,8 @@ static int lv_change_verb(int argc, char **argv)
 		json_object_set_new(change.params, "writable", json_boolean(read_write));
 	if (!set_yes_or_no(change.params, "activation_skip", "activation-skip", skip) ||
 	    !set_yes_or_no(change.params, "autoactivate", "autoactivate", autoactivate) ||
+	    !set_rate(change.params, "recovery_least", "minrecoveryrate", least) ||
+	    !set_rate(change.params, "recovery_most", "maxrecoveryrate", most) ||
 	    !set_policy(change.params, policy)) {
 		json_decref(change.params);
 		return EXIT_USAGE;

@@ -200,16 +200,25 @@ static const bool *flag_of(json_t *params, const char *key, bool *value)
 	return json_is_boolean(flag) ? value : NULL;
 }
 
+static const uint64_t *number_of(json_t *params, const char *key, uint64_t *value)
+{
+	*value = number(params, key);
+	return json_is_integer(json_object_get(params, key)) ? value : NULL;
+}
+
 static int set(struct volume_group *group, const char *name, json_t *params, struct error *error)
 {
 	CLEANUP_FREE const char *const *add = NULL;
 	CLEANUP_FREE const char *const *delete = NULL;
 	enum volume_allocation allocation;
 	bool writable, skip, autoactivate;
+	uint64_t least, most;
 	struct volume_settings settings = {
 		.writable = flag_of(params, "writable", &writable),
 		.activation_skip = flag_of(params, "activation_skip", &skip),
 		.autoactivate = flag_of(params, "autoactivate", &autoactivate),
+		.recovery_least = number_of(params, "recovery_least", &least),
+		.recovery_most = number_of(params, "recovery_most", &most),
 	};
 	int rc = words_of(json_object_get(params, "add_tags"), &add, &settings.add_count);
 

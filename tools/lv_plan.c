@@ -106,7 +106,7 @@ int lv_plan(struct volume_group *group, json_t *params, json_t **plan, struct er
 		return error_advise(error, "`tenon lv list %s` shows what there is", group->name);
 	}
 	/* As the change itself would say it, and before anybody is asked. */
-	if (group->locked_reason && (resize || !volume_group_is_short(group)))
+	if (resize ? group->locked_reason != NULL : !volume_group_takes_removals(group))
 		return error_set(error, -EROFS, "volume group %s cannot be changed: %s",
 				 group->name, group->locked_reason);
 	if (resize)

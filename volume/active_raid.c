@@ -185,7 +185,7 @@ static int open_place(struct array_opening *opening, unsigned place)
 /* ---- The array ---- */
 
 /* Of what lvm2's --minrecoveryrate and --maxrecoveryrate say the ceiling counts, as with md. */
-static void set_speed(struct raid_array *array, struct raid_speed speed)
+void lvm_array_set_speed(struct raid_array *array, struct raid_speed speed)
 {
 	if (!speed.least)
 		speed.least = RAID_SPEED_LEAST;
@@ -247,7 +247,7 @@ static int assemble(struct array_opening *opening, struct raid_array **out)
 	if (rc && opening->lost.text[0])
 		error_advise(opening->error, "%s", opening->lost.text);
 	if (!rc) {
-		set_speed(*out, raid->speed);
+		lvm_array_set_speed(*out, raid->speed);
 		tell_unread(opening);
 	}
 	return rc;

@@ -7,14 +7,17 @@
 #ifndef TENON_VOLUME_ACTIVE_RAID_H
 #define TENON_VOLUME_ACTIVE_RAID_H
 
+#include "raid/sync.h"
 #include "volume/segment.h"
 
 struct lvm_array;
-struct raid_array;
 
 /* The `activate` of RAID segments. */
 int lvm_raid_activate(struct lvm_activation *activation, const struct volume_segment *segment,
 		      struct error *error);
+
+/* As the group says it; 0: as an array has it that says nothing. */
+void lvm_array_set_speed(struct raid_array *array, struct raid_speed speed);
 
 struct raid_array *lvm_array_raid(const struct lvm_array *array);
 struct lvm_array *lvm_array_ref(struct lvm_array *array);

@@ -263,7 +263,7 @@ struct finding {
 	const char *name;
 	struct volume_lv **out;
 	struct error *error;
-	bool raid_too, short_too;
+	bool raid_too, missing_too;
 };
 
 static bool is_moving(const struct volume_lv *lv)
@@ -301,8 +301,8 @@ static int find_lv(void *arg)
 	struct volume_lv *lv = volume_group_get_lv(group, name);
 	const struct volume_lv *dependent;
 	const char *remembered;
-	int rc = finding->short_too ? change_check_but_short(group, error)
-				    : lvm_vg_check_changeable(group, error);
+	int rc = finding->missing_too ? change_check_but_missing(group, error)
+				      : lvm_vg_check_changeable(group, error);
 
 	if (rc)
 		return rc;
@@ -379,7 +379,7 @@ int volume_lv_remove(struct volume_group *group, const char *name, struct error 
 				   .out = &lv,
 				   .error = error,
 				   .raid_too = true,
-				   .short_too = true };
+				   .missing_too = true };
 	int rc;
 
 	change_begin(&change, group);
@@ -389,7 +389,8 @@ int volume_lv_remove(struct volume_group *group, const char *name, struct error 
 	if (!rc)
 		rc = lvm_raid_check_tracked_closed(group, lv, error);
 	/* Of a volume without parts that is itself. */
-	if (!rc && (lvm_lv_raid(lv) ? lvm_raid_drop(&change, lv) : lvm_mirror_drop(&change, lv)))
+	if (!rc && (change_mark_missing(&change) ||
+		    (lvm_lv_raid(lv) ? lvm_raid_drop(&change, lv) : lvm_mirror_drop(&change, lv))))
 		rc = change_no_memory(group, error);
 	return rc ? rc : change_commit_partial(&change, error);
 }

@@ -102,6 +102,10 @@ int change_set_flag(struct volume_group *group, struct lvm_strings *strings, con
 int change_set_key(struct volume_group *group, struct lvm_config_node **list, const char *key,
 		   const char *value);
 
+/* 0: there is no such key any more. */
+int change_set_number(struct volume_group *group, struct lvm_config_node **list, const char *key,
+		      uint64_t value);
+
 /* Counts all of the group in extents of `size` bytes, in memory; what it replaces is kept. -EINVAL: something is no whole number of these; -EBUSY:
  * a volume is open; -EOPNOTSUPP: one is neither linear, striped nor RAID. */
 int change_set_extent_size(struct change *change, uint64_t size, struct error *error);

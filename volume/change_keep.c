@@ -349,14 +349,34 @@ int change_check_but_short(const struct volume_group *group, struct error *error
 					    : lvm_vg_check_changeable(group, error);
 }
 
-int change_check_but_missing(const struct volume_group *group, struct error *error)
+static const struct volume_pv *find_duplicate(const struct volume_group *group)
 {
-	if (!group->locked_reason || strcmp(group->locked_reason, LVM_PARTIAL_REASON) != 0)
-		return change_check_but_short(group, error);
 	for (unsigned i = 0; i < group->pv_count; i++)
 		if (group->pvs[i]->duplicate)
-			return error_set(error, -ENOTUNIQ, "volume group %s: PV %s is there twice",
-					 group->name, group->pvs[i]->uuid);
+			return group->pvs[i];
+	return NULL;
+}
+
+static bool lacks_pvs(const struct volume_group *group)
+{
+	return group->locked_reason && !strcmp(group->locked_reason, LVM_PARTIAL_REASON);
+}
+
+bool volume_group_takes_removals(const struct volume_group *group)
+{
+	return !group->locked_reason || volume_group_is_short(group) ||
+	       (lacks_pvs(group) && !find_duplicate(group));
+}
+
+int change_check_but_missing(const struct volume_group *group, struct error *error)
+{
+	const struct volume_pv *duplicate = find_duplicate(group);
+
+	if (!lacks_pvs(group))
+		return change_check_but_short(group, error);
+	if (duplicate)
+		return error_set(error, -ENOTUNIQ, "volume group %s: PV %s is there twice",
+				 group->name, duplicate->uuid);
 	return lvm_vg_check_writable(group, error);
 }
 

@@ -265,8 +265,9 @@ static int fail_locked(const struct volume_group *group, struct error *error)
 	if (!strcmp(group->locked_reason, LVM_PARTIAL_REASON))
 		error_advise(
 			error,
-			"`tenon vg show %s` names them; `tenon lv repair` and `tenon vg extend` "
-			"work without those that are missing, `tenon vg reduce %s "
+			"`tenon vg show %s` names them; `tenon lv repair`, `tenon lv remove` and "
+			"`tenon vg extend` work without those that are missing, `tenon vg reduce "
+			"%s "
 			"--remove-missing` takes them out",
 			group->name, group->name);
 	else if (!strcmp(group->locked_reason, LVM_EXPORTED_REASON))

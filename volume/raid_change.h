@@ -69,6 +69,13 @@ int lvm_raid_grow_images(struct change *change, const struct volume_segment *seg
 /* Segments of a part, in a copy, get other flags behind their type, or none. The change keeps the part. -ENOMEM. */
 int lvm_raid_set_flags(struct change *change, struct volume_lv *part, const char *flags);
 
+/* Of volume_lv_set(): whether it has such a recovery rate, in memory, and for the array that runs. -EOPNOTSUPP, -EINVAL; -ENOMEM. */
+int lvm_raid_check_speed(const struct volume_group *group, const struct volume_lv *lv,
+			 const struct volume_settings *settings, struct error *error);
+int lvm_raid_plan_speed(struct volume_group *group, struct volume_lv *lv,
+			const struct volume_settings *settings);
+void lvm_raid_apply_speed(const struct volume_lv *lv, const struct volume_settings *settings);
+
 /* Superblocks say that a reshape has begun: the group says so no more, as lvm2's second commit. -ENOMEM. */
 int lvm_raid_forget_beginning(struct change *change, struct volume_lv *lv);
 

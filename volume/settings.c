@@ -6,7 +6,7 @@
 #include "util/bytes.h"
 #include "util/error.h"
 #include "volume/change.h"
-#include "volume/segment_raid.h"
+#include "volume/raid_change.h"
 
 #define POLICY_KEY "allocation_policy"
 
@@ -76,7 +76,7 @@ int change_set_flag(struct volume_group *group, struct lvm_strings *strings, con
 }
 
 static struct lvm_config_node *new_key(struct volume_group *group, const char *key,
-				       const char *value)
+				       struct lvm_config_value value)
 {
 	struct lvm_config *memory = &group->private->memory;
 	struct lvm_config_node *node = lvm_config_alloc(memory, sizeof(*node));
@@ -87,16 +87,16 @@ static struct lvm_config_node *new_key(struct volume_group *group, const char *k
 	node->values = lvm_config_alloc(memory, sizeof(*node->values));
 	if (!node->key || !node->values)
 		return NULL;
-	node->values->type = LVM_CONFIG_STRING;
-	node->values->string = lvm_vg_string(group, value);
+	*node->values = value;
 	node->value_count = 1;
-	return node->values->string ? node : NULL;
+	return node;
 }
 
-int change_set_key(struct volume_group *group, struct lvm_config_node **list, const char *key,
-		   const char *value)
+/* `value` NULL: without it. */
+static int set_key(struct volume_group *group, struct lvm_config_node **list, const char *key,
+		   const struct lvm_config_value *value)
 {
-	struct lvm_config_node *first = value ? new_key(group, key, value) : NULL;
+	struct lvm_config_node *first = value ? new_key(group, key, *value) : NULL;
 	struct lvm_config_node **link = &first;
 
 	if (value && !first)
@@ -115,6 +115,26 @@ int change_set_key(struct volume_group *group, struct lvm_config_node **list, co
 	}
 	*list = first;
 	return 0;
+}
+
+int change_set_key(struct volume_group *group, struct lvm_config_node **list, const char *key,
+		   const char *value)
+{
+	struct lvm_config_value text = { .type = LVM_CONFIG_STRING };
+
+	if (!value)
+		return set_key(group, list, key, NULL);
+	text.string = lvm_vg_string(group, value);
+	return text.string ? set_key(group, list, key, &text) : -ENOMEM;
+}
+
+int change_set_number(struct volume_group *group, struct lvm_config_node **list, const char *key,
+		      uint64_t value)
+{
+	const struct lvm_config_value number = { .type = LVM_CONFIG_INTEGER,
+						 .integer = (int64_t)value };
+
+	return set_key(group, list, key, value ? &number : NULL);
 }
 
 /* ---- What all of them have ---- */
@@ -153,7 +173,7 @@ static int set_policy(struct volume_group *group, struct lvm_config_node **extra
 static int find(struct volume_group *group, const char *name, struct volume_lv **lv,
 		struct error *error)
 {
-	int rc = lvm_vg_check_changeable(group, error);
+	int rc = change_check_but_missing(group, error);
 
 	if (rc)
 		return rc;
@@ -200,7 +220,7 @@ static int plan_lv(struct volume_group *group, struct volume_lv *lv,
 	if (!rc && settings->autoactivate)
 		rc = change_set_flag(group, &private->flags, "NOAUTOACTIVATE",
 				     !*settings->autoactivate);
-	return rc;
+	return rc ? rc : lvm_raid_plan_speed(group, lv, settings);
 }
 
 /* An image that is split off is as it was: the others know only what they themselves wrote. */
@@ -221,7 +241,8 @@ static int check_permission(const struct volume_group *group, const struct volum
 static bool nothing_new(const struct volume_lv *lv, const struct volume_settings *settings)
 {
 	return !settings->add_count && !settings->delete_count && !settings->activation_skip &&
-	       !settings->autoactivate && !settings->allocation && settings->writable &&
+	       !settings->autoactivate && !settings->allocation && !settings->recovery_least &&
+	       !settings->recovery_most && settings->writable &&
 	       *settings->writable == lv->writable;
 }
 
@@ -239,15 +260,21 @@ int volume_lv_set(struct volume_group *group, const char *name,
 		rc = lvm_tags_check(settings->add_tags, settings->add_count, error);
 	if (!rc && settings->writable)
 		rc = check_permission(group, lv, *settings->writable, error);
+	if (!rc)
+		rc = lvm_raid_check_speed(group, lv, settings, error);
 	if (!rc && settings->writable && *settings->writable != lv->writable)
 		rc = change_check_closed(group, lv, error);
 	if (rc)
 		return rc;
 	if (nothing_new(lv, settings))
 		return lvm_vg_unchanged(group, error);
-	if (change_keep_lv(&change, lv) || plan_lv(group, lv, settings))
+	if (change_mark_missing(&change) || change_keep_lv(&change, lv) ||
+	    plan_lv(group, lv, settings))
 		return change_no_memory(group, error);
-	return change_commit(&change, error);
+	rc = change_commit_partial(&change, error);
+	if (!rc)
+		lvm_raid_apply_speed(lv, settings);
+	return rc;
 }
 
 int volume_lv_set_writable(struct volume_group *group, const char *name, bool writable,

@@ -260,6 +260,8 @@ DEFINE_CLEANUP(cleanup_volume_group, struct volume_group, volume_group_unref)
 /* Whether all that forbids changes of it is that a device became shorter. volume_lv_remove(), volume_lv_repair(), volume_group_extend(),
  * volume_group_reduce() and volume_pv_resize() work all the same. */
 bool volume_group_is_short(const struct volume_group *group);
+/* Whether volumes may be removed: nothing forbids changes of it but that, or that PVs are missing. */
+bool volume_group_takes_removals(const struct volume_group *group);
 
 /* NULL where there is none. */
 struct volume_lv *volume_group_get_lv(const struct volume_group *group, const char *name);
@@ -466,7 +468,8 @@ int volume_lv_create(struct volume_group *group, const char *name,
 		     const struct volume_lv_options *options, struct volume_lv **out,
 		     struct error *error);
 
-/* -ENOENT, -EBUSY while it is open, -EOPNOTSUPP for internal volumes and those of other types. */
+/* -ENOENT, -EBUSY while it is open, -EOPNOTSUPP for internal volumes and those of other types. What is removed may lie on PVs that are
+ * missing, or others of the group may be, as with lvm2: these are marked so then. */
 int volume_lv_remove(struct volume_group *group, const char *name, struct error *error);
 int volume_lv_rename(struct volume_group *group, const char *name, const char *new_name,
 		     struct error *error);
@@ -484,6 +487,9 @@ struct volume_settings {
 	const bool *writable;        /* of a volume */
 	const bool *activation_skip; /* of a volume */
 	const bool *autoactivate;
+	/* Of a RAID volume: bytes of each image a second that it is synchronized with at least and at most, rounded up to KiB; 0: nothing
+	 * is said of it. One that is open goes by them at once. */
+	const uint64_t *recovery_least, *recovery_most;
 	const enum volume_allocation *allocation;
 	const bool *allocatable;         /* of a PV */
 	const bool *resizeable;          /* of a group: PVs may come and go */
@@ -491,8 +497,8 @@ struct volume_settings {
 	const uint64_t *extent_size;     /* of a group; nothing moves */
 };
 
-/* Volumes of all types, but not parts of others. Tags that are there or are not are no error, as with lvm2. -EBUSY for
- * `writable` while it is open. */
+/* Volumes of all types, but not parts of others; PVs may be missing, as with lvm2. Tags that are there or are not are no error, as with lvm2.
+ * -EBUSY for `writable` while it is open. */
 int volume_lv_set(struct volume_group *group, const char *name,
 		  const struct volume_settings *settings, struct error *error);
 /* -EINVAL for a limit below what is there, and an extent size that what is there is no whole number of; -EROFS for either of a group

@@ -6,6 +6,7 @@
 #ifndef TENON_VOLUME_VOLUME_RAID_H
 #define TENON_VOLUME_VOLUME_RAID_H
 
+#include "raid/sync.h"
 #include "volume/volume.h"
 
 struct block;
@@ -35,6 +36,9 @@ uint64_t volume_lv_reshape_room(const struct volume_group *group, const struct v
 
 /* Begins it: superblocks say so, and then the group need not; the array moves data while it is open for writing. 0 where there is none that is to begin. */
 int volume_lv_begin(struct volume_group *group, const char *name, struct error *error);
+
+/* What the group says of its recovery rate, in bytes of each image a second; 0: nothing. */
+struct raid_speed volume_lv_speed(const struct volume_lv *lv);
 
 /* The array of one that is open, which is good until that or a change suspends; NULL: it is not open. */
 struct raid_array *volume_lv_array(const struct volume_lv *lv);

@@ -142,8 +142,29 @@ t vg rename vg-new vg0
 # --- A disk is lost
 t vg extend vg0 "$work/d.img"
 t lv create vg0/lost --size 8M "$work/d.img"
+t lv create vg0/here --size 1M "$work/a.img"
+t lv create vg0/half --size 2M --type raid1 "$work/a.img" "$work/d.img"
+t lv create vg0/gone --size 1M "$work/d.img"
 mv d.img away
 refused 'missing' lv create vg0/no --size 1M
+refused 'missing' lv rename vg0/here there
+# what lvm2 does then, too: no more is allocated, but removed and set it may be
+theirs() { # as theirs(), of a group that lacks a PV: vgck and all it says complain
+	[ -z "$judge" ] || { lvm2 "${@:2}" || :; [ "$(tr -s ' \n' '  ' <theirs.out | sed 's/^ //; s/ $//')" = "$1" ] || fail "lvm2, ${*:2}: $(cat theirs.out)"; }
+}
+t lv change vg0/half --minrecoveryrate 8K --maxrecoveryrate 1M
+theirs "8 1024" lvs --noheadings -o raid_min_recovery_rate,raid_max_recovery_rate vg0/half
+t lv change vg0/half --minrecoveryrate none
+theirs "1024" lvs --noheadings -o raid_min_recovery_rate,raid_max_recovery_rate vg0/half
+has lv vg0/half recovery_max_bytes 1048576
+refused 'above the greatest' lv change vg0/half --minrecoveryrate 2M
+refused 'nothing is synchronized' lv change vg0/here --maxrecoveryrate 2M
+t lv remove vg0/here --yes
+t lv remove vg0/gone --yes
+t lv remove vg0/half --yes
+theirs "missing" pvs --noheadings -o pv_missing -S pv_missing=1
+theirs "lost" lvs --noheadings -o lv_name -S 'lv_name=lost||lv_name=here||lv_name=gone||lv_name=~half' -a vg0
+. "$root/tests/interop/lvm2_judge.sh"
 refused 'lies on a PV that is missing' vg reduce vg0 --remove-missing
 t vg reduce vg0 --remove-missing --force --dry-run
 grep -q 'vg0/lost' said || fail "a dry run does not say what is lost"
