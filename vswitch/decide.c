@@ -80,18 +80,10 @@ static void storm_count(const struct vswitch_thread *thread, struct port *source
 			1000000000u / rate * virtio_net_wire_frames(&frame->offload, frame->length);
 }
 
-/* Whether the port carries what the frame is of VLANs: the switch's, and a customer's in it. */
-static inline bool carries(const struct port *port, const struct egress_entry *entry)
-{
-	return vlan_carries(&port->config.vlan, entry->vlan, entry->frame->pieces[0].iov_base,
-			    entry->frame->length,
-			    entry->tag == FRAME_UNTAGGED ? VLAN_AT : VLAN_AT + VLAN_TAG_SIZE);
-}
-
 static inline bool may_reach(const struct port *source, const struct port *port,
 			     const struct egress_entry *entry)
 {
-	return carries(port, entry) && !port->mirror_only && !port_is_parted(source, port) &&
+	return egress_carries(port, entry) && !port->mirror_only && !port_is_parted(source, port) &&
 	       (!port->config.isolation || port->config.isolation != source->config.isolation);
 }
 
@@ -237,7 +229,7 @@ static inline __attribute__((always_inline)) enum port_drop to_port(
 		return ends(source, PORT_DROP_SAME_PORT);
 	if (!may_reach(source, port, entry))
 		return ends(source, port->mirror_only              ? PORT_DROP_MIRROR
-				    : !carries(port, entry)        ? PORT_DROP_VLAN
+				    : !egress_carries(port, entry)        ? PORT_DROP_VLAN
 				    : port_is_parted(source, port) ? PORT_DROP_PARTITIONED
 								   : PORT_DROP_ISOLATED);
 	if (port->holds & PORT_HOLDS_OUT)

@@ -339,7 +339,7 @@ static void copy_to_vlan(struct vswitch_thread *thread, const struct port *sourc
 		struct port *port = vswitch->list[i];
 
 		if (port->home != source->home && port->config.vlan.kind != VLAN_PORT_ANY &&
-		    vlan_has(&port->config.vlan, copy.vlan) && port_is_up(port) &&
+		    egress_carries(port, &copy) && port_is_up(port) &&
 		    !(port->holds & PORT_HOLDS_OUT))
 			port_mirror_copy_to(thread, port, &copy);
 	}

@@ -275,9 +275,7 @@ static int send_frame(void *arg)
 		struct port *port = vswitch->list[i];
 
 		if ((call->name ? strcmp(port->name, call->name) != 0 : port->mirror_only) ||
-		    !port_is_up(port) ||
-		    !vlan_carries(&port->config.vlan, call->vlan, call->frame.pieces[0].iov_base,
-				  call->frame.length, VLAN_AT) ||
+		    !port_is_up(port) || !egress_carries(port, &entry) ||
 		    (!call->name && (port->holds & PORT_HOLDS_OUT)))
 			continue;
 		egress_line_up(&vswitch->threads[0], port, &entry);

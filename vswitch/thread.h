@@ -45,6 +45,14 @@ struct egress_entry {
 	uint16_t source; /* slot of the port that it came in at; one that the switch made: any */
 };
 
+/* Whether the port carries what the frame is of VLANs: the switch's, and a customer's in it. */
+static inline bool egress_carries(const struct port *port, const struct egress_entry *entry)
+{
+	return vlan_carries(&port->config.vlan, entry->vlan, entry->frame->pieces[0].iov_base,
+			    entry->frame->length,
+			    entry->tag == FRAME_UNTAGGED ? VLAN_AT : VLAN_AT + VLAN_TAG_SIZE);
+}
+
 /* What one thread has for one port. */
 struct egress {
 	unsigned count;

@@ -3,7 +3,8 @@
  * Frames from hostile guests through a switch of three ports: one that takes all offloads, one that takes
  * checksums, one that takes nothing. The input is a row of frames: the port, the virtio-net header, the
  * length (16 bits), the bytes (filled up with zeroes at the end of the input). In place of a frame, by the first bit of the port:
- * settings of it (a byte: VLANs, or another kind of setting) and a rule (a byte: which, and of what comes in or what leaves).
+ * settings of it (a byte: VLANs, or another kind of setting) and a rule (a byte: which, and of what comes in or what leaves), or a
+ * mirror of it to a VLAN.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,6 +38,8 @@ static const char *const settings[] = {
 	"trunk=all,native=1",
 	"vlan=10,isolate=1",
 	"reserved=stp:flood",
+	"dot1q-tunnel=10,cvlans=0+7",
+	"dot1q-tunnel=20,cvlans=10",
 };
 
 static const struct {
@@ -123,6 +126,20 @@ static uint64_t fuzz_clock(void *arg)
 	return 1;
 }
 
+/* One at a time. */
+static void mirror(struct vswitch *vswitch, const char *port, unsigned how)
+{
+	struct port_mirror_options options = { .name = "m",
+					       .to_vlan = how & 64 ? 10 : 20,
+					       .source_count = 1,
+					       .sources[0].ways = how & 32 ? PORT_WAY(PORT_OUT)
+									   : PORT_WAY(PORT_IN) };
+
+	strcpy(options.sources[0].port, port);
+	vswitch_remove_mirror(vswitch, "m", NULL);
+	vswitch_add_mirror(vswitch, &options, NULL);
+}
+
 /* What a user could have said wrong is refused, and that is all. */
 static void change(struct vswitch *vswitch, const char *port, unsigned words, unsigned rule)
 {
@@ -140,6 +157,8 @@ static void change(struct vswitch *vswitch, const char *port, unsigned words, un
 	    !filter_program_compile(&program, rules[rule % 32].expression, NULL))
 		vswitch_add_rule(vswitch, port, rule & 32 ? PORT_OUT : PORT_IN, 1, program,
 				 rules[rule % 32].action, NULL);
+	else if (rule & 128)
+		mirror(vswitch, port, rule);
 	else if (rule & 64)
 		vswitch_remove_rule(vswitch, port, rule & 32 ? PORT_OUT : PORT_IN, 1, NULL);
 }

@@ -2,9 +2,9 @@
 /*
  * Rings of both formats with any content, drained by the device side of a virtqueue.
  *
- * The first byte chooses features and size, the second format, order and an in-flight region, and whether by bursts. The rest is guest
- * memory from its beginning on: the descriptors, what the driver writes at 512, what the device writes at 1024,
- * anything else behind; the region is at its end. After each chain a byte of it is changed, as a driver on
+ * The first byte chooses features and size, the second format, order and an in-flight region, whether by bursts, and whether it looks for
+ * where a device was that was killed. The rest is guest memory from its beginning on: the descriptors, what the driver writes at 512, what
+ * the device writes at 1024, anything else behind; the region is at its end. After each chain a byte of it is changed, as a driver on
  * another processor might.
  */
 #include <stdint.h>
@@ -152,6 +152,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			    data[0] & 0x80 ? 0xfffe
 			    : data[1] & 1  ? 0x8000
 					   : 0) == 0) {
+		if (data[1] & 32)
+			virtqueue_resume_in_order(&vq);
 		if (data[1] & 16)
 			drain_by_bursts(&vq, data, size);
 		else

@@ -39,11 +39,14 @@ static void bed_run(struct bed *bed)
 		;
 }
 
-static void set_words(struct bed *bed, const char *port, const char *word)
+static void set_words(struct bed *bed, const char *port, const char *words)
 {
 	struct port_config config = { 0 };
+	char copy[64], *rest = copy, *word;
 
-	CU_ASSERT_EQUAL_FATAL(port_config_set(&config, word, NULL), 0);
+	snprintf(copy, sizeof(copy), "%s", words);
+	while ((word = strsep(&rest, ",")))
+		CU_ASSERT_EQUAL_FATAL(port_config_set(&config, word, NULL), 0);
 	CU_ASSERT_EQUAL(vswitch_set_port(bed->vswitch, port, &config, NULL), 0);
 }
 
@@ -202,6 +205,42 @@ static void test_copies_of_others(void)
 	vswitch_destroy(bed.vswitch);
 }
 
+/* A customer's port in the VLAN of copies that is for some of his VLANs gets what is in them. */
+static void test_some_customers_vlans(void)
+{
+	struct port_mirror_options options = { .name = "x", .to_vlan = 99 };
+	uint8_t frame[64] = "\xff\xff\xff\xff\xff\xff\x02\0\0\0\0\xa1\x81\0\0\x07\x88\xb5";
+	struct bed bed;
+
+	bed_make(&bed);
+	set_words(&bed, "a", "dot1q-tunnel=10");
+	set_words(&bed, "b", "tag-type=802.1ad,trunk=10");
+	set_words(&bed, "m", "dot1q-tunnel=99,cvlans=7");
+	options.source_count = 1;
+	strcpy(options.sources[0].port, "a");
+	options.sources[0].ways = PORT_WAY(PORT_IN);
+	CU_ASSERT_EQUAL(vswitch_add_mirror(bed.vswitch, &options, NULL), 0);
+	for (unsigned vlan = 7; vlan <= 8; vlan++) {
+		frame[15] = (uint8_t)vlan;
+		fake_port_put(bed.a, frame, sizeof(frame), NULL);
+		bed_run(&bed);
+		CU_ASSERT_EQUAL(bed.b->out_count, vlan - 6);
+		CU_ASSERT_EQUAL(bed.m->out_count, 1);
+	}
+	/* What has a tag of the switch's, too. */
+	CU_ASSERT_EQUAL(vswitch_remove_mirror(bed.vswitch, "x", NULL), 0);
+	strcpy(options.sources[0].port, "b");
+	CU_ASSERT_EQUAL(vswitch_add_mirror(bed.vswitch, &options, NULL), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		fake_port_put(bed.b, bed.b->out[i].bytes, bed.b->out[i].length, NULL);
+		bed_run(&bed);
+		CU_ASSERT_EQUAL(bed.a->out_count, i + 1);
+		CU_ASSERT_EQUAL(bed.m->out_count, 2);
+	}
+	CU_ASSERT_EQUAL(memcmp(bed.m->out[1].bytes, bed.a->out[0].bytes, 64), 0);
+	vswitch_destroy(bed.vswitch);
+}
+
 static uint64_t handed_to(const struct fake_port *fake)
 {
 	return fake->port.counters.tx_frames + fake->port.counters.drops[PORT_DROP_NO_BUFFER];
@@ -332,5 +371,5 @@ static void test_words(void)
 }
 
 UNIT_MAIN("mirrors", UNIT(test_in_and_out), UNIT(test_no_loops), UNIT(test_many), UNIT(test_vlans),
-	  UNIT(test_copies_of_others), UNIT(test_crossed_vlans), UNIT(test_rules),
-	  UNIT(test_full_size), UNIT(test_words))
+	  UNIT(test_copies_of_others), UNIT(test_some_customers_vlans), UNIT(test_crossed_vlans),
+	  UNIT(test_rules), UNIT(test_full_size), UNIT(test_words))
