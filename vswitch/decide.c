@@ -229,7 +229,7 @@ static inline __attribute__((always_inline)) enum port_drop to_port(
 		return ends(source, PORT_DROP_SAME_PORT);
 	if (!may_reach(source, port, entry))
 		return ends(source, port->mirror_only              ? PORT_DROP_MIRROR
-				    : !egress_carries(port, entry)        ? PORT_DROP_VLAN
+				    : !egress_carries(port, entry) ? PORT_DROP_VLAN
 				    : port_is_parted(source, port) ? PORT_DROP_PARTITIONED
 								   : PORT_DROP_ISOLATED);
 	if (port->holds & PORT_HOLDS_OUT)
