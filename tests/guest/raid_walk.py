@@ -3,7 +3,8 @@
 """A random walk over one array, by us and by the real md in turn.
 
 raid_walk.py TOOL FOLDER SEED EPISODES STEPS: the guest of raid_walk_test.sh runs commands that come by FOLDER/to, and
-answers by FOLDER/from. Its disks are FOLDER/g0 ... g8, and FOLDER/data.
+answers by FOLDER/from. Its disks are FOLDER/g0 ... g8, and FOLDER/data. FOLDER/played has a line for each episode that was played. Exit
+status 3: the guest does not answer any more; with a new one, the same command goes on behind that episode.
 
 An episode makes an array of random level and shape, and fills it; each step changes it, by us or by md. What it has to hold is known
 to the byte, since each step flushes what it writes before it stops or crashes. After each step both read it, on copies: whole; without members
@@ -25,7 +26,7 @@ idle() { n=0; until { read -r a <$md/sync_action; [ "$a" = idle ] && { read -r p
 held() { n=0; while [ $n -lt 60 ]; do read -r a <$md/sync_action; [ "$a" = idle ] && return 0; read -r c x <$md/sync_completed; [ "$c" != none ] && [ "$c" -ge $1 ] && return 0; n=$((n+1)); sleep 0.05; done; }
 stop() { mdadm --wait-clean /dev/md0 >/dev/null 2>&1; n=0; until mdadm --stop /dev/md0 >/dev/null 2>&1 || [ $n = 100 ]; do n=$((n+1)); sleep 0.05; done; [ ! -e $md/array_state ]; }
 quiet() { [ ! -e /sys/block/md0 ] || stop; echo 3 >/proc/sys/vm/drop_caches; }
-view() { for s in level layout chunk_size raid_disks degraded resync_start reshape_position consistency_policy; do v=-; read -r v 2>/dev/null <$md/$s; echo "$s $v"; done; read -r v </sys/block/md0/size; echo "size $v"; for d in $md/dev-*; do read -r v <$d/slot; read -r w <$d/state; echo "dev ${d##*/dev-ubd} $v $w"; done; echo "sum $(md5sum </dev/md0)"; }
+view() { for s in level layout chunk_size raid_disks degraded resync_start reshape_position consistency_policy; do v=-; read -r v 2>/dev/null <$md/$s; echo "$s $v"; done; read -r v </sys/block/md0/size; echo "size $v"; for d in $md/dev-*; do read -r v <$d/slot; read -r w <$d/state; echo "dev ${d##*/dev-ubd} $v $w"; done; }
 check() { n=0; until echo check 2>/dev/null >$md/sync_action || [ $n = 200 ]; do n=$((n+1)); idle; sleep 0.05; done; idle; cat $md/mismatch_cnt; }
 write() { dd if=$DISK9 of=/dev/md0 bs=64k iflag=skip_bytes,count_bytes oflag=seek_bytes skip=$1 seek=$1 count=$2 conv=notrunc,fsync 2>&1; }
 """.strip().split("\n")
@@ -36,14 +37,18 @@ class Wrong(Exception):
 
 
 class Stuck(Exception):
-    """md does not end what it does, or does not answer: the episode ends, and says nothing."""
+    """md does not end what it does: the episode ends, and says nothing."""
+
+
+class Lost(Stuck):
+    """The guest does not answer."""
 
 
 class Guest:
     def __init__(self):
         self.to = os.open(FOLDER + "/to", os.O_RDWR)
         self.back = os.open(FOLDER + "/from", os.O_RDWR | os.O_NONBLOCK)
-        self.rest = b""
+        self.rest, self.last = b"", "its boot"
         self.line(120)
         for line in GUEST:
             self.run(line)
@@ -52,7 +57,7 @@ class Guest:
         end = time.monotonic() + seconds
         while b"\n" not in self.rest:
             if not select.select([self.back], [], [], max(0, end - time.monotonic()))[0]:
-                raise Stuck("the guest does not answer; it said: %r" % self.rest)
+                raise Lost("the guest does not answer to %s; it said: %r" % (self.last, self.rest))
             self.rest += os.read(self.back, 65536)
         line, self.rest = self.rest.split(b"\n", 1)
         return line.decode(errors="replace").rstrip("\r")
@@ -61,7 +66,7 @@ class Guest:
         command = command.replace("\n", "; ")
         if VERBOSE:
             print("      md#", command)
-        begun = time.monotonic()
+        self.last, begun = command, time.monotonic()
         os.write(self.to, command.encode() + b"\n")
         lines = []
         while True:
@@ -237,6 +242,7 @@ class Walk:
             self.take_back(range(DISKS))
         self.model = bytearray()
         self.working = {i: i for i in self.members}
+        self.reshaping = False  # one is to be carried on: it is not held by what md does next, see divided()
         self.dirty = False  # parity is to be made right, and no member may be lost before that
         self.learn_size()
         self.do("us" if maker == "md" else "md", "fill", [(0, len(self.model))], crash=False)
@@ -374,6 +380,11 @@ class Walk:
             self.guest.run("quiet")
             return "\n".join(lines), None
         rc, lines = self.guest.run("view")
+        read = "md5sum </dev/md0"
+        if self.divided(dict(line.partition(" ")[::2] for line in lines)):
+            read = "stop; mdadm --assemble --run /dev/md0 %s >/dev/null 2>&1; idle; head -c %d /dev/md0 | md5sum" % (
+                self.disks(indexes), len(self.model))
+        lines.append("sum " + self.guest.run(read)[1][-1])
         self.guest.run("stop")
         view, in_sync = {"raw": "\n".join(lines)}, {}
         for line in lines:
@@ -387,6 +398,17 @@ class Walk:
         view["in sync"] = in_sync
         view["size"] = int(view["size"]) * 512
         return view, view["sum"].split()[0]
+
+    def divided(self, view):
+        """Whether a reshape stands within a stripe of the old shape. Linux since 6.0 lets a read or write of what is left of that one wait until
+        the reshape is past it, for ever where none is running; a read of all is had when it was carried on, then (these are copies)."""
+        if view.get("reshape_position", "-") in ("none", "-"):
+            return False
+        old = [int(re.sub(r".*\((\d+)\)", r"\1", view[key])) for key in ("raid_disks", "chunk_size")]
+        return int(view["reshape_position"]) * 512 % self.stripe(*old) != 0
+
+    def stripe(self, disks, chunk):
+        return (disks - (2 if self.level == 6 else 1)) * chunk
 
     def compare(self, indexes, what, needed):
         expected = hashlib.md5(self.model).hexdigest()
@@ -410,6 +432,7 @@ class Walk:
             raise Wrong("%s: other data:%s%s; of %d%s" % (what, "" if our_sum == expected else " we read other data",
                         "" if md_sum == expected else " md reads other data", len(self.model), text))
         self.working = us["in sync"]
+        self.reshaping = md["reshape_position"] not in ("none", "-")
         return us
 
     def carry_on(self, who):
@@ -473,7 +496,7 @@ class Walk:
         if not self.tolerance() or self.lost() >= self.tolerance() or self.level == 10 and self.lost():
             return self.step_write(who, crash)
         gone = self.rng.choice(sorted(self.working))
-        freeze_us, freeze_md = (["freeze"], "echo frozen >$md/sync_action; ") if self.rng.random() < 0.5 else ([], "")
+        freeze_us, freeze_md = (["freeze"], "echo frozen >$md/sync_action; ") if self.rng.random() < 0.5 and not self.reshaping else ([], "")
         done = self.do(who, "fail %d%s" % (gone, " frozen" if freeze_us else ""), self.extents(), crash,
                        loses=1, before_us=[*freeze_us, "fail", self.w(gone), "remove", self.w(gone)],
                        before_md="%smdadm /dev/md0 --fail $DISK%d 2>&1 && for i in 1 2 3 4 5 6 7 8 9; do mdadm /dev/md0 --remove $DISK%d 2>&1 && break; sleep 0.1; done" % (freeze_md, gone, gone))
@@ -517,6 +540,8 @@ class Walk:
                 self.away.remove(new)
                 self.pool.append(new)
         us, md, how = self.part()
+        if self.reshaping:
+            us, md, how = ["wait"], "idle", "to the end"
         hold = md.split()[-1] if md.startswith("held") else "max"
         done = self.do(who, "add %s %d, %s" % (kind, new, how), self.extents(), crash,
                        before_us=(["rate", "1M"] if us[0] == "until" else []) + ["add", self.w(new)],
@@ -585,7 +610,13 @@ class Walk:
         else:
             chunk = self.chunk * 2 if self.chunk < 65536 or rng.random() < 0.3 and self.chunk < MIB // 2 else self.chunk // 2
             words_us, words_md = ["chunk", chunk], "--chunk=%d" % (chunk >> 10)
-        done = self.do(who, "reshape %s, %s" % (words_us, how), self.extents(), crash,
+        writes = self.extents()
+        if who == "md" and hold != "max":
+            # None that has to wait for what is held.
+            stripe, at = self.stripe(self.count, self.chunk), int(hold) * 512 * self.stripe(self.count + len(extra), 1)
+            at -= at % stripe
+            writes = [(begin, length) for begin, length in writes if begin + length <= at or begin >= at + stripe]
+        done = self.do(who, "reshape %s, %s" % (words_us, how), writes, crash,
                        before_us=["wait", *(["rate", "1M"] if us[0] == "until" else []), *add_us, *words_us],
                        before_md="idle; %s { echo %s >$md/sync_max; mdadm --grow /dev/md0 %s 2>&1; }" % (add_md, hold, words_md),
                        after_us=us, after_md="sleep 0.1; " + md, extra=extra)
@@ -612,36 +643,42 @@ class Walk:
         self.judge()
 
 
+def play(guest, seed):
+    """Plays an episode, and returns what came of it, and whether the guest can play another."""
+    walk, lost = Walk(guest, random.Random(seed)), False
+    try:
+        walk.create()
+        walk.judge()
+        for _ in range(STEPS):
+            walk.step()
+        print("episode %d: level %s, %s, %d steps" % (seed, walk.level, walk.policy, STEPS), flush=True)
+        return "whole", True
+    except Wrong as wrong:
+        end, text = "wrong", "WRONG: %s" % wrong
+    except Stuck as why:
+        end, text, lost = "early", "ended early: %s" % why, isinstance(why, Lost)
+    print("episode %d:\n  %s\n%s" % (seed, "\n  ".join(walk.history), text), flush=True)
+    try:
+        return end, not lost and guest.run("quiet; [ ! -e /sys/block/md0/md/array_state ]")[0] == 0
+    except Lost:
+        return end, False
+
+
 def main():
     guest = Guest()
-    failed = stuck = 0
-    first = int(os.environ.get("FIRST", 0))
-    for number in range(first, first + EPISODES):
-        seed = SEED * 1000 + number
-        walk = Walk(guest, random.Random(seed))
-        try:
-            walk.create()
-            walk.judge()
-            for _ in range(STEPS):
-                walk.step()
-            print("episode %d: level %s, %s, %d steps" % (seed, walk.level, walk.policy, STEPS), flush=True)
-        except Wrong as wrong:
-            failed += 1
-            print("episode %d:\n  %s\nWRONG: %s" % (seed, "\n  ".join(walk.history), wrong), flush=True)
-        except Stuck as why:
-            stuck += 1
-            print("episode %d:\n  %s\nended early: %s" % (seed, "\n  ".join(walk.history), why), flush=True)
-        else:
-            continue
-        try:
-            if guest.run("quiet; [ ! -e /sys/block/md0/md/array_state ]")[0]:
-                break
-        except Stuck:
-            break
+    with open(FOLDER + "/played", "a+") as file:
+        file.seek(0)
+        ends = file.read().split()
+        for number in range(len(ends), EPISODES):
+            end, goes_on = play(guest, SEED * 1000 + int(os.environ.get("FIRST", 0)) + number)
+            print(end, file=file, flush=True)
+            if not goes_on:
+                sys.exit(3)
+            ends.append(end)
     os.write(guest.to, b"QUIT\n")
-    done = number - first + 1
-    print("%d episodes of %d steps, %d wrong, %d ended early" % (done, STEPS, failed, stuck))
-    sys.exit(failed != 0 or stuck * 4 > done)
+    wrong, early = ends.count("wrong"), ends.count("early")
+    print("%d episodes of %d steps, %d wrong, %d ended early" % (len(ends), STEPS, wrong, early))
+    sys.exit(wrong != 0 or early * 4 > len(ends))
 
 
 main()
