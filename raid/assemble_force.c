@@ -4,17 +4,30 @@
 
 #include <stdlib.h>
 
+/* In a reshape, as with mdadm, only where it is as far: else its data are not where the array looks for them. */
+static bool is_as_far(const struct raid_array *array, const struct md_superblock *sb)
+{
+	if (!array->reshaping || !(sb->features & MD_FEATURE_RESHAPE))
+		return !array->reshaping && !(sb->features & MD_FEATURE_RESHAPE);
+	return sb->reshape_position == array->reshape_position &&
+	       sb->new_layout == array->now.layout &&
+	       sb->new_chunk_sectors == array->now.chunk_sectors &&
+	       sb->raid_disks == array->now.disks &&
+	       sb->raid_disks - (uint32_t)sb->delta_disks == array->before.disks;
+}
+
 /* Whether it could stand in for the place that it says it has. */
 static bool is_usable(const struct raid_member *member)
 {
 	const struct raid_array *array = member->array;
+	const struct raid_geometry *old = array->reshaping ? &array->before : &array->now;
 	const struct md_superblock *sb = &member->sb;
 	uint16_t own = md_superblock_role(sb, sb->dev_number);
 
 	return member->state == RAID_MEMBER_STALE && member->bitmap_fits &&
-	       own < array->now.disks && !array->places[own].member && !array->reshaping &&
-	       !(sb->features & MD_FEATURE_RESHAPE) && sb->level == array->now.level &&
-	       sb->layout == array->now.layout && sb->chunk_sectors == array->now.chunk_sectors &&
+	       own < raid_array_places(array) && !array->places[own].member &&
+	       is_as_far(array, sb) && sb->level == old->level && sb->layout == old->layout &&
+	       sb->chunk_sectors == old->chunk_sectors &&
 	       sb->minor_version == array->minor_version &&
 	       sb->data_size >= array->now.member_sectors &&
 	       md_superblock_least_bytes(sb) <= member->block->size &&
@@ -45,7 +58,7 @@ static void put_back(struct raid_member *member)
 bool raid_assemble_stale(struct raid_array *array, bool take, struct raid_member **oldest)
 {
 	CLEANUP_FREE struct raid_member **taken =
-		calloc(array->now.disks, sizeof(struct raid_member *));
+		calloc(raid_array_places(array), sizeof(struct raid_member *));
 	struct raid_member *member;
 	unsigned count = 0;
 	bool survives;
@@ -79,7 +92,7 @@ int raid_assemble_take_stale(struct raid_array *array, struct error *error)
 
 	if (raid_array_survives(array) || !raid_assemble_stale(array, true, &oldest))
 		return 0;
-	for (uint32_t i = 0; !rc && i < array->now.disks; i++) {
+	for (uint32_t i = 0; !rc && i < raid_array_places(array); i++) {
 		struct raid_member *member = array->places[i].member;
 		char when[RAID_TIME_TEXT];
 

@@ -275,6 +275,28 @@ json_t *describe_broken_array(const struct raid_info *md, const char *problem)
 	return object;
 }
 
+json_t *describe_unused_member(const char *device, uint64_t size, const struct raid_info *md)
+{
+	const struct raid_member_status member = {
+		.device = (char *)device,
+		.role = md->role,
+		.dev_number = md->dev_number,
+		.events = md->events,
+		.data_offset = md->data_offset,
+	};
+	json_t *object = describe_member(&member);
+	char uuid[RAID_UUID_TEXT];
+
+	set_text(object, "state", md->faulty ? "faulty" : md->role == RAID_SPARE ? "spare" : NULL);
+	set_number_if(object, "device_size_bytes", size != 0, size);
+	json_object_set_new(object, "corrected", json_null());
+	json_object_set_new(object, "bad_blocks", json_null());
+	json_object_set_new(object, "write_mostly", json_null());
+	json_object_set_new(object, "failfast", json_null());
+	set_text(object, "uuid", raid_uuid_format(md->device_uuid, uuid));
+	return object;
+}
+
 static json_t *describe_counters(const struct raid_counters *counters)
 {
 	json_t *object = json_object();

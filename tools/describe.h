@@ -8,6 +8,7 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 struct block;
 struct raid_array;
@@ -38,6 +39,8 @@ json_t *describe_array(struct raid_array *array, bool looked);
 json_t *describe_synced(const struct raid_status *status);
 /* A row of one that could not be assembled. */
 json_t *describe_broken_array(const struct raid_info *md, const char *problem);
+/* A member of one, as its own superblock has it; `size` bytes, or 0. */
+json_t *describe_unused_member(const char *device, uint64_t size, const struct raid_info *md);
 json_t *describe_progress(const struct raid_status *status);
 
 /* A row of `vg list`; all of `vg show`. */

@@ -14,7 +14,7 @@ struct stack;
 command_fn raid_assemble_verb, raid_add_verb, raid_replace_verb, raid_grow_verb, raid_fail_verb,
 	raid_remove_verb, raid_rebuild_verb, raid_check_verb, raid_repair_verb, raid_examine_verb,
 	raid_zero_verb, raid_re_add_verb, raid_stop_sync_verb, raid_speed_verb, raid_bitmap_verb,
-	raid_limit_verb, raid_watch_verb, raid_test_verb;
+	raid_limit_verb, raid_watch_verb, raid_test_verb, raid_list_verb, raid_show_verb;
 
 /* `raid examine --kernels`. */
 int raid_kernels_run(const struct cli_words *devices, bool json, struct error *error);

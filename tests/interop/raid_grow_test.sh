@@ -142,6 +142,8 @@ kill -9 "${pids[0]}"
 wait "${pids[0]}" 2>/dev/null
 pids=()
 expect 1 'takes the backup file' "$TENON" raid rebuild r
+expect 1 'Problem:.*takes the backup file' "$TENON" raid show r
+for i in a b c; do expect 1 "/$i.img" "$TENON" raid show r; done
 expect 1 'gone: opening it: No such file' "$TENON" raid assemble r --backup-file gone --invalid-backup --dry-run
 expect 1 'has 0 bytes' "$TENON" raid rebuild r --backup-file there
 # One that has nothing is of the place where it came to have nothing; what is of no use is written over by the user's word only, and not in a rehearsal.
