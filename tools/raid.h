@@ -36,9 +36,12 @@ char *raid_target(const char *name);
 int raid_open_member(struct stack *stack, struct raid_array *array, const char *path, bool force,
 		     struct block **out, struct error *error);
 
-/* The three parts of that. A former member that is still on the list of devices is open already, and locked by us:
+/* The parts of that. A former member that is still on the list of devices is open already, and locked by us:
  * its block, or NULL. */
 struct block *raid_open_device(const struct stack *stack, const char *path);
+/* The block of an array that is to be in `array`, which was started before it: it is stopped behind it. NULL: there is none. */
+struct block *raid_open_array(const struct stack *stack, const struct raid_array *array,
+			      const char *name);
 int raid_open_new_member(const char *path, struct block **out, struct error *error);
 int raid_check_member(struct raid_array *array, struct block *block, bool force,
 		      struct error *error);

@@ -97,11 +97,20 @@ static int change_plan(struct raid_change_command *change, struct error *error)
 	return raid_plan_show(&plan, &change->given, change->target, error);
 }
 
+/* What is to become a member, or NULL. */
+static char *change_adds(const struct raid_change_command *change)
+{
+	return change->with                          ? change->with
+	       : !strcmp(change->method, "raid.add") ? change->device
+						     : NULL;
+}
+
 static int change_run(void *arg, struct error *error)
 {
 	struct raid_change_command *change = arg;
 	const struct stack_options options = { .write = true, .journal_comes = change->journal };
-	struct cli_words targets = { &change->target, 1 };
+	char *words[2] = { change->target };
+	struct cli_words targets = { words, 1 };
 	json_t *answer = NULL;
 	struct stack *stack = NULL;
 	struct raid_array *array;
@@ -122,6 +131,11 @@ static int change_run(void *arg, struct error *error)
 	json_decref(answer);
 	if (rc)
 		return rc > 0 ? 0 : rc;
+	/* An array that is to be in it is started before it. */
+	if (change_adds(change) && stack_names_array(change_adds(change))) {
+		words[0] = change_adds(change);
+		words[targets.count++] = change->target;
+	}
 	rc = stack_claim(&stack, &change->given, &targets, &options, error);
 	if (!rc)
 		rc = stack_find_running(stack, change->target, &array, error);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* `tenon raid`: opening what is to become a member of an array, after a look at what it was. */
+#include <errno.h>
 #include <string.h>
 
 #include "block/block.h"
@@ -8,6 +9,7 @@
 #include "tools/raid.h"
 #include "tools/stack.h"
 #include "util/cleanup.h"
+#include "util/error.h"
 
 struct block *raid_open_device(const struct stack *stack, const char *path)
 {
@@ -20,10 +22,32 @@ struct block *raid_open_device(const struct stack *stack, const char *path)
 	return NULL;
 }
 
+struct block *raid_open_array(const struct stack *stack, const struct raid_array *array,
+			      const char *name)
+{
+	for (unsigned i = 0; i < stack->node_count; i++) {
+		const struct stack_node *node = &stack->nodes[i];
+
+		if (node->raid == array)
+			break;
+		if (node->raid && !strcmp(node->name, name))
+			return node->block;
+	}
+	return NULL;
+}
+
 int raid_open_new_member(const char *path, struct block **out, struct error *error)
 {
-	int rc = device_check_answers(path, error);
+	int rc;
 
+	if (stack_names_array(path)) {
+		error_set(error, -EINVAL,
+			  "%s: is no array that was started here before the one that it is to be "
+			  "in",
+			  path);
+		return error_advise(error, "end the server that has that one, and add it then");
+	}
+	rc = device_check_answers(path, error);
 	return rc ? rc : block_open_file(out, path, BLOCK_OPEN_WRITE | BLOCK_OPEN_LOCK, 0, error);
 }
 
@@ -48,9 +72,15 @@ int raid_open_member(struct stack *stack, struct raid_array *array, const char *
 		     struct block **out, struct error *error)
 {
 	struct block *open = raid_open_device(stack, path);
-	CLEANUP_BLOCK struct block *block = open ? block_ref(open) : NULL;
-	int rc = open ? 0 : raid_open_new_member(path, &block, error);
+	CLEANUP_BLOCK struct block *block = NULL;
+	int rc = 0;
 
+	if (!open)
+		open = raid_open_array(stack, array, path);
+	if (open)
+		block = block_ref(open);
+	else
+		rc = raid_open_new_member(path, &block, error);
 	if (!rc)
 		rc = raid_check_member(array, block, force, error);
 	if (!rc)

@@ -131,10 +131,13 @@ static int list_arrays(void *arg)
 
 	for (unsigned i = 0; i < stack->array_count; i++) {
 		const struct stack_array *array = &stack->arrays[i];
-		json_t *row = array->raid ? describe_array_row(array->raid, false)
-					  : describe_broken_array(&array->md, array->problem);
-		json_t *devices = json_array();
+		json_t *row, *devices;
 
+		if (!array->wanted)
+			continue;
+		row = array->raid ? describe_array_row(array->raid, false)
+				  : describe_broken_array(&array->md, array->problem);
+		devices = json_array();
 		for (unsigned k = 0; k < stack->node_count; k++)
 			if (stack->nodes[k].array == (int)i && stack->nodes[k].is_member)
 				json_array_append_new(devices, describe_text(stack->nodes[k].name));
@@ -202,6 +205,8 @@ static int find_open(struct array_call *call)
 	const char *device = call->with ? call->with : call->device;
 	struct block *open = raid_open_device(call->home->stack, device);
 
+	if (!open)
+		open = raid_open_array(call->home->stack, call->array, device);
 	if (!open)
 		open = raid_member_block(call->array, device);
 	if (open)
@@ -344,7 +349,7 @@ int serve_raid_add(void *context, json_t *params, json_t **result, struct error 
 	if (!rc)
 		rc = serve_call(call.home, add_member, &call);
 	/* It is a member by now: what is not known of it is just that it is ours. */
-	if (!rc && device_list_add(&serve->owned, call.device))
+	if (!rc && !stack_names_array(call.device) && device_list_add(&serve->owned, call.device))
 		log_warning(&serve->log, "%s: added, but out of memory to list it as this server's",
 			    call.device);
 	if (!rc)

@@ -60,7 +60,9 @@ static int serve_describe(void *context, json_t *params, json_t **result, struct
 		const struct stack *stack = serve->homes[i].stack;
 
 		for (unsigned k = 0; stack && k < stack->array_count; k++)
-			json_array_append_new(arrays, describe_name(stack->arrays[k].md.name));
+			if (stack->arrays[k].wanted)
+				json_array_append_new(arrays,
+						      describe_name(stack->arrays[k].md.name));
 		for (unsigned k = 0; stack && k < stack->scan->group_count; k++)
 			json_array_append_new(groups, describe_text(stack->scan->groups[k]->name));
 	}

@@ -163,6 +163,17 @@ static void stack_forget_ends(struct stack *stack)
 		block_unref(steal_pointer(&stack->nodes[i].ends));
 }
 
+/* Whether the claim is for it. */
+static bool stack_wants(const struct stack_array *array, const struct stack_options *options)
+{
+	const struct stack_arrays *only = options->only;
+
+	for (unsigned i = 0; only && i < only->count; i++)
+		if (!memcmp(only->uuids[i], array->md.set_uuid, sizeof(only->uuids[i])))
+			return true;
+	return !only;
+}
+
 /* Probes nodes and assembles arrays until nothing new appears: an array may be a member of another. */
 static int stack_build(struct stack *stack, const struct stack_options *options)
 {
@@ -172,8 +183,13 @@ static int stack_build(struct stack *stack, const struct stack_options *options)
 	while (!rc && probed < stack->node_count) {
 		for (; !rc && probed < stack->node_count; probed++)
 			rc = stack_probe(stack, &stack->nodes[probed]);
-		for (; !rc && assembled < stack->array_count; assembled++)
-			rc = stack_assemble(stack, assembled, options);
+		for (; !rc && assembled < stack->array_count; assembled++) {
+			struct stack_array *array = &stack->arrays[assembled];
+
+			array->wanted = stack_wants(array, options);
+			if (array->wanted)
+				rc = stack_assemble(stack, assembled, options);
+		}
 	}
 	return rc;
 }
@@ -297,10 +313,36 @@ static void stack_tell(const char *text, void *arg)
 	cli_warn("%s", text);
 }
 
-/* The devices that the targets lie on, as things are now. `trouble`: the first thing that kept us from
+/* What a claim of the targets takes. */
+struct needed {
+	struct device_list devices;
+	struct stack_arrays arrays;
+};
+
+static void needed_free(struct needed *needed)
+{
+	device_list_free(&needed->devices);
+	free(needed->arrays.uuids);
+	*needed = (struct needed){ 0 };
+}
+#define CLEANUP_NEEDED CLEANUP(needed_free)
+
+static int keep_wanted(struct stack_arrays *arrays, const struct stack *look)
+{
+	arrays->uuids = calloc(look->array_count + 1, sizeof(*arrays->uuids));
+	if (!arrays->uuids)
+		return -ENOMEM;
+	for (unsigned i = 0; i < look->array_count; i++)
+		if (look->arrays[i].wanted)
+			memcpy(arrays->uuids[arrays->count++], look->arrays[i].md.set_uuid,
+			       sizeof(*arrays->uuids));
+	return 0;
+}
+
+/* What the targets lie on, as things are now. `trouble`: the first thing that kept us from
  * seeing one of them, for the messages of those who miss it. `tell`: what could not be looked at is told of. `below`: a
  * look at it, which is stolen, or NULL. */
-static int stack_needed(struct device_list *needed, const struct cli_words *given,
+static int stack_needed(struct needed *needed, const struct cli_words *given,
 			const struct cli_words *targets, struct stack *below, bool tell,
 			struct error *trouble, struct error *error)
 {
@@ -308,8 +350,12 @@ static int stack_needed(struct device_list *needed, const struct cli_words *give
 
 	if (!rc && tell)
 		stack_unseen(below, stack_tell, NULL);
+	for (unsigned i = 0; !rc && i < below->array_count; i++)
+		below->arrays[i].wanted = false;
 	for (unsigned i = 0; !rc && i < targets->count; i++)
-		rc = stack_devices_of(below, targets->words[i], needed, error);
+		rc = stack_devices_of(below, targets->words[i], &needed->devices, error);
+	if (!rc)
+		rc = keep_wanted(&needed->arrays, below);
 	/* What was read from less than all says nothing about why. */
 	for (unsigned i = 0; !rc && i < below->array_count; i++) {
 		free(below->arrays[i].note);
@@ -339,17 +385,17 @@ static bool stack_is_whole(struct stack *stack, const struct cli_words *targets)
 static bool stack_outgrown(struct stack *stack, const struct device_list *claimed,
 			   const struct cli_words *given, const struct cli_words *targets)
 {
-	CLEANUP_DEVICES struct device_list now = { 0 };
+	CLEANUP_NEEDED struct needed now = { 0 };
 	struct error trouble = { 0 };
 	unsigned known = 0;
 
 	if (stack_is_whole(stack, targets) ||
 	    stack_needed(&now, given, targets, NULL, false, &trouble, NULL))
 		return false;
-	for (unsigned i = 0; i < now.count; i++)
+	for (unsigned i = 0; i < now.devices.count; i++)
 		for (unsigned k = 0; k < claimed->count; k++)
-			known += !strcmp(now.paths[i], claimed->paths[k]);
-	return known < now.count;
+			known += !strcmp(now.devices.paths[i], claimed->paths[k]);
+	return known < now.devices.count;
 }
 
 /* Who is to write must not do so on less than there is: the first array that does not start is the error. */
@@ -361,7 +407,7 @@ static int stack_check_arrays(const struct stack *stack, const struct error *tro
 		const char *why = array->problem ? array->problem : "an array cannot be assembled";
 		bool more = trouble->text[0] && strcmp(trouble->text, why) != 0;
 
-		if (array->raid)
+		if (array->raid || !array->wanted)
 			continue;
 		error_set(error, -ENODEV, "%s%s%s", why, more ? "; " : "",
 			  more ? trouble->text : "");
@@ -380,15 +426,16 @@ int stack_claim(struct stack **out, const struct cli_words *given, const struct 
 	chosen.degraded |= given->degraded;
 	chosen.backups = given->backups;
 	for (unsigned attempt = 0; attempt < CLAIM_ATTEMPTS; attempt++) {
-		CLEANUP_DEVICES struct device_list needed = { 0 };
+		CLEANUP_NEEDED struct needed needed = { 0 };
 		struct error trouble = { 0 };
 		struct stack *below =
 			chosen.below && *chosen.below ? steal_pointer(chosen.below) : NULL;
 		int rc = stack_needed(&needed, given, targets, below, !attempt, &trouble, error);
 
+		chosen.only = &needed.arrays;
 		if (!rc)
-			rc = stack_open(out, &needed, &chosen, error);
-		if (!rc && stack_outgrown(*out, &needed, given, targets)) {
+			rc = stack_open(out, &needed.devices, &chosen, error);
+		if (!rc && stack_outgrown(*out, &needed.devices, given, targets)) {
 			stack_close(steal_pointer(out), NULL);
 			continue;
 		}

@@ -47,6 +47,7 @@ struct stack_array {
 	struct raid_array *raid; /* NULL: could not be assembled */
 	char *problem, *advice;  /* then why, and what to do (or NULL) */
 	char *note;              /* what whoever reads from it is to know, or NULL */
+	bool wanted;             /* it is a target, or one lies on it: stack_devices_of() */
 };
 
 struct stack {
@@ -59,6 +60,11 @@ struct stack {
 	struct block *
 		*backups; /* files of reshapes in place, for those arrays that have one there */
 	unsigned backup_count;
+};
+
+struct stack_arrays {
+	uint8_t (*uuids)[16];
+	unsigned count;
 };
 
 struct stack_options {
@@ -78,6 +84,9 @@ struct stack_options {
 	bool pvs_only;          /* the same: groups are there without their volumes */
 	struct stack *
 		*below; /* of a claim: a look that was made already, which it closes; or NULL */
+	/* Of a claim, which sets it itself: UUIDs of the arrays that it needs. Those above the targets are not assembled: they may
+	 * have members elsewhere, and would be started without these. NULL: all are. */
+	const struct stack_arrays *only;
 };
 
 /* Of stack.c and stack_devices.c alone: adds a node, which takes `block` over. NULL without memory, and then not. */
@@ -111,7 +120,7 @@ static inline void cleanup_stack(struct stack **at)
 }
 #define CLEANUP_STACK CLEANUP(cleanup_stack)
 
-/* Adds the paths of the devices below `target`. */
+/* Adds the paths of the devices below `target`, and marks the arrays there as wanted. */
 int stack_devices_of(struct stack *stack, const char *target, struct device_list *paths,
 		     struct error *error);
 
