@@ -9,12 +9,14 @@ Nothing is asserted; results.py says what is written where.
 
     server      a guest's virtqueue (vhost_user_blk_bench), beside fio with io_uring on the file (what of the disk arrives), and beside
                 qemu-storage-daemon with the file and the same client. Both servers are bound to processor 0, as fio is beside the file.
+    core        the same, client and server together on processor 0, as fio is beside the file, and also by a server with --pin-memory;
+                processor time is that of both
     nbd         fio's nbd engine at nbdkit with our plugin (a linear, and a striped volume), and with nbdkit's file plugin
     fuse        fio with io_uring at a file of `tenon mount`, and at the plain file through libfuse's example passthrough_ll, which does not
                 know direct I/O; both without the kernel's cache
     move        `lv move` of a volume in use, beside `dd` of as much; and how long a guest's reads take meanwhile (p50, p99)
 
-The last two but one are in memory (/dev/shm), for what they are beside goes through the page cache. Processor time is the server's: of nbd that of nbdkit and `tenon serve` together, of fuse of the mount and `tenon serve`.
+nbd and fuse are in memory (/dev/shm), for what they are beside goes through the page cache. Processor time is the server's: of nbd that of nbdkit and `tenon serve` together, of fuse of the mount and `tenon serve`.
 """
 import argparse
 import contextlib
@@ -64,7 +66,7 @@ class Bench:
     def __init__(self, folder, arguments):
         self.folder, self.arguments, self.processes, self.mounts = folder, arguments, [], []
         self.environment = dict(os.environ, TENON_RUNTIME_DIR=self.at("run"), TENON_DEVICES_FILE=self.at("none"),
-                                TENON_DEVICES=":".join(self.at(name) for name in ("a.img", "b.img", "c.img")),
+                                TENON_DEVICES=":".join(self.at(name) for name in ("a.img", "b.img", "c.img", "d.img")),
                                 TENON_STATE_DIR=self.at("state"))
 
     def at(self, name):
@@ -92,7 +94,7 @@ class Bench:
                 file.write(os.urandom(1 << 20))
             file.flush()
             os.fsync(file.fileno())
-        for name in "abc":
+        for name in "abcd":
             with open(self.at(name + ".img"), "wb") as file:
                 file.truncate(2 * SIZE + (64 << 20))
         self.tenon("vg", "create", "vg", self.at("a.img"), self.at("b.img"), self.at("c.img"))
@@ -117,11 +119,11 @@ class Bench:
 
     # ---- Measuring: (requests a second, requests a second of processor time) ----
 
-    def client(self, socket, process, mode, size, depth):
-        words = run(bound(1) + [CLIENT, socket, "pid", str(process.pid), "mode", mode, "size", size, "depth", str(depth),
+    def client(self, socket, process, mode, size, depth, processor=1):
+        words = run(bound(processor) + [CLIENT, socket, "pid", str(process.pid), "mode", mode, "size", size, "depth", str(depth),
                                 "span", "256M", "seconds", str(self.arguments.seconds)]).split()
         values = dict(zip(words[::2], words[1::2]))
-        return float(values["iops"]), float(values["per_cpu_second"])
+        return float(values["iops"]), float(values["per_cpu_second" if processor else "per_cpu_second_of_both"])
 
     def fio(self, mode, size, depth, pids, processor, *more):
         before = cpu_of(pids)
@@ -160,6 +162,25 @@ def server_cases(bench):
                    lambda shape=shape: bench.file(bench.at("raw.img"), *shape))
             yield ("server %s %s, daemon" % (volume, name), "qemu-storage-daemon", ours,
                    lambda shape=shape: bench.client(bench.at("qsd.sock"), bench.qsd, *shape))
+
+
+def core_cases(bench):
+    bench.tenon("vg", "create", "pinned", bench.at("d.img"))
+    bench.tenon("lv", "create", "pinned/linear", "--size", "%dB" % SIZE)
+    bench.tenon("copy", bench.at("raw.img"), "pinned/linear")
+    pinned = bench.start(bound(0) + [TENON, "serve", "pinned", "--socket-dir", bench.at("p"), "--pin-memory"],
+                         lambda: os.path.exists(bench.at("p/pinned-linear.sock")))
+    for name, *shape in shapes():
+        def ours(shape=shape):
+            return bench.client(bench.at("s/vg-linear.sock"), bench.server, *shape, 0)
+        yield ("one core " + name, "fio on the file", ours, lambda shape=shape: bench.file(bench.at("raw.img"), *shape))
+        yield ("one core %s, pinned" % name, "fio on the file",
+               lambda shape=shape: bench.client(bench.at("p/pinned-linear.sock"), pinned, *shape, 0),
+               lambda shape=shape: bench.file(bench.at("raw.img"), *shape))
+        yield ("one core %s, daemon" % name, "qemu-storage-daemon", ours,
+               lambda shape=shape: bench.client(bench.at("qsd.sock"), bench.qsd, *shape, 0))
+    pinned.send_signal(signal.SIGTERM)
+    pinned.wait()
 
 
 def nbd_cases(bench):
@@ -272,7 +293,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=int(os.environ.get("ROUNDS", 5)))
     parser.add_argument("--seconds", type=float, default=1)
     parser.add_argument("--only", action="append", help="cases whose name has all of these")
-    parser.add_argument("--part", action="append", help="server, nbd, fuse, move")
+    parser.add_argument("--part", action="append", help="server, core, nbd, fuse, move")
     parser.add_argument("--folder", default=os.path.join(results.ROOT, "build"))
     arguments = parser.parse_args()
     for program in TENON, CLIENT, "fio", "nbdkit", "qemu-storage-daemon":
@@ -281,13 +302,15 @@ def main():
     out = results.Results()
     print("served volumes, %d rounds of %g s, load %.1f" % (arguments.rounds, arguments.seconds, os.getloadavg()[0]))
     print("%-46s %10s %10s %6s %12s %10s %6s" % ("", "a second", "theirs", "ratio", "per cpu s", "theirs", "ratio"))
-    parts = arguments.part or ["server", "nbd", "fuse", "move"]
+    parts = arguments.part or ["server", "core", "nbd", "fuse", "move"]
     if "fuse" in parts and (os.geteuid() or not os.path.isdir(EXAMPLES)):
         print("fuse: needs root and libfuse's examples: not measured")
         parts.remove("fuse")
-    with in_folder(arguments.folder, arguments, parts, ("server", "move")) as bench:
+    with in_folder(arguments.folder, arguments, parts, ("server", "core", "move")) as bench:
         if "server" in parts:
             measure(bench, server_cases(bench), out)
+        if "core" in parts:
+            measure(bench, core_cases(bench), out)
         if "move" in parts:
             move(bench, out)
     with in_folder("/dev/shm", arguments, parts, ("nbd", "fuse")) as bench:
