@@ -123,12 +123,13 @@ declare -A TYPE=()
 start_guest() {
 	local name=$1 command fd number
 	[ "$name" = one ] && number=1 || number=2
-	# vectors=0: without KVM, QEMU 7.2 dies when a vhost-user NIC uses MSI-X.
+	# Without KVM, QEMU 7.2 dies when a vhost-user NIC uses MSI-X (vectors=0), and leaves out memory barriers, so that signals are lost, if no second
+	# processor can come (maxcpus=2).
 	if [ $engine = kvm ]; then
 		command=(tenon vm run --kernel "$KERNEL" --initrd boot.cpio --cmdline "$PARAMETERS" --memory 256M
 			--disk "vhost-user:$SOCKETS/demo-$name.sock" --nic "vhost-user:$SOCKETS/$name.sock" --console stdio)
 	else
-		command=(qemu-system-x86_64 -accel tcg -m 256M -nodefaults -no-user-config -no-reboot -display none
+		command=(qemu-system-x86_64 -accel tcg -smp 1,maxcpus=2 -m 256M -nodefaults -no-user-config -no-reboot -display none
 			-machine q35,memory-backend=ram -object memory-backend-memfd,id=ram,size=256M,share=on
 			-chardev stdio,id=console,signal=off -serial chardev:console
 			-kernel "$KERNEL" -initrd boot.cpio -append "$PARAMETERS"

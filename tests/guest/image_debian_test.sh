@@ -54,7 +54,7 @@ boot() {
 	mkfifo keys.in keys.out
 	: >console
 	cat keys.out >console &
-	qemu-system-x86_64 -accel tcg -m 512M -nodefaults -no-user-config -no-reboot -display none \
+	qemu-system-x86_64 -accel tcg -smp 1,maxcpus=2 -m 512M -nodefaults -no-user-config -no-reboot -display none \
 		-machine q35,memory-backend=ram -object memory-backend-memfd,id=ram,size=512M,share=on \
 		-chardev pipe,id=console,path=keys -serial chardev:console -device virtio-rng-pci \
 		-chardev socket,id=disk,path=sockets/vg0-web1.sock -device vhost-user-blk-pci,chardev=disk,num-queues=1,bootindex=1 \

@@ -127,7 +127,7 @@ boot() {
 	: >console
 	cat keys.out >console &
 	cat monitor.out >/dev/null &
-	qemu-system-x86_64 -accel tcg -m 256M -nodefaults -no-user-config -no-reboot -display none \
+	qemu-system-x86_64 -accel tcg -smp 1,maxcpus=2 -m 256M -nodefaults -no-user-config -no-reboot -display none \
 		-machine q35,memory-backend=ram -object memory-backend-memfd,id=ram,size=256M,share=on \
 		-chardev pipe,id=console,path=keys -serial chardev:console -chardev pipe,id=monitor,path=monitor \
 		-mon chardev=monitor -kernel "$kernel" -initrd "$initrd" -append 'console=ttyS0 quiet address=10.0.0.1/24' \
