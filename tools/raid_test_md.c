@@ -23,6 +23,7 @@
 
 #define SECOND_NS 1000000000ull
 #define STILL_NS  (60 * SECOND_NS)
+#define LEFT_NS	  (20 * SECOND_NS) /* md takes a spare within milliseconds, or never */
 #define MD        "/sys/block/md0/md/"
 #define UNLIMITED UINT64_MAX
 #define NOT_KNOWN (UNLIMITED - 1)
@@ -33,6 +34,7 @@ struct md {
 	uint32_t layout;
 	uint64_t sync_max;   /* thousandths of a percent, as said last */
 	uint64_t sync_total; /* sectors; 0: not known yet */
+	uint64_t left_ns;    /* since when it does not fill a spare that it has; 0: it does, or needs none */
 	bool idle, gone;
 };
 
@@ -102,6 +104,7 @@ static int open_array(struct lab_run *run, struct error *error)
 		return error_set(error, -EIO, "md0: it is not active");
 	md->sync_max = NOT_KNOWN;
 	md->idle = md->gone = false;
+	md->left_ns = 0;
 	return uml_block_create(md->uml, "/dev/md0", size, &run->block, error);
 }
 
@@ -424,7 +427,7 @@ static void md_status(struct lab_run *run, struct raid_status *status)
 	struct md *md = run->machine;
 	CLEANUP_FREE char *text = ask_state(run);
 	const char *at = text, *state, *completed;
-	bool in_sync[LAB_DISKS] = { false };
+	bool in_sync[LAB_DISKS] = { false }, left;
 	unsigned spares = 0;
 
 	*status = (struct raid_status){ .level = run->scenario->array.level,
@@ -466,8 +469,12 @@ static void md_status(struct lab_run *run, struct raid_status *status)
 	/* With the end of an operation md forgets how far it was to come. */
 	if (status->progress.operation == RAID_IDLE && !md->idle)
 		md->sync_max = NOT_KNOWN;
+	/* Once a member was to fail that is the last with data, md fills no other until it is assembled again. */
+	left = status->progress.operation == RAID_IDLE && status->degraded && !status->failed &&
+	       spares;
+	md->left_ns = !left ? 0 : md->left_ns ? md->left_ns : lab_run_now(run);
 	md->idle = status->progress.operation == RAID_IDLE &&
-		   !(status->degraded && !status->failed && spares);
+		   (!left || lab_run_now(run) - md->left_ns > LEFT_NS);
 }
 
 static bool md_is_idle(struct lab_run *run)
