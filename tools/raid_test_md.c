@@ -23,7 +23,7 @@
 
 #define SECOND_NS 1000000000ull
 #define STILL_NS  (60 * SECOND_NS)
-#define LEFT_NS	  (20 * SECOND_NS) /* md takes a spare within milliseconds, or never */
+#define LEFT_NS   (20 * SECOND_NS) /* md takes a spare within milliseconds, or never */
 #define MD        "/sys/block/md0/md/"
 #define UNLIMITED UINT64_MAX
 #define NOT_KNOWN (UNLIMITED - 1)
@@ -34,7 +34,7 @@ struct md {
 	uint32_t layout;
 	uint64_t sync_max;   /* thousandths of a percent, as said last */
 	uint64_t sync_total; /* sectors; 0: not known yet */
-	uint64_t left_ns;    /* since when it does not fill a spare that it has; 0: it does, or needs none */
+	uint64_t left_ns;    /* since when a spare is not filled; 0: it is, or none is needed */
 	bool idle, gone;
 };
 
