@@ -400,6 +400,35 @@ static void settle_replacements(struct raid_array *array)
 	}
 }
 
+/* The last one whose place is empty by the freshest superblock, and that says otherwise. */
+static struct raid_member *latest_removed(const struct raid_array *array)
+{
+	struct raid_member *latest = NULL;
+
+	list_for_each(at, &array->members) {
+		struct raid_member *member = list_entry(at, struct raid_member, node);
+
+		if (member->state == RAID_MEMBER_STALE && member->removed &&
+		    (!latest || member->sb.events > latest->sb.events))
+			latest = member;
+	}
+	return latest;
+}
+
+/* md's superblocks 0.90 give a faulty device another number, which it does not know: as many as there are were failed and not removed yet. */
+static void find_faulty_90(const struct raid_array *array, const struct md_superblock *view)
+{
+	for (uint32_t i = view->raid_disks; i < view->max_dev; i++) {
+		struct raid_member *member =
+			view->roles[i] == MD_ROLE_FAULTY ? latest_removed(array) : NULL;
+
+		if (!member)
+			continue;
+		member->marked_faulty = true;
+		member->removed = false;
+	}
+}
+
 /* The freshest, then who has the place that it has by its own word, then who was given one. */
 static unsigned turn_of(const struct raid_candidate *candidate,
 			const struct raid_candidate *freshest, const struct md_superblock *view)
@@ -437,5 +466,7 @@ int raid_assemble_members(struct raid_array *array, const struct raid_candidate 
 		}
 	}
 	settle_replacements(array);
+	if (view->minor_version == MD_VERSION_90)
+		find_faulty_90(array, view);
 	return 0;
 }

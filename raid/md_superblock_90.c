@@ -293,11 +293,26 @@ static void take_array(const struct md90_superblock *from, struct md_superblock 
 	md_superblock_take_next(sb);
 }
 
+/* A faulty device has another number, and its place is empty; by its own superblock it has both still. */
+static void take_faulty(const struct md90_superblock *from, struct md_superblock *sb)
+{
+	for (uint32_t i = from->raid_disks; i < MD90_DEVICES; i++) {
+		uint32_t place = from->devices[i].raid_disk;
+
+		if (sb->roles[i] != MD_ROLE_FAULTY || place >= from->raid_disks ||
+		    !(from->devices[place].state & MD90_REMOVED))
+			continue;
+		sb->roles[place] = MD_ROLE_FAULTY;
+		sb->roles[i] = MD_ROLE_SPARE;
+	}
+}
+
 static void take_devices(const struct md90_superblock *from, struct md_superblock *sb)
 {
 	sb->max_dev = MD90_DEVICES;
 	for (unsigned i = 0; i < MD_MAX_DEVICES; i++)
 		sb->roles[i] = i < MD90_DEVICES ? role_of(from, &from->devices[i]) : MD_ROLE_SPARE;
+	take_faulty(from, sb);
 	sb->dev_number = from->this_device.number;
 	/* It is being filled as data are moved; how far is not told. */
 	if (from->minor_version == 91 &&

@@ -28,9 +28,13 @@ static struct md90_device describe(const struct raid_member *member,
 	/* What is filled as data are moved goes by the position. */
 	has_place = full || (has_place && (view->features & MD_FEATURE_RESHAPE));
 	device.number = device.raid_disk = has_place ? role : (*next)++;
-	if (role == MD_ROLE_FAULTY)
+	if (role == MD_ROLE_FAULTY) {
+		uint16_t own = md_superblock_role(&member->sb, member->sb.dev_number);
+
+		/* By which it is known again: its own superblock has it still. md has the number there, which nobody reads. */
+		device.raid_disk = own < view->raid_disks ? own : device.number;
 		device.state = MD90_FAULTY;
-	else if (has_place)
+	} else if (has_place)
 		device.state = full ? MD90_ACTIVE | MD90_SYNC : MD90_ACTIVE;
 	if (member->sb.devflags & MD_DEVICE_WRITE_MOSTLY)
 		device.state |= MD90_WRITE_MOSTLY;

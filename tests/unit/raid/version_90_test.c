@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Arrays with superblocks 0.90 from command to command. Virtual time. */
+#include <errno.h>
+
+#include "raid_rig.h"
+#include "version_90.h"
+
+/* One command each: what has been written is all that is left in between. */
+static void anew(struct raid_rig *rig, unsigned count)
+{
+	rig_stop(rig);
+	rig_assemble(rig, count, NULL);
+}
+
+static bool is_faulty(struct raid_rig *rig, const char *device)
+{
+	struct raid_status status;
+	bool faulty = false;
+
+	raid_status(rig->array, &status);
+	for (unsigned i = 0; i < status.member_count; i++)
+		faulty |= status.members[i].marked_faulty &&
+			  !strcmp(status.members[i].device, device);
+	raid_status_free(&status);
+	return faulty;
+}
+
+/* A faulty member has another number by the superblocks of the others, and does not know that. */
+static void fails_and_removes(struct raid_rig *rig)
+{
+	put_version_90(rig->memory, 5, 6, 65536, RIG_SIZE - 131072);
+	rig_assemble(rig, 5, NULL);
+	rig_write(rig, 0, rig_array_size(rig), 1);
+	CU_ASSERT_EQUAL(raid_fail(rig->array, "disk1", &rig->error), 0);
+	anew(rig, 5);
+	CU_ASSERT(is_faulty(rig, "disk1"));
+	CU_ASSERT_EQUAL(raid_fail(rig->array, "disk3", &rig->error), 0);
+	anew(rig, 5);
+	CU_ASSERT(is_faulty(rig, "disk1"));
+	CU_ASSERT(is_faulty(rig, "disk3"));
+	CU_ASSERT_EQUAL(raid_remove(rig->array, "disk3", &rig->error), 0);
+	anew(rig, 5);
+	CU_ASSERT_EQUAL(raid_remove(rig->array, "disk1", &rig->error), 0);
+	anew(rig, 5);
+	CU_ASSERT_EQUAL(raid_remove(rig->array, "disk1", &rig->error), -ENOENT);
+	CU_ASSERT_EQUAL(raid_remove(rig->array, "disk3", &rig->error), -ENOENT);
+	CU_ASSERT(rig_holds(rig, 0, rig_array_size(rig), 1));
+}
+
+static void test_fails_and_removes(void)
+{
+	rig_run(fails_and_removes);
+}
+
+UNIT_MAIN("raid version 0.90", UNIT(test_fails_and_removes))
