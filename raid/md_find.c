@@ -9,26 +9,64 @@
 #include "util/bytes.h"
 #include "util/error.h"
 
+#define PLACES 4u
+
+static const unsigned order[PLACES] = { 2, 1, 0, MD_VERSION_90 };
+
+/* All places at once, so that a device that answers late, or with an error after long, takes that time once. */
+struct places {
+	uint64_t starts[PLACES];
+	int results[PLACES]; /* -ENOENT: it has no such place */
+	uint8_t pages[PLACES][MD_SUPERBLOCK_BYTES];
+	struct md_superblock candidate;
+};
+
+static void read_places(struct block *block, struct places *places)
+{
+	struct block_io ios[PLACES];
+	struct iovec iov[PLACES];
+	unsigned count = 0, of[PLACES];
+
+	for (unsigned i = 0; i < PLACES; i++) {
+		uint64_t sector;
+
+		places->results[i] = -ENOENT;
+		if (md_superblock_place(order[i], block->size >> MD_SECTOR_SHIFT, &sector))
+			continue;
+		places->starts[i] = sector << MD_SECTOR_SHIFT;
+		iov[count] = (struct iovec){ places->pages[i], MD_SUPERBLOCK_BYTES };
+		ios[count] = (struct block_io){ .block = block,
+						.kind = BLOCK_READ,
+						.offset = places->starts[i],
+						.length = MD_SUPERBLOCK_BYTES,
+						.iov = &iov[count],
+						.count = 1 };
+		of[count++] = i;
+	}
+	block_run_all(ios, count);
+	for (unsigned i = 0; i < count; i++)
+		places->results[of[i]] = ios[i].result;
+}
+
 /* One place: 0, -ENOENT, -EINVAL (decoded as far as possible), or the error of the read. */
-static int look_at(struct block *block, unsigned minor, struct md_superblock *sb,
+static int look_at(const struct block *block, struct places *places, unsigned place,
 		   struct error *error)
 {
-	uint64_t sectors = block->size >> MD_SECTOR_SHIFT, place, start;
-	uint8_t page[MD_SUPERBLOCK_BYTES];
-	int rc;
+	uint64_t sectors = block->size >> MD_SECTOR_SHIFT, start = places->starts[place];
+	struct md_superblock *sb = &places->candidate;
+	const uint8_t *page = places->pages[place];
+	int rc = places->results[place];
 
-	if (md_superblock_place(minor, sectors, &place))
-		return -ENOENT;
-	start = place << MD_SECTOR_SHIFT;
-	rc = block_read(block, start, page, sizeof(page));
+	if (rc == -ENOENT)
+		return rc;
 	/* -ENXIO is for what is found here; this one shrank since it was opened. */
 	if (rc == -ENXIO)
 		rc = -EIO;
 	if (rc)
 		return error_set(error, rc, "%s: md superblock at byte %llu: cannot be read: %s",
 				 block->name, (unsigned long long)start, error_name(rc));
-	rc = minor == MD_VERSION_90 ? md90_load(page, sectors, sb, error)
-				    : md_superblock_decode(page, minor, sb, error);
+	rc = order[place] == MD_VERSION_90 ? md90_load(page, sectors, sb, error)
+					   : md_superblock_decode(page, order[place], sb, error);
 	if (rc == -ENOENT)
 		return rc;
 	if (!rc)
@@ -41,22 +79,19 @@ static int look_at(struct block *block, unsigned minor, struct md_superblock *sb
 
 /* Places that could not be read. */
 struct unread {
-	uint64_t sectors[4];
+	uint64_t sectors[PLACES];
 	unsigned count;
 	int rc;
 	struct error error; /* of the first */
 };
 
-static void note_unread(struct unread *unread, const struct block *block, unsigned minor, int rc,
-			const struct error *trouble)
+static void note_unread(struct unread *unread, uint64_t start, int rc, const struct error *trouble)
 {
 	if (!unread->count) {
 		unread->rc = rc;
 		unread->error = *trouble;
 	}
-	if (!md_superblock_place(minor, block->size >> MD_SECTOR_SHIFT,
-				 &unread->sectors[unread->count]))
-		unread->count++;
+	unread->sectors[unread->count++] = start >> MD_SECTOR_SHIFT;
 }
 
 /* Where a good superblock says that its array has data there is no other: an unreadable sector of data loses no member. */
@@ -72,22 +107,24 @@ static bool is_all_data(const struct unread *unread, const struct md_superblock 
 int md_superblock_find(struct block *block, struct md_superblock *sb, bool *found,
 		       struct error *error)
 {
-	static const unsigned order[] = { 2, 1, 0, MD_VERSION_90 };
-	CLEANUP_FREE struct md_superblock *candidate = malloc(sizeof(*candidate));
+	CLEANUP_FREE struct places *places = malloc(sizeof(*places));
+	const struct md_superblock *candidate;
 	struct error trouble = { 0 };
 	struct unread unread = { 0 };
 	int result = -ENOENT;
 
 	*found = false;
-	if (!candidate)
+	if (!places)
 		return error_set(error, -ENOMEM, "out of memory");
-	for (unsigned i = 0; i < ARRAY_SIZE(order); i++) {
-		int rc = look_at(block, order[i], candidate, &trouble);
+	candidate = &places->candidate;
+	read_places(block, places);
+	for (unsigned i = 0; i < PLACES; i++) {
+		int rc = look_at(block, places, i, &trouble);
 
 		if (rc == -ENOENT)
 			continue;
 		if (rc && rc != -EINVAL && rc != -ENXIO) {
-			note_unread(&unread, block, order[i], rc, &trouble);
+			note_unread(&unread, places->starts[i], rc, &trouble);
 			continue;
 		}
 		/* A good one is better than a damaged one; of two good ones, the younger array. */

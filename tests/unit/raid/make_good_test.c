@@ -307,8 +307,25 @@ static void is_careful_beyond_its_data(struct raid_rig *rig)
 	CU_ASSERT_FALSE(found);
 }
 
+/* Whoever looks for superblocks waits once for a device that takes long to say that it cannot read. */
+static void waits_once(struct raid_rig *rig)
+{
+	struct md_superblock sb;
+	uint64_t began;
+	bool found;
+
+	block_fault_add(rig->disk[0], &(struct block_fault_rule){ .requests = BLOCK_FAULT_READ,
+								  .action = BLOCK_FAULT_LATENCY,
+								  .latency_ns = 30000000000ull });
+	rig_break(rig, 0, BLOCK_FAULT_READ, 0, 0);
+	began = worker_now();
+	CU_ASSERT_EQUAL(md_superblock_find(rig->disk[0], &sb, &found, &rig->error), -EIO);
+	CU_ASSERT(worker_now() - began < 31000000000ull);
+}
+
 static void test_loses_no_member_for_a_sector(void)
 {
+	rig_run(waits_once);
 	rig_run(loses_no_member_for_a_sector);
 	rig_run(is_careful_beyond_its_data);
 }
