@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "netdev/ip_fragments.h"
 #include "util/bytes.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
@@ -51,6 +52,7 @@ struct user_network {
 	struct pollfd polls[POLLS_MAX];
 	unsigned poll_count;
 	struct slirp_timer timers[TIMERS_MAX];
+	struct ip_fragments *fragments;
 	uint8_t in[IN_SIZE], out[OUT_SIZE];
 	size_t in_end, out_first, out_end;
 
@@ -123,7 +125,8 @@ bool user_network_may_pass(const uint8_t *frame, size_t length, bool loopback)
 		return false;
 	if (get_be16(frame + 12) == 0x0806)
 		return true;
-	if (get_be16(frame + 12) != 0x0800 || length < 14 + 20 || packet[0] >> 4 != 4)
+	if (get_be16(frame + 12) != 0x0800 || length < 14 + 20 || packet[0] >> 4 != 4 ||
+	    ip_fragments_is_one(frame, length))
 		return false;
 	header = (size_t)(packet[0] & 15) * 4;
 	destination = get_be32(packet + 16);
@@ -132,8 +135,7 @@ bool user_network_may_pass(const uint8_t *frame, size_t length, bool loopback)
 		return false;
 	if (destination != NAME_SERVER || loopback)
 		return true;
-	/* All of its header must be there, or a fragment could bring another port. */
-	if (get_be16(packet + 6) & 0x3fff || header < 20 || length < 14 + header + 4)
+	if (header < 20 || length < 14 + header + 4)
 		return false;
 	switch (packet[9]) {
 	case IPPROTO_ICMP:
@@ -144,6 +146,15 @@ bool user_network_may_pass(const uint8_t *frame, size_t length, bool loopback)
 	default:
 		return false;
 	}
+}
+
+/* The library is never given a fragment: 4.7 writes where it must not when the last one of a datagram comes first. */
+static void hand_on(struct user_network *net, const uint8_t *frame, size_t length)
+{
+	if (ip_fragments_is_one(frame, length))
+		frame = ip_fragments_add(net->fragments, frame, &length, monotonic_ns());
+	if (frame && user_network_may_pass(frame, length, net->loopback))
+		net->input(net->slirp, frame, (int)length);
 }
 
 /* Hands frames on. False: what comes is no stream of frames. */
@@ -159,8 +170,8 @@ static bool take_input(struct user_network *net)
 			return false;
 		if (net->in_end - at - LENGTH_SIZE < length)
 			break;
-		if (length <= FRAME_MOST && user_network_may_pass(frame, length, net->loopback))
-			net->input(net->slirp, frame, (int)length);
+		if (length <= FRAME_MOST)
+			hand_on(net, frame, length);
 		at += LENGTH_SIZE + length;
 	}
 	memmove(net->in, net->in + at, net->in_end - at);
@@ -345,6 +356,9 @@ static int set_up(struct user_network *net, const struct user_network_options *o
 
 	if (rc)
 		return rc;
+	net->fragments = ip_fragments_create();
+	if (!net->fragments)
+		return error_set(error, -ENOMEM, "out of memory");
 	net->slirp = net->create(&config, &callbacks, net);
 	if (!net->slirp)
 		return error_set(error, -EINVAL, "libslirp refuses its configuration");
@@ -400,6 +414,7 @@ int user_network_run(int fd, const struct user_network_options *options, void (*
 	}
 	if (net->slirp)
 		net->destroy(net->slirp);
+	ip_fragments_destroy(net->fragments);
 	free(net);
 	return rc;
 }

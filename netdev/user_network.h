@@ -6,6 +6,8 @@
  *
  * The network is QEMU's: 10.0.2.0/24, the router at .2, the name server at .3, DHCP from .15 on. IPv4 only.
  *
+ * Fragments are put together before the library sees them.
+ *
  * What guests cannot reach, unless `loopback` is given: 127.0.0.0/8 and 0.0.0.0/8 of the host, by whatever address. At the name
  * server's address only port 53 is reached, for behind it is the host's resolver, often at 127.0.0.1.
  */
@@ -49,7 +51,7 @@ int user_network_parse_forward(struct user_network_options *options, const char 
 int user_network_run(int fd, const struct user_network_options *options, void (*ready)(void *arg),
 		     void *arg, struct error *error);
 
-/* Whether a guest's frame may go to the router. */
+/* Whether a guest's frame may go to the router; a fragment never (ip_fragments.h). */
 bool user_network_may_pass(const uint8_t *frame, size_t length, bool loopback);
 
 #endif

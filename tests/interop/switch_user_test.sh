@@ -89,6 +89,42 @@ s.settimeout(20)
 print(s.recv(100).decode(), end="")' 2>/dev/null; }
 [ "$(reach)" = "a guest" ] || lab_fail "the forward does not reach the guest"
 
+# A large datagram, by fragments in the order in which libslirp 4.7 does not survive them, from a raw socket of the guest.
+cat >fragments.py <<'PYTHON'
+import socket, struct, sys
+def checksum(data):
+    total = sum(struct.unpack(">%dH" % (len(data) // 2), data))
+    while total >> 16:
+        total = (total & 0xffff) + (total >> 16)
+    return ~total & 0xffff
+s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+payload = bytes(i & 255 for i in range(4000))
+datagram = struct.pack(">HHHH", 1234, 8003, 8 + len(payload), 0) + payload
+source, to = socket.inet_aton("10.0.2.15"), socket.inet_aton("192.0.2.1")
+for at in (2960, 0, 1480):
+    part = datagram[at:at + 1480]
+    header = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 20 + len(part), int(sys.argv[1]),
+                         (0x2000 if at < 2960 else 0) | at // 8, 64, 17, 0, source, to)
+    s.sendto(header + part, ("192.0.2.1", 0))
+PYTHON
+python3 -c 'import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("192.0.2.1", 8003))
+open("large", "w").close()
+s.settimeout(120)
+print(s.recv(65536) == bytes(i & 255 for i in range(4000)))' >large.out &
+LAB_PIDS+=($!)
+large=$!
+for _ in $(seq 600); do [ -e large ] && break; sleep 0.1; done
+for try in $(seq 20); do
+	kill -0 $large 2>/dev/null || break
+	ip netns exec a python3 fragments.py "$try"
+	sleep 1
+done
+wait $large
+[ "$(cat large.out)" = True ] || lab_fail "a datagram in fragments did not come: $(cat large.out)"
+[ "$(lab_stat out connections)" = 1 ] || lab_fail "the router's process did not survive fragments: $(cat switch.out)"
+
 # Each process is what it is for, and no more.
 for child in $(cat "/proc/$LAB_PID/task/$LAB_PID/children"); do
 	tr '\0' ' ' <"/proc/$child/cmdline" | grep -q uplink-process && process=$child
