@@ -94,6 +94,12 @@ int move_begin(struct volume_group *group, json_t *params, json_t *news, struct 
 	return 0;
 }
 
+const char *move_command_text(json_t *params)
+{
+	return json_is_true(json_object_get(params, "of_volume")) ? "tenon lv move"
+								  : "tenon pv move";
+}
+
 static const char *device_of(const struct volume_area *area)
 {
 	return area->pv->block ? area->pv->block->name : area->pv->uuid;

@@ -28,6 +28,9 @@ void move_describe_plan(const struct volume_group *group, json_t *lines);
 /* How the parameters want it to be run. */
 struct volume_move_run move_run_options(json_t *params);
 
+/* The command that asks for it by these parameters. */
+const char *move_command_text(json_t *params);
+
 /* {name, from, position_bytes, total_bytes, done_percent, rate_bytes, running, problem} */
 json_t *move_describe(const struct volume_group *group, const struct volume_move_status *status);
 

@@ -67,6 +67,7 @@ static int prepare(struct move_command *command, struct error *error)
 			command->vg[strcspn(command->vg, "/")] = '\0';
 		json_object_set_new(command->params, "volumes",
 				    json_pack("[o]", describe_text(command->source)));
+		json_object_set_new(command->params, "of_volume", json_true());
 		rc = command->vg ? 0 : -ENOMEM;
 	} else {
 		rc = find_group_of(command, error);

@@ -66,7 +66,7 @@ static int start_at_home(void *arg)
 	int rc;
 
 	if (call->params)
-		volume_command_begin(&command, call->group, "tenon lv move");
+		volume_command_begin(&command, call->group, move_command_text(call->params));
 	rc = call->begin ? move_begin(call->group, call->params, call->news, call->error) : 0;
 
 	options.in_turn = in_turn;
@@ -97,7 +97,7 @@ static int abort_at_home(void *arg)
 	const struct move_call *call = arg;
 	CLEANUP_VOLUME_COMMAND struct volume_command command = { 0 };
 
-	volume_command_begin(&command, call->group, "tenon lv move");
+	volume_command_begin(&command, call->group, move_command_text(call->params));
 	return volume_move_abort(call->group, call->error);
 }
 

@@ -223,6 +223,8 @@ static int export_group(struct vg_work *work)
 
 static int import_group(struct vg_work *work)
 {
+	if (json_is_true(json_object_get(work->change->params, "partial")))
+		return volume_group_import_partial(work->group, work->error);
 	return volume_group_set_exported(work->group, false, work->error);
 }
 
@@ -237,9 +239,18 @@ static int change_uuid(struct vg_work *work)
 
 static int change_system_id(struct vg_work *work)
 {
+	const char *was = json_string_value(json_object_get(work->change->params, "was"));
+	const char *now = work->group->system_id ? work->group->system_id : "";
 	const char *id;
 	int rc = rpc_param_string(work->change->params, "system_id", &id, work->error);
 
+	if (!rc && was && strcmp(was, now)) {
+		error_set(work->error, -EBUSY,
+			  "volume group %s: its system ID was \"%s\" when that was asked, and is "
+			  "\"%s\" now",
+			  work->group->name, was, now);
+		return error_advise(work->error, "look whose it is now, and ask again");
+	}
 	return rc ? rc : volume_group_set_system_id(work->group, id, work->error);
 }
 

@@ -11,7 +11,8 @@
  *	vg.reduce_missing	{force}
  *	vg.repair		{restore_missing}
  *	vg.rename		{new_name}
- *	vg.export, vg.import	{}
+ *	vg.export		{}
+ *	vg.import		{partial: take it though PVs are missing}
  *	pv.resize		{size}; 0 or none: what its device has
  *
  * All have "name", the group's; those of PVs have "pvs" with one.

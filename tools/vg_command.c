@@ -123,6 +123,8 @@ static int plan_host(struct vg_command *command, struct error *error)
 		rc = stack_find_group(look, command->name, &group, error);
 	if (rc || !group->system_id)
 		return rc;
+	/* It may be yet another host's when it is claimed. */
+	json_object_set_new(command->params, "was", describe_text(group->system_id));
 	consent_plan(&command->consent, "%s: would belong to %s%s", group->name,
 		     *id ? "the host with system ID " : "no host alone", id);
 	consent_loss(
@@ -162,8 +164,6 @@ static int prepare(struct vg_command *command, struct error *error)
 		rc = plan_missing(command, error);
 	if (!rc && !strcmp(command->method, "vg.change_systemid") && !command->consent.dry_run)
 		rc = plan_host(command, error);
-	if (!rc && !strcmp(command->method, "vg.rename"))
-		rc = check_new_name(command, error);
 	if (!rc)
 		json_object_set_new(command->params, "name", describe_text(command->name));
 	if (!rc && command->overwrite)
@@ -218,6 +218,8 @@ static int change_here(struct vg_command *command, struct error *error)
 	rc = stack_claim(&stack, &command->given, &targets, &options, error);
 	if (!rc)
 		rc = stack_find_group(stack, command->name, &group, error);
+	if (!rc && !strcmp(command->method, "vg.rename"))
+		rc = check_new_name(command, error);
 	if (!rc)
 		rc = carry_out(command, group, &below, error);
 	rc = stack_finish(stack, rc, error);
@@ -292,6 +294,8 @@ static int rehearse(struct vg_command *command, bool served, struct error *error
 		rc = rehearse_claim(&stack, &command->given, command->name, error);
 	if (!rc)
 		rc = stack_find_group(stack, command->name, &group, error);
+	if (!rc && !strcmp(command->method, "vg.rename"))
+		rc = check_new_name(command, error);
 	if (rc)
 		return rc;
 	change.news = json_array();

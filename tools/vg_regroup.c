@@ -131,6 +131,17 @@ static int find_other(struct regroup *regroup, struct error *error)
 	return 0;
 }
 
+/* One of that name may have come until the group was claimed. */
+static int check_still_new(struct regroup *regroup, struct error *error)
+{
+	int rc = find_other(regroup, error);
+
+	if (!rc && regroup->into)
+		rc = error_set(error, -EEXIST, "%s: there is a volume group of this name by now",
+			       regroup->names[1]);
+	return rc;
+}
+
 static int regroup_run(void *arg, struct error *error)
 {
 	struct regroup *regroup = arg;
@@ -146,6 +157,8 @@ static int regroup_run(void *arg, struct error *error)
 		targets.count = 1;
 	if (!rc)
 		rc = stack_claim(&stack, &regroup->given, &targets, &options, error);
+	if (!rc && !regroup->merge && !regroup->into)
+		rc = check_still_new(regroup, error);
 	if (!rc)
 		rc = regroup->merge ? merge(regroup, stack, error) : split(regroup, stack, error);
 	return stack_finish(stack, rc, error);

@@ -82,28 +82,39 @@ int vg_rename_verb(int argc, char **argv)
 	return vg_command_do(&command);
 }
 
-static int move_verb(const char *method, const char *usage, int argc, char **argv)
+int vg_export_verb(int argc, char **argv)
 {
-	struct vg_command command = { .method = method };
+	struct vg_command command = { .method = "vg.export" };
 	const struct cli_option options[] = { CLI_OPTION_DRY_RUN(&command.consent),
 					      CLI_OPTION_DEVICE(&command.given), CLI_OPTION_END };
 	struct cli_words operands;
 	int status;
 
-	if (!cli_parse(usage, options, argc, argv, 1, 1, &operands, &status))
+	if (!cli_parse("vg export VG", options, argc, argv, 1, 1, &operands, &status))
 		return status;
 	command.name = operands.words[0];
 	return vg_command_do(&command);
 }
 
-int vg_export_verb(int argc, char **argv)
-{
-	return move_verb("vg.export", "vg export VG", argc, argv);
-}
-
 int vg_import_verb(int argc, char **argv)
 {
-	return move_verb("vg.import", "vg import VG", argc, argv);
+	struct vg_command command = { .method = "vg.import" };
+	bool force = false;
+	const struct cli_option options[] = {
+		{ "force", CLI_FLAG, &force, NULL,
+		  "though physical volumes of it are missing, which are marked as that" },
+		CLI_OPTION_DRY_RUN(&command.consent),
+		CLI_OPTION_DEVICE(&command.given),
+		CLI_OPTION_END,
+	};
+	struct cli_words operands;
+	int status;
+
+	if (!cli_parse("vg import VG [--force]", options, argc, argv, 1, 1, &operands, &status))
+		return status;
+	command.name = operands.words[0];
+	command.params = json_pack("{s:b}", "partial", force);
+	return vg_command_do(&command);
 }
 
 int vg_repair_verb(int argc, char **argv)

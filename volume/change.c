@@ -392,7 +392,7 @@ int volume_lv_remove(struct volume_group *group, const char *name, struct error 
 	if (!rc && (change_mark_missing(&change) ||
 		    (lvm_lv_raid(lv) ? lvm_raid_drop(&change, lv) : lvm_mirror_drop(&change, lv))))
 		rc = change_no_memory(group, error);
-	return rc ? rc : change_commit_partial(&change, error);
+	return rc ? rc : change_commit(&change, error);
 }
 
 int volume_lv_rename(struct volume_group *group, const char *name, const char *new_name,

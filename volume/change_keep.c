@@ -345,8 +345,7 @@ int change_commit(struct change *change, struct error *error)
 
 int change_check_but_short(const struct volume_group *group, struct error *error)
 {
-	return volume_group_is_short(group) ? lvm_vg_check_writable(group, error)
-					    : lvm_vg_check_changeable(group, error);
+	return lvm_vg_check_but(group, LVM_LOCK_BIT(LVM_LOCK_SHORT), error);
 }
 
 static const struct volume_pv *find_duplicate(const struct volume_group *group)
@@ -357,27 +356,25 @@ static const struct volume_pv *find_duplicate(const struct volume_group *group)
 	return NULL;
 }
 
-static bool lacks_pvs(const struct volume_group *group)
+int change_check_but(const struct volume_group *group, unsigned borne, struct error *error)
 {
-	return group->locked_reason && !strcmp(group->locked_reason, LVM_PARTIAL_REASON);
-}
+	const struct volume_pv *duplicate = find_duplicate(group);
+	int rc = lvm_vg_check_but(group, borne, error);
 
-bool volume_group_takes_removals(const struct volume_group *group)
-{
-	return !group->locked_reason || volume_group_is_short(group) ||
-	       (lacks_pvs(group) && !find_duplicate(group));
+	if (rc || !duplicate)
+		return rc;
+	return error_set(error, -ENOTUNIQ, "volume group %s: PV %s is there twice", group->name,
+			 duplicate->uuid);
 }
 
 int change_check_but_missing(const struct volume_group *group, struct error *error)
 {
-	const struct volume_pv *duplicate = find_duplicate(group);
+	return change_check_but(group, LVM_LOCK_LOSS, error);
+}
 
-	if (!lacks_pvs(group))
-		return change_check_but_short(group, error);
-	if (duplicate)
-		return error_set(error, -ENOTUNIQ, "volume group %s: PV %s is there twice",
-				 group->name, duplicate->uuid);
-	return lvm_vg_check_writable(group, error);
+bool volume_group_takes_removals(const struct volume_group *group)
+{
+	return !(lvm_vg_locks(group) & ~LVM_LOCK_LOSS) && !find_duplicate(group);
 }
 
 int change_mark_missing(struct change *change)
@@ -395,19 +392,6 @@ int change_mark_missing(struct change *change)
 		pv->marked_missing = true;
 	}
 	return 0;
-}
-
-int change_commit_partial(struct change *change, struct error *error)
-{
-	struct volume_group *group = change->group;
-	char *reason = group->locked_reason;
-	int rc;
-
-	group->locked_reason = NULL;
-	rc = change_commit(change, error);
-	if (!group->locked_reason)
-		group->locked_reason = reason;
-	return rc;
 }
 
 /* ---- Taking it back ---- */

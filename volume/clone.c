@@ -167,8 +167,7 @@ static int find_devices(const struct volume_scan *scan, struct volume_group *gro
 	if (rc)
 		return rc;
 	group->partial = false;
-	if (group->locked_reason && !strcmp(group->locked_reason, LVM_PARTIAL_REASON))
-		group->locked_reason = NULL;
+	lvm_vg_unlock(group, LVM_LOCK_MISSING);
 	return lvm_vg_check_changeable(group, error);
 }
 

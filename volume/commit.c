@@ -299,10 +299,12 @@ static void finish(struct lvm_commit *commit)
 		if (!target->committed)
 			keep_failed(group, target);
 		target->to->current = target->committed;
+		target->to->unwritten = !target->committed;
 		target->to->settled = target->committed;
 		target->to->area = target->area;
 	}
 	lvm_commit_take(commit);
+	lvm_vg_problems_judge(group);
 }
 
 /* All that reads only. */

@@ -488,7 +488,7 @@ int volume_group_extend(struct volume_group *group, struct block *const *blocks,
 			error_prefix(error, "volume group %s: was not extended", group->name);
 	}
 	if (!rc)
-		rc = change_commit_partial(&change, error);
+		rc = change_commit(&change, error);
 	if (rc)
 		return rc;
 	lvm_vg_mark_used(group);

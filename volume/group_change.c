@@ -60,52 +60,63 @@ int change_set_exported(struct change *change, bool exported)
 	return rc;
 }
 
-/* The lock of an exported group is the one that an import may open. */
-static int check_exportable(struct volume_group *group, bool exported, struct error *error)
+static int check_exportable(struct volume_group *group, bool exported, bool partial_too,
+			    struct error *error)
 {
 	if (group->exported == exported)
 		return error_set(error, -EINVAL, "volume group %s: is %s already", group->name,
 				 exported ? "exported" : "not exported");
-	if (group->partial) {
-		error_set(error, -EROFS, "volume group %s: %s", group->name, LVM_PARTIAL_REASON);
+	if (group->partial && !partial_too) {
+		error_set(error, -EROFS, "volume group %s: %s", group->name,
+			  group->private->locks[LVM_LOCK_MISSING]);
 		if (!exported)
 			return error_advise(error,
-					    "`tenon vg show %s` names them; it comes in whole",
+					    "`tenon vg show %s` names them; --force takes it in "
+					    "without those that are lost for good",
 					    group->name);
 		return error_advise(error,
 				    "`tenon vg show %s` names them; `tenon vg reduce %s "
 				    "--remove-missing` takes out those that are lost for good",
 				    group->name, group->name);
 	}
-	if (!exported && group->locked_reason && !strcmp(group->locked_reason, LVM_EXPORTED_REASON))
-		group->locked_reason = NULL;
-	return lvm_vg_check_changeable(group, error);
+	if (exported)
+		return lvm_vg_check_changeable(group, error);
+	return change_check_but(group, LVM_LOCK_LOSS | LVM_LOCK_BIT(LVM_LOCK_EXPORTED), error);
+}
+
+static int set_exported(struct volume_group *group, bool exported, bool partial_too,
+			struct error *error)
+{
+	CHANGING(group);
+	CLEANUP_CHANGE struct change change;
+	int rc;
+
+	change_begin(&change, group);
+	rc = check_exportable(group, exported, partial_too, error);
+	if (!rc)
+		rc = change_check_unused(group, error);
+	if (!rc && (change_set_exported(&change, exported) || change_mark_missing(&change) ||
+		    (!exported && lvm_yield_set(group, NULL))))
+		rc = change_no_memory(group, error);
+	if (!rc)
+		rc = change_commit(&change, error);
+	if (rc)
+		return rc;
+	if (exported)
+		lvm_vg_lock_exported(group);
+	else
+		lvm_vg_unlock(group, LVM_LOCK_EXPORTED);
+	return 0;
 }
 
 int volume_group_set_exported(struct volume_group *group, bool exported, struct error *error)
 {
-	CHANGING(group);
-	CLEANUP_CHANGE struct change change;
-	char *reason = group->locked_reason;
-	int rc;
+	return set_exported(group, exported, false, error);
+}
 
-	change_begin(&change, group);
-	rc = check_exportable(group, exported, error);
-	if (!rc)
-		rc = change_check_unused(group, error);
-	if (!rc &&
-	    (change_set_exported(&change, exported) || (!exported && lvm_yield_set(group, NULL))))
-		rc = change_no_memory(group, error);
-	if (!rc)
-		rc = change_commit(&change, error);
-	if (rc) {
-		group->locked_reason = reason;
-		return rc;
-	}
-	group->private->foreign = exported;
-	if (exported)
-		lvm_vg_lock(group, LVM_EXPORTED_REASON);
-	return 0;
+int volume_group_import_partial(struct volume_group *group, struct error *error)
+{
+	return set_exported(group, false, true, error);
 }
 
 /* ---- The size of a PV ---- */
@@ -199,9 +210,11 @@ int volume_pv_resize(struct volume_group *group, struct volume_pv *pv, uint64_t 
 		return rc;
 	if (size == pv->device_size && extents == pv->extent_count) {
 		rc = lvm_vg_unchanged(group, error);
-		if (!rc && drop_lost_areas(pv))
-			lvm_vg_mark_used(group);
-		return rc;
+		if (rc || !drop_lost_areas(pv))
+			return rc;
+		lvm_vg_problems_judge(group);
+		lvm_vg_mark_used(group);
+		return 0;
 	}
 	if (change_keep_pv(&change, pv))
 		return change_no_memory(group, error);
@@ -209,13 +222,14 @@ int volume_pv_resize(struct volume_group *group, struct volume_pv *pv, uint64_t 
 	pv->extent_count = extents;
 	pv->device_size = size;
 	pv->private->dev_size_sectors = size / LVM_SECTOR_SIZE;
-	rc = change_commit_partial(&change, error);
+	rc = change_commit(&change, error);
 	if (rc)
 		return rc;
 	lvm_vg_judge_lengths(group);
 	lvm_vg_judge_partial(group);
 	lvm_vg_lock_short(group);
 	drop_lost_areas(pv);
+	lvm_vg_problems_judge(group);
 	/* What the label says of the size is a note: the metadata counts. */
 	pv->private->label.device_size = size;
 	lvm_vg_mark_used(group);

@@ -58,7 +58,7 @@ int volume_group_renew_uuid(struct volume_group *group, struct error *error)
 	if (!rc)
 		return 0;
 	/* Which of the two the disks have may be unknown. */
-	lvm_vg_lock(group, LVM_EXPORTED_REASON ", and its UUID was being changed, which failed");
+	lvm_vg_lock(group, LVM_LOCK_OTHER, "its UUID was being changed, which failed");
 	return error_advise(
 		error,
 		"it may be exported now: `tenon vg import %s` undoes that, then the same "
@@ -90,19 +90,12 @@ int volume_system_id_check(const char *id, struct error *error)
 	return 0;
 }
 
-/* That it is another host's is what may be changed; what else is in the way is not hidden behind that. */
-static int check_but_host(struct volume_group *group, struct error *error)
+/* Taking it from its host is the first of all that may be in the way, since what is done about the others only its host may do. Nobody is given a
+ * group that is not whole. */
+static unsigned borne_by(const char *id)
 {
-	char *reason = group->locked_reason;
-	int rc;
-
-	if (lvm_vg_is_of_another_host(group))
-		group->locked_reason = group->private->also_locked;
-	if (group->exported && !group->locked_reason)
-		group->locked_reason = (char *)LVM_EXPORTED_REASON;
-	rc = lvm_vg_check_changeable(group, error);
-	group->locked_reason = reason;
-	return rc ? rc : change_check_unused(group, error);
+	return LVM_LOCK_BIT(LVM_LOCK_HOST) |
+	       (*id ? 0 : LVM_LOCK_BIT(LVM_LOCK_EXPORTED) | LVM_LOCK_LOSS);
 }
 
 int volume_group_set_system_id(struct volume_group *group, const char *id, struct error *error)
@@ -120,16 +113,18 @@ int volume_group_set_system_id(struct volume_group *group, const char *id, struc
 			 : error_set(error, -EINVAL, "volume group %s: has no system ID",
 				     group->name);
 	if (!rc)
-		rc = check_but_host(group, error);
-	if (!rc && change_set_key(group, &group->private->extra, SYSTEM_ID_KEY, *id ? id : NULL))
+		rc = change_check_but(group, borne_by(id), error);
+	if (!rc)
+		rc = change_check_unused(group, error);
+	if (!rc && (change_mark_missing(&change) ||
+		    change_set_key(group, &group->private->extra, SYSTEM_ID_KEY, *id ? id : NULL)))
 		rc = change_no_memory(group, error);
 	if (!rc)
 		rc = change_commit(&change, error);
 	if (rc)
 		return rc;
-	group->locked_reason = NULL;
-	group->private->foreign = *id;
+	lvm_vg_unlock(group, LVM_LOCK_HOST);
 	if (*id)
-		lvm_vg_lock(group, LVM_SYSTEM_ID_REASON "%.128s", id);
+		lvm_vg_lock_host(group);
 	return 0;
 }

@@ -13,11 +13,13 @@
 static int check_certain(struct volume_group *group, const char *name, struct error *error)
 {
 	struct error why = { 0 };
-	int rc = 0;
+	int rc;
 
-	if (group->private->unsure)
-		rc = group->locked_reason ? lvm_vg_check_changeable(group, &why)
-					  : lvm_vg_settle(group, &why);
+	if (!group->private->unsure)
+		return 0;
+	rc = lvm_vg_check_but(group, LVM_LOCK_LOSS, &why);
+	if (!rc)
+		rc = lvm_vg_settle(group, &why);
 	return rc ? error_set(error, rc,
 			      "%s/%s: opens for reading only: a change failed, and it is unknown "
 			      "whether it was made: %s",
@@ -29,13 +31,13 @@ int volume_group_settle(struct volume_group *group, struct error *error)
 {
 	CHANGING(group);
 
-	return lvm_vg_check_changeable(group, NULL) ? 0 : lvm_vg_settle(group, error);
+	return lvm_vg_check_but(group, LVM_LOCK_LOSS, NULL) ? 0 : lvm_vg_settle(group, error);
 }
 
 /* What forbids making its array whole. */
 static int check_upkeep(struct volume_group *group, const struct volume_lv *lv, struct error *error)
 {
-	if (group->private->foreign)
+	if (lvm_vg_is_foreign(group))
 		return error_set(error, -EROFS,
 				 "%s/%s: opens for reading only: the volume group's reason is that "
 				 "%s",
@@ -48,7 +50,7 @@ static int check_open_for_writing(struct volume_group *group, const struct volum
 				  struct error *error)
 {
 	const struct volume_lv *dependent =
-		group->private->foreign ? NULL : lvm_lv_dependent(group, lv);
+		lvm_vg_is_foreign(group) ? NULL : lvm_lv_dependent(group, lv);
 
 	if (dependent)
 		return error_set(

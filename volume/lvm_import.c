@@ -236,27 +236,27 @@ static void import_locks(struct volume_group *group, struct lvm_config_node *sec
 	const char *text;
 
 	if (group->exported)
-		lvm_vg_lock(group, LVM_EXPORTED_REASON);
+		lvm_vg_lock_exported(group);
 	for (unsigned i = 0; i < status->count; i++) {
 		bool known = false;
 
 		for (unsigned k = 0; k < ARRAY_SIZE(vg_status_known); k++)
 			known |= !strcmp(vg_status_known[k], status->at[i]);
 		if (!known)
-			lvm_vg_lock(group, "its status %.60s is not supported", status->at[i]);
+			lvm_vg_lock(group, LVM_LOCK_KIND, "its status %.60s is not supported",
+				    status->at[i]);
 	}
 	text = plain_string(section, "system_id");
 	if (text && *text) {
 		group->system_id = text;
-		lvm_vg_lock(group, LVM_SYSTEM_ID_REASON "%.128s", text);
+		lvm_vg_lock_host(group);
 	}
 	text = plain_string(section, "lock_type");
 	if (text && strcmp(text, "none"))
-		lvm_vg_lock(group, "it is shared with lock type %.60s", text);
-	group->private->foreign = group->locked_reason;
+		lvm_vg_lock(group, LVM_LOCK_KIND, "it is shared with lock type %.60s", text);
 	if (!lvm_strings_contain(status, "WRITE") &&
 	    !lvm_strings_contain(&group->private->flags, "WRITE_LOCKED"))
-		lvm_vg_lock(group, "it is read-only");
+		lvm_vg_lock(group, LVM_LOCK_OTHER, "it is read-only");
 }
 
 static int import_numbers(const struct lvm_reader *reader, const struct lvm_config_node *section,

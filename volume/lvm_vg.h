@@ -17,6 +17,7 @@
 #include "fiber/fiber.h"
 #include "volume/lvm_config.h"
 #include "volume/lvm_index.h"
+#include "volume/lock.h"
 #include "volume/lvm_metadata_area.h"
 #include "volume/volume.h"
 
@@ -29,9 +30,11 @@ struct lvm_strings {
 /* A metadata area of a PV that is here. */
 struct volume_metadata_area {
 	struct lvm_metadata_area area;
-	bool readable; /* the header is good */
-	bool current;  /* holds the text that the group was read from, or is ignored */
-	bool settled;  /* the header is durable as `area` says it (commit.h) */
+	bool readable;        /* the header is good */
+	bool current;         /* holds the text that the group was read from, or is ignored */
+	bool unwritten;       /* the last change could not write it, and told that */
+	uint32_t stale_seqno; /* where it is not current, of the group's text that it has; or 0 */
+	bool settled;         /* the header is durable as `area` says it (commit.h) */
 };
 
 struct volume_pv_private {
@@ -107,16 +110,15 @@ struct volume_group_private {
 	struct lvm_strings status, flags;
 	struct lvm_config_node *extra;
 	uint64_t extent_sectors;
-	char *also_locked; /* what forbids changes beside the group's system ID, or NULL */
-	bool foreign;      /* exported, of another host, shared, or of a kind unknown here */
+	unsigned
+		scanned_problems; /* the first of group->problems: only another scan finds them again */
+	char *locks[LVM_LOCKS];    /* what forbids changes, or NULL (lock.h) */
 	struct fiber_mutex change; /* one at a time */
 	uint32_t seqno_tried;      /* the highest that a header was given, or 0 (commit.h) */
 	bool unsure;               /* a change failed of which nobody knows whether it was made */
 	struct lvm_index index;    /* of volumes by name */
 	struct lvm_mover *mover;   /* or NULL (move.h) */
-	const char *
-		short_reason; /* `locked_reason`, where that is a device that became shorter, or NULL */
-	struct volume_pv **left; /* PVs that left the group: others may still know them */
+	struct volume_pv **left;   /* PVs that left the group: others may still know them */
 	unsigned left_count;
 	/* who writes */
 	char *host, *system, *command;
@@ -254,33 +256,16 @@ struct lvm_used {
 /* All of them by PV and start. The caller frees *out. -ENOMEM. */
 int lvm_vg_used(const struct volume_group *group, struct lvm_used **out, size_t *count);
 
-/* Adds a line to group->problems; formats, and keeps silent about missing memory. Those that are added after
- * lvm_vg_problems_last() are of one change, and go with the next one's lvm_vg_problems_forget(). */
-void lvm_vg_problems_last(struct volume_group *group);
+/*
+ * group->problems, see problems.c. What the scan found is all there with lvm_vg_problems_scanned(); lvm_vg_problems_judge() looks at the group itself
+ * again, as each commit does; what lvm_vg_problem() adds later is of one change, and goes with the next one's lvm_vg_problems_forget(). It formats;
+ * all keep silent about missing memory.
+ */
+void lvm_vg_problems_scanned(struct volume_group *group);
+void lvm_vg_problems_judge(struct volume_group *group);
 void lvm_vg_problems_forget(struct volume_group *group);
 void lvm_vg_problem(struct volume_group *group, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
-
-/* Of a group of which PVs are missing, and one that is exported. */
-#define LVM_PARTIAL_REASON  "PVs are missing or are there twice"
-#define LVM_EXPORTED_REASON "it is exported"
-/* Of one that another host has; its system ID comes behind it. */
-#define LVM_SYSTEM_ID_REASON "it belongs to the host with system ID "
-
-/* Forbids changes from now on, for the first reason that is given; that the group is exported gives way to any other, and what else there is
- * beside its system ID is `also_locked`. */
-void lvm_vg_lock(struct volume_group *group, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
-/* Whether that is what forbids them. */
-bool lvm_vg_is_of_another_host(const struct volume_group *group);
-/* Finds out of each PV whether its device became shorter. */
-void lvm_vg_judge_lengths(struct volume_group *group);
-/* Forbids changes where one did, but for those that end this (change_check_but_short()); allows them where none did and nothing else forbids them. */
-void lvm_vg_lock_short(struct volume_group *group);
-/* 0, or -EROFS with the reason in `error`. */
-int lvm_vg_check_changeable(const struct volume_group *group, struct error *error);
-/* Of that, whether no device is open for reading only. */
-int lvm_vg_check_writable(const struct volume_group *group, struct error *error);
 
 /* Copies who writes. `context` may be NULL. -ENOMEM. */
 int lvm_vg_set_context(struct volume_group *group, const struct volume_context *context);

@@ -109,8 +109,8 @@ static bool is_half_done(const struct merging *merging)
 	const struct volume_group *from = merging->from;
 	const char *to = lvm_yield_to(from);
 
-	return to && !strcmp(to, merging->group->uuid) && from->locked_reason &&
-	       !strcmp(from->locked_reason, LVM_EXPORTED_REASON);
+	return to && !strcmp(to, merging->group->uuid) &&
+	       lvm_vg_locks(from) == LVM_LOCK_BIT(LVM_LOCK_EXPORTED);
 }
 
 /* ---- What joins ---- */
@@ -246,13 +246,12 @@ static int merge(struct merging *merging)
 	struct volume_group *from = merging->from;
 	CHANGING(from);
 	CLEANUP_CHANGE struct change change;
-	char *reason = from->locked_reason;
 	int rc;
 
 	change_begin(&change, merging->group);
 	merging->half_done = is_half_done(merging);
 	if (merging->half_done)
-		from->locked_reason = NULL;
+		lvm_vg_unlock(from, LVM_LOCK_EXPORTED);
 	rc = check(merging);
 	if (!rc)
 		rc = make_copy(merging);
@@ -261,14 +260,15 @@ static int merge(struct merging *merging)
 	if (!rc && !merging->half_done)
 		rc = export_from(merging);
 	if (rc) {
-		from->locked_reason = reason;
+		if (merging->half_done)
+			lvm_vg_lock_exported(from);
 		return rc;
 	}
 	learn_areas(merging);
 	rc = change_commit(&change, merging->error);
 	if (rc) {
 		/* Whether it is a part of the other one by now may be unknown. */
-		lvm_vg_lock(from, "it was being merged into %s, which failed",
+		lvm_vg_lock(from, LVM_LOCK_OTHER, "it was being merged into %s, which failed",
 			    merging->group->name);
 		return error_advise(
 			merging->error,
@@ -276,7 +276,7 @@ static int merge(struct merging *merging)
 			"import %s` undoes that",
 			from->name, from->name);
 	}
-	lvm_vg_lock(from, "it is a part of %s now", merging->group->name);
+	lvm_vg_lock(from, LVM_LOCK_OTHER, "it is a part of %s now", merging->group->name);
 	return 0;
 }
 

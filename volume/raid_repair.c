@@ -296,7 +296,7 @@ static int replace(struct mending *mending)
 	for (unsigned i = 0; !rc && i < mending->lost; i++)
 		rc = new_image(mending, segment, mending->places[i], &places, i, meta);
 	allocate_result_free(&places);
-	return rc ? rc : change_commit_partial(&mending->change, mending->error);
+	return rc ? rc : change_commit(&mending->change, mending->error);
 }
 
 /* ---- Afterwards ---- */
@@ -327,7 +327,7 @@ static int drop_rebuild(struct mending *mending)
 	if (lvm_raid_is_to_begin(segment) &&
 	    lvm_raid_forget_beginning(&mending->change, mending->lv))
 		return change_no_memory(group, mending->error);
-	return change_commit_partial(&mending->change, mending->error);
+	return change_commit(&mending->change, mending->error);
 }
 
 static int clear_rebuild(struct mending *mending)

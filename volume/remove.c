@@ -97,7 +97,7 @@ static int fail_removal(struct volume_group *group, int rc, struct error *error)
 		error_prefix(error, "volume group %s: was not removed", group->name);
 		return rc;
 	}
-	lvm_vg_lock(group, "it is unknown whether it was removed");
+	lvm_vg_lock(group, LVM_LOCK_OTHER, "it is unknown whether it was removed");
 	error_prefix(error, "volume group %s: it is unknown whether it was removed", group->name);
 	error_advise(error, "mend the device, then look whether the group is still there");
 	return rc;
@@ -131,7 +131,7 @@ int volume_group_remove(struct volume_group *group, struct error *error)
 		rc = clear_areas(group->pvs[i], error);
 	if (rc)
 		return fail_removal(group, rc, error);
-	lvm_vg_lock(group, "it was removed");
+	lvm_vg_lock(group, LVM_LOCK_OTHER, "it was removed");
 	return 0;
 }
 
@@ -197,7 +197,7 @@ int volume_group_reduce(struct volume_group *group, struct volume_pv *pv, struct
 	if (!rc && change_drop_pv(&change, pv))
 		rc = change_no_memory(group, error);
 	if (!rc)
-		rc = change_commit_partial(&change, error);
+		rc = change_commit(&change, error);
 	if (rc)
 		return rc;
 	lvm_vg_lock_short(group);
@@ -220,9 +220,7 @@ static int check_only_missing(const struct volume_group *group, struct error *er
 					 pv->duplicate ? "there twice"
 						       : "marked as missing, and is here");
 	}
-	if (group->locked_reason && strcmp(group->locked_reason, LVM_PARTIAL_REASON) != 0)
-		return lvm_vg_check_changeable(group, error);
-	return 0;
+	return lvm_vg_check_but(group, LVM_LOCK_LOSS, error);
 }
 
 static bool has_parts(const struct volume_lv *lv)
@@ -317,7 +315,6 @@ int volume_group_remove_missing(struct volume_group *group, bool volumes_too, st
 {
 	CHANGING(group);
 	CLEANUP_CHANGE struct change change;
-	char *reason = group->locked_reason;
 	int rc;
 
 	change_begin(&change, group);
@@ -326,17 +323,12 @@ int volume_group_remove_missing(struct volume_group *group, bool volumes_too, st
 		rc = drop_partial(&change, volumes_too, error);
 	if (!rc)
 		rc = drop_missing(&change, error);
-	if (rc)
-		return rc;
-	group->locked_reason = NULL;
-	rc = lvm_vg_check_changeable(group, error);
 	if (!rc)
 		rc = change_commit(&change, error);
-	if (rc) {
-		group->locked_reason = reason;
+	if (rc)
 		return rc;
-	}
 	group->partial = false;
+	lvm_vg_unlock(group, LVM_LOCK_MISSING);
 	lvm_vg_lock_short(group);
 	return 0;
 }

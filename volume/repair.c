@@ -55,33 +55,25 @@ static int check_whole(const struct volume_group *group, bool restore_missing, s
 			return error_advise(error, "--restore-missing takes it back as it is");
 		}
 	}
-	if (group->locked_reason && strcmp(group->locked_reason, LVM_PARTIAL_REASON) != 0)
-		return lvm_vg_check_changeable(group, error);
-	return 0;
+	return lvm_vg_check_but(group, LVM_LOCK_LOSS, error);
 }
 
 int volume_group_repair(struct volume_group *group, bool restore_missing, struct error *error)
 {
 	CHANGING(group);
 	CLEANUP_CHANGE struct change change;
-	char *reason = group->locked_reason;
 	int rc;
 
 	change_begin(&change, group);
 	rc = check_whole(group, restore_missing, error);
 	if (!rc && plan_return(&change))
 		rc = change_no_memory(group, error);
-	if (rc)
-		return rc;
-	group->locked_reason = NULL;
-	rc = lvm_vg_check_changeable(group, error);
 	if (!rc)
 		rc = change_commit(&change, error);
-	if (rc) {
-		group->locked_reason = reason;
+	if (rc)
 		return rc;
-	}
 	group->partial = false;
+	lvm_vg_unlock(group, LVM_LOCK_MISSING);
 	lvm_vg_mark_used(group);
 	return 0;
 }

@@ -37,7 +37,7 @@ static int check_text(const struct restoration *restoration)
 {
 	const struct volume_group *group = restoration->group;
 
-	if (group->private->foreign && !group->exported)
+	if (lvm_vg_locks(group) & (LVM_LOCK_BIT(LVM_LOCK_KIND) | LVM_LOCK_BIT(LVM_LOCK_HOST)))
 		return error_set(restoration->error, -EROFS, "%s: is not restored: %s",
 				 restoration->file, group->locked_reason);
 	for (unsigned i = 0; i < group->lv_count && !restoration->force; i++) {

@@ -37,7 +37,7 @@ static int add_group(struct scanner *scanner, struct volume_group *group)
 			lvm_vg_problem(scan->groups[i],
 				       "two different metadata texts have sequence number %u",
 				       group->seqno);
-			lvm_vg_lock(scan->groups[i],
+			lvm_vg_lock(scan->groups[i], LVM_LOCK_OTHER,
 				    "its metadata areas disagree about sequence number %u",
 				    group->seqno);
 		} else if (group->seqno > scan->groups[i]->seqno) {
@@ -133,48 +133,27 @@ static const struct volume_group *own_group(const struct scanner *scanner,
 	return own;
 }
 
-/* Whether an area holds what the group was made from; tells of it where it does not. */
-static void judge_area(struct scanner *scanner, struct volume_group *group, struct volume_pv *pv,
-		       const struct scan_device *device, unsigned number)
+/* Whether an area holds what the group was made from. */
+static void judge_area(struct scanner *scanner, const struct volume_group *group,
+		       struct volume_pv *pv, const struct scan_device *device, unsigned number)
 {
 	struct volume_metadata_area *area = &pv->private->areas[number];
 	const struct volume_group *found =
 		device->texts[number] < 0 ? NULL : scanner->texts[device->texts[number]].group;
-	unsigned long long at = device->label.metadata[number].offset;
 
 	area->current = found == group || (area->readable && area->area.ignored);
-	if (area->current)
-		return;
-	if (!area->readable)
-		lvm_vg_problem(group,
-			       "%s: the header of the metadata area at byte %llu is damaged; the "
-			       "next change repairs it",
-			       pv->block->name, at);
-	else if (found && !strcmp(found->uuid, group->uuid))
-		lvm_vg_problem(group,
-			       "%s: the metadata area at byte %llu has sequence number %u, the "
-			       "group is at %u; the next change repairs it",
-			       pv->block->name, at, found->seqno, group->seqno);
-	else
-		lvm_vg_problem(group,
-			       "%s: the metadata area at byte %llu has no valid metadata of this "
-			       "group; the next change repairs it",
-			       pv->block->name, at);
+	area->stale_seqno =
+		!area->current && found && !strcmp(found->uuid, group->uuid) ? found->seqno : 0;
 }
 
-/* A device that became shorter. Nothing makes it longer again but its owner. */
-static void judge_size(struct volume_group *group, struct volume_pv *pv,
+/* A device that became shorter. */
+static void judge_size(const struct volume_group *group, const struct volume_pv *pv,
 		       struct volume_scanned *scanned)
 {
 	uint64_t end = lvm_pv_end(group, pv);
 
 	if (pv->block->size >= MAX(end, pv->device_size))
 		return;
-	lvm_vg_problem(
-		group,
-		"%s: has %llu bytes, its extents end at %llu; PV %s must have %llu bytes again",
-		pv->block->name, (unsigned long long)pv->block->size, (unsigned long long)end,
-		pv->uuid, (unsigned long long)MAX(end, pv->device_size));
 	lvm_scan_problem(scanned, "%s: has %llu bytes, PV %s on it must have %llu again",
 			 pv->block->name, (unsigned long long)pv->block->size, pv->uuid,
 			 (unsigned long long)MAX(end, pv->device_size));
@@ -198,7 +177,7 @@ static void attach(struct scanner *scanner, struct volume_group *group, struct v
 		judge_area(scanner, group, pv, device, i);
 	if (device->unread)
 		lvm_vg_lock(
-			group,
+			group, LVM_LOCK_OTHER,
 			"the metadata on %s could not be read (%s), and may be newer than that of "
 			"the other devices",
 			pv->block->name, error_name(device->unread));
@@ -270,38 +249,14 @@ static void judge_orphans(struct volume_scan *scan)
 /* What is missing, once all devices had their turn. */
 static void judge_group(struct volume_group *group)
 {
-	for (unsigned i = 0; i < group->pv_count; i++) {
-		struct volume_pv *pv = group->pvs[i];
-
-		if (lvm_pv_usable(pv))
-			continue;
-		group->partial = true;
-		if (!pv->block)
-			lvm_vg_problem(group, "PV %s is missing (last seen as %s)", pv->uuid,
-				       pv->device_hint ? pv->device_hint : "unknown");
-		else if (pv->marked_missing)
-			lvm_vg_problem(group,
-				       "PV %s (%s) was missing when the group was last changed",
-				       pv->uuid, pv->block->name);
-	}
-	if (lvm_yield_to(group))
-		lvm_vg_problem(
-			group,
-			"a split or a merge of it, or a change of its UUID, was cut short; `tenon "
-			"vg import` makes it usable as it is; where it was a merge, the same "
-			"`tenon "
-			"vg merge` goes on");
-	if (volume_group_is_half_clone(group))
-		lvm_vg_problem(group,
-			       "is half a clone; `tenon vg clone` of the same devices ends it");
-	/* What is changed all the same where PVs are missing is not where it is exported, too. */
+	for (unsigned i = 0; i < group->pv_count; i++)
+		group->partial |= !lvm_pv_usable(group->pvs[i]);
 	if (group->partial)
-		lvm_vg_lock(group, group->exported ? LVM_EXPORTED_REASON ", and " LVM_PARTIAL_REASON
-						   : LVM_PARTIAL_REASON);
+		lvm_vg_lock(group, LVM_LOCK_MISSING, "PVs are missing or are there twice");
 	lvm_vg_judge_lengths(group);
 	lvm_vg_lock_short(group);
 	lvm_vg_judge_partial(group);
-	lvm_vg_problems_last(group);
+	lvm_vg_problems_scanned(group);
 }
 
 /* A group all of whose PVs another one has, since a split or merge was cut short, is none. */

@@ -33,7 +33,7 @@ static void parse_text(const struct scanner *scanner, struct scan_text *found, c
 
 	if (!read(found->text, found->size, name, &found->group, &found->error) &&
 	    scanner->pvs_only)
-		lvm_vg_lock(found->group, "its volumes were not read");
+		lvm_vg_lock(found->group, LVM_LOCK_OTHER, "its volumes were not read");
 }
 
 /* Takes `text` over. The index among the texts, or -ENOMEM. */

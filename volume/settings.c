@@ -271,7 +271,7 @@ int volume_lv_set(struct volume_group *group, const char *name,
 	if (change_mark_missing(&change) || change_keep_lv(&change, lv) ||
 	    plan_lv(group, lv, settings))
 		return change_no_memory(group, error);
-	rc = change_commit_partial(&change, error);
+	rc = change_commit(&change, error);
 	if (!rc)
 		lvm_raid_apply_speed(lv, settings);
 	return rc;

@@ -24,7 +24,7 @@ static int check_unsure(struct volume_group *group, const struct volume_pv *pv, 
 
 	if (rc || lvm_slot_equal(&found.committed, &known->committed))
 		return rc;
-	lvm_vg_lock(group,
+	lvm_vg_lock(group, LVM_LOCK_OTHER,
 		    "a change that failed here was found on %s after all; whoever opens the group "
 		    "anew sees it",
 		    pv->block->name);

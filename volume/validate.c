@@ -243,11 +243,13 @@ static void lock_for_lv(struct volume_group *group, const struct volume_lv *lv)
 	const char *status = unknown_status(&lv->private->status, known);
 
 	if (status)
-		lvm_vg_lock(group, "its volume %s has the status %.60s, which is not known",
-			    lv->name, status);
+		lvm_vg_lock(group, LVM_LOCK_OTHER,
+			    "its volume %s has the status %.60s, which is not known", lv->name,
+			    status);
 	for (unsigned i = 0; i < lv->segment_count; i++)
 		if (!type_is_known(lv->segments[i].type))
-			lvm_vg_lock(group, "its volume %s is of the type %.60s, which is not known",
+			lvm_vg_lock(group, LVM_LOCK_OTHER,
+				    "its volume %s is of the type %.60s, which is not known",
 				    lv->name, lv->segments[i].type);
 }
 
@@ -259,7 +261,8 @@ void lvm_vg_lock_unknown(struct volume_group *group)
 		const char *status = unknown_status(&group->pvs[i]->private->status, known);
 
 		if (status)
-			lvm_vg_lock(group, "its PV %s has the status %.60s, which is not known",
+			lvm_vg_lock(group, LVM_LOCK_OTHER,
+				    "its PV %s has the status %.60s, which is not known",
 				    group->pvs[i]->uuid, status);
 	}
 	for (unsigned i = 0; i < group->lv_count; i++)

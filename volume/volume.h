@@ -362,6 +362,8 @@ int volume_group_remove_missing(struct volume_group *group, bool volumes_too, st
 int volume_group_rename(struct volume_group *group, const char *name, struct error *error);
 /* As vgexport and vgimport do; -EBUSY while a volume is open. */
 int volume_group_set_exported(struct volume_group *group, bool exported, struct error *error);
+/* Takes it in though PVs of it are missing, which are marked as that, as "vgimport --force" does. */
+int volume_group_import_partial(struct volume_group *group, struct error *error);
 /* Writes all metadata areas and labels anew, and so makes current what slept through a change. PVs that are marked as missing
  * and are here are taken back with `restore_missing`; else, and where one is not here, -EBUSY, -ENXIO. */
 int volume_group_repair(struct volume_group *group, bool restore_missing, struct error *error);

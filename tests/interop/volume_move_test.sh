@@ -138,10 +138,11 @@ lies_on vg0/l c.img
 by() { "$tenon" vg show vg0 --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["description"])'; }
 [ "$(by)" = "Write from tenon serve." ] || fail "who went on with it: $(by)"
 t pv move c.img a.img --volume vg0/l
-[ "$(by)" = "Write from tenon lv move." ] || fail "who moved it: $(by)"
+[ "$(by)" = "Write from tenon pv move." ] || fail "who moved it: $(by)"
 lies_on vg0/l a.img
 t lv move vg0/l c.img --from a.img --rate 1M --no-wait
 t lv move vg0/l --abort
+[ "$(by)" = "Write from tenon lv move." ] || fail "who undid it: $(by)"
 lies_on vg0/l a.img
 # it ends in order in the middle of one
 t lv move vg0/l c.img --rate 1M --no-wait

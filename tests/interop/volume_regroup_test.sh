@@ -96,7 +96,6 @@ TENON_DEVICES=$work/a.img:$work/b.img refused 'PVs are missing' vg merge vg0 vg1
 TENON_DEVICES=$work/a.img:$work/c.img refused 'PVs are missing' vg merge vg0 vg1
 truncate -s 32M c.img
 refused 'must have .* again' vg merge vg0 vg1
-refused 'must have .* again' vg import vg1
 truncate -s 33M c.img
 t vg merge vg0 vg1 # goes on
 groups "vg0 3 2 96.00 78.00"
@@ -219,9 +218,25 @@ fi
 refused 'may be using it' vg change vg0 --systemid ''
 t vg change vg0 --systemid '' --dry-run
 grep -q 'vg0: would belong to no host alone' said || fail "what would be"
+# It is somebody else's by the time that the question is answered
+[ "$(system_id vg0)" = host-3 ] || t vg change vg0 --systemid host-3 --yes
+MEANWHILE="'$tenon' vg change vg0 --systemid host-4 --yes" python3 "$root/tests/interop/consent_pty.py" y "$tenon" vg change vg0 --systemid '' >said 2>&1 &&
+	fail "another host's than the one that was asked about"
+grep -q 'its system ID was "host-3" when that was asked, and is "host-4" now' said || fail "whose it is by now"
+[ "$(system_id vg0)" = host-4 ] || fail "system ID"
 t vg change vg0 --systemid '' --yes
 [ "$(system_id vg0)" = None ] || fail "system ID"
 lvm2_config=
+# Exported, and a device of it is gone, which lvm2 takes in with --force, too
+t vg export vg0
+mv c.img away
+refused '--force takes it in without those' vg import vg0
+t vg import vg0 --force --dry-run
+t vg import vg0 --force
+grep -q 'missing' said && fail "what is told"
+refused 'PVs are missing' lv create vg0/more --size 1M
+mv away c.img
+t vg repair vg0 --restore-missing
 groups "vg0 3 2 96.00 78.00 vg1 1 0 32.00 32.00"
 t vg check vg0
 

@@ -192,7 +192,7 @@ static void test_host(void)
 	fixture_run(host_of_a_group, DISKS, SIZE);
 }
 
-/* Nothing that is in the way, too, is hidden behind it. */
+/* Nothing that is in the way, too, is hidden behind it, and it is what can be ended first. */
 static void hides_nothing(struct fixture *f)
 {
 	struct block *gone;
@@ -206,13 +206,20 @@ static void hides_nothing(struct fixture *f)
 	gone = f->disks[--f->count];
 	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
 	CU_ASSERT(f->group->partial);
-	CU_ASSERT_EQUAL(volume_group_set_system_id(f->group, "", &f->error), -EROFS);
-	CU_ASSERT_PTR_NOT_NULL(strstr(f->error.text, "missing"));
-	/* what may be done without them may not be done with another host's */
+	/* what may be done without them may not be done with another host's, nor may another host be given it */
 	CU_ASSERT_EQUAL(volume_group_remove_missing(f->group, false, &f->error), -EROFS);
-	f->disks[f->count++] = gone;
-	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	CU_ASSERT_PTR_NOT_NULL(strstr(f->error.advice, "--systemid"));
+	CU_ASSERT_EQUAL(volume_group_set_system_id(f->group, "two", &f->error), -EROFS);
 	CU_ASSERT_EQUAL(volume_group_set_system_id(f->group, "", &f->error), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		CU_ASSERT_EQUAL(fixture_lv(f, "later", 1), -EROFS);
+		CU_ASSERT_PTR_NOT_NULL(strstr(f->error.text, "missing"));
+		CU_ASSERT(f->group->pvs[f->count]->marked_missing);
+		CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	}
+	CU_ASSERT_EQUAL(volume_group_remove_missing(f->group, false, &f->error), 0);
+	CU_ASSERT_EQUAL(fixture_lv(f, "later", 1), 0);
+	f->disks[f->count++] = gone;
 }
 
 static void test_hides_nothing(void)
@@ -236,12 +243,25 @@ static void make_of_host(struct fixture *f, const char *status)
 
 static void both_of_lvm2(struct fixture *f)
 {
+	struct block *gone;
+
 	make_of_host(f, "status = [\"EXPORTED\", \"RESIZEABLE\"");
 	CU_ASSERT(f->group->exported);
-	CU_ASSERT_EQUAL(volume_group_set_system_id(f->group, "", &f->error), -EROFS);
-	CU_ASSERT_PTR_NOT_NULL(strstr(f->error.text, "exported"));
 	CU_ASSERT_EQUAL(volume_group_set_exported(f->group, false, &f->error), -EROFS);
 	CU_ASSERT_PTR_NOT_NULL(strstr(f->error.text, "system ID"));
+	gone = f->disks[--f->count];
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	CU_ASSERT_EQUAL(volume_group_set_system_id(f->group, "", &f->error), 0);
+	CU_ASSERT_EQUAL(volume_group_remove_missing(f->group, false, &f->error), -EROFS);
+	CU_ASSERT_PTR_NOT_NULL(strstr(f->error.advice, "vg import"));
+	CU_ASSERT_EQUAL(volume_group_set_exported(f->group, false, &f->error), -EROFS);
+	CU_ASSERT_EQUAL(volume_group_import_partial(f->group, &f->error), 0);
+	CU_ASSERT_EQUAL(volume_group_remove_missing(f->group, false, &f->error), 0);
+	CU_ASSERT_PTR_NULL(f->group->locked_reason);
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	CU_ASSERT_PTR_NULL(f->group->locked_reason);
+	CU_ASSERT_EQUAL(fixture_lv(f, "later", 1), 0);
+	f->disks[f->count++] = gone;
 }
 
 static void test_both(void)

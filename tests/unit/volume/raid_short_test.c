@@ -3,6 +3,7 @@
 #include "unit.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "block/block.h"
 #include "raid/raid.h"
@@ -90,6 +91,23 @@ static void a_disk_became_shorter(struct fixture *f)
 	f->count = 3;
 }
 
+static bool has_problem(const struct volume_group *group, const char *text)
+{
+	bool found = false;
+
+	for (unsigned i = 0; i < group->problem_count; i++)
+		found |= strstr(group->problems[i], text) != NULL;
+	return found;
+}
+
+/* Headers that a cache may hide are made durable before a volume is written, also of a group that is not whole. */
+static void check_settles(struct fixture *f)
+{
+	CU_ASSERT_FALSE(f->group->pvs[0]->private->areas[0].settled);
+	CU_ASSERT_EQUAL(volume_group_settle(f->group, &f->error), 0);
+	CU_ASSERT_TRUE(f->group->pvs[0]->private->areas[0].settled);
+}
+
 static void make_shorter(struct fixture *f, uint64_t size)
 {
 	struct block *whole = f->disks[0];
@@ -114,6 +132,8 @@ static void a_short_disk_is_taken_as_it_is(struct fixture *f)
 	CU_ASSERT_EQUAL(fixture_lv(f, "high", 1), 0);
 	make_shorter(f, 4 * MIB);
 	CU_ASSERT_TRUE(volume_group_is_short(f->group));
+	check_settles(f);
+	CU_ASSERT_TRUE(has_problem(f->group, "must have 8388608 bytes again"));
 	CU_ASSERT_TRUE(volume_lv_cut(volume_group_get_lv(f->group, "high")));
 	pv = f->group->pvs[0];
 	CU_ASSERT_EQUAL(fixture_lv(f, "more", 1), -EROFS);
@@ -130,6 +150,7 @@ static void a_short_disk_is_taken_as_it_is(struct fixture *f)
 	CU_ASSERT_EQUAL(volume_open_lv(f->group, "low", true, &block, &f->error), -EROFS);
 	CU_ASSERT_EQUAL(volume_pv_resize(f->group, pv, 0, &f->error), 0);
 	CU_ASSERT_PTR_NULL(f->group->locked_reason);
+	CU_ASSERT_EQUAL(f->group->problem_count, 0);
 	CU_ASSERT_EQUAL(pv->extent_count, 3);
 	CU_ASSERT_FALSE(volume_lv_reads_only(volume_group_get_lv(f->group, "low")));
 	f->count = 4;
@@ -155,6 +176,7 @@ static void short_and_missing(struct fixture *f)
 	f->count = 1;
 	make_shorter(f, 4 * MIB);
 	CU_ASSERT_FALSE(volume_group_is_short(f->group));
+	check_settles(f);
 	CU_ASSERT_EQUAL(volume_lv_rename(f->group, "high", "higher", &f->error), -EROFS);
 	CU_ASSERT_EQUAL(volume_group_remove_missing(f->group, true, &f->error), 0);
 	CU_ASSERT_EQUAL(f->group->lv_count, 1);
@@ -164,6 +186,49 @@ static void short_and_missing(struct fixture *f)
 	CU_ASSERT_EQUAL(volume_pv_resize(f->group, f->group->pvs[0], 0, &f->error), 0);
 	CU_ASSERT_EQUAL(fixture_lv(f, "more", 1), 0);
 	f->count = 2;
+}
+
+/* One of its two metadata areas went with its end. No change brings it back; the group takes the device without it. */
+static void an_area_behind_the_end(struct fixture *f)
+{
+	fixture_create(f,
+		       &(struct volume_group_options){ .extent_size = MIB, .metadata_copies = 2 });
+	CU_ASSERT_EQUAL(fixture_lv(f, "a", 1), 0);
+	CU_ASSERT_EQUAL(volume_group_set_exported(f->group, true, &f->error), 0);
+	make_shorter(f, 4 * MIB);
+	CU_ASSERT_EQUAL(volume_pv_resize(f->group, f->group->pvs[0], 0, &f->error), -EROFS);
+	CU_ASSERT_EQUAL(volume_group_set_exported(f->group, false, &f->error), 0);
+	CU_ASSERT_TRUE(has_problem(f->group, "the device ends at 4194304"));
+	CU_ASSERT_FALSE(has_problem(f->group, "the next change repairs it"));
+	CU_ASSERT_EQUAL(volume_pv_resize(f->group, f->group->pvs[0], 0, &f->error), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		CU_ASSERT_EQUAL(f->group->problem_count, 0);
+		CU_ASSERT_EQUAL(f->group->pvs[0]->metadata_areas, 1);
+		CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	}
+	CU_ASSERT_EQUAL(fixture_lv(f, "more", 1), 0);
+}
+
+/* What a change repairs is told of no more, by the one that goes on with the group, too. */
+static void a_stale_area(struct fixture *f)
+{
+	CLEANUP_FREE char *old = NULL;
+
+	fixture_create(f, NULL);
+	CU_ASSERT_EQUAL_FATAL(volume_group_text(f->group, &old, &f->error), 0);
+	CU_ASSERT_EQUAL(fixture_lv(f, "a", 1), 0);
+	fixture_put_text(f, 1, old);
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	CU_ASSERT_TRUE(has_problem(f->group, "the next change repairs it"));
+	CU_ASSERT_EQUAL(f->group->problem_count, f->group->lasting_problems);
+	CU_ASSERT_EQUAL(fixture_lv(f, "b", 1), 0);
+	CU_ASSERT_EQUAL(f->group->problem_count, 0);
+}
+
+static void test_areas(void)
+{
+	fixture_run(an_area_behind_the_end, 1, 8 * MIB);
+	fixture_run(a_stale_area, 2, 8 * MIB);
 }
 
 static void test_a_short_disk_is_given_up(void)
@@ -178,4 +243,4 @@ static void test_a_disk_became_shorter(void)
 }
 
 UNIT_MAIN("volume raid on a short device", UNIT(test_a_short_disk_is_given_up),
-	  UNIT(test_a_disk_became_shorter))
+	  UNIT(test_a_disk_became_shorter), UNIT(test_areas))
