@@ -446,6 +446,24 @@ static void fill_later(struct lvm_active *active)
 		raid_rebuild_freeze(lvm_array_raid(active->next.array), true);
 }
 
+/* A change of its name or its tags is none to who uses it. Of linear and striped volumes on PVs alone, where finding out does not suspend. */
+static bool stays_where_it_is(const struct lvm_active *active)
+{
+	const struct volume_lv *lv = active->lv;
+	struct lv_table next;
+	bool stays = !active->table.array;
+
+	for (unsigned i = 0; i < lv->segment_count; i++)
+		for (unsigned k = 0; k < lv->segments[i].area_count; k++)
+			stays &= lv->segments[i].private->type == &lvm_segment_striped &&
+				 lv->segments[i].areas[k].pv;
+	if (!stays || lv_table_build(active->group, lv, active->table.writable, NULL, &next, NULL))
+		return false;
+	stays = lv_table_equal(&active->table, &next);
+	lv_table_free(&next);
+	return stays;
+}
+
 int lvm_active_prepare(struct volume_group *group, struct volume_lv *lv, struct error *error)
 {
 	struct lvm_active *active;
@@ -453,6 +471,8 @@ int lvm_active_prepare(struct volume_group *group, struct volume_lv *lv, struct 
 
 	lvm_active_settle(group, lv);
 	active = lv->private->active;
+	if (active && stays_where_it_is(active))
+		return 0;
 	rc = active ? stop_leases(active, error) : 0;
 	if (rc)
 		return rc;

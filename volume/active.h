@@ -59,6 +59,8 @@ int lv_table_add_area(struct lvm_activation *activation, const struct volume_are
 void lv_table_add_block(struct lv_table *table, struct block *lower);
 /* A RAID volume's only segment and area: takes the reference over. */
 void lv_table_add_array(struct lv_table *table, struct lvm_array *array, uint64_t length);
+/* Whether each byte lies in the same place by both. */
+bool lv_table_equal(const struct lv_table *one, const struct lv_table *other);
 /* Where a byte of the volume lies. */
 void lv_table_map(const struct lv_table *table, uint64_t offset, uint64_t length,
 		  struct block_extent *extent);

@@ -221,6 +221,23 @@ int lv_table_build(struct volume_group *group, const struct volume_lv *lv, bool 
 	return rc;
 }
 
+bool lv_table_equal(const struct lv_table *one, const struct lv_table *other)
+{
+	bool equal =
+		one->segment_count == other->segment_count && one->area_count == other->area_count;
+
+	for (unsigned i = 0; equal && i < one->segment_count; i++) {
+		const struct lv_segment *a = &one->segments[i], *b = &other->segments[i];
+
+		equal = a->start == b->start && a->length == b->length &&
+			a->stripe_size == b->stripe_size && a->area_count == b->area_count;
+	}
+	for (unsigned i = 0; equal && i < one->area_count; i++)
+		equal = one->areas[i].lower == other->areas[i].lower &&
+			one->areas[i].offset == other->areas[i].offset;
+	return equal;
+}
+
 static const struct lv_segment *find_segment(const struct lv_table *table, uint64_t offset)
 {
 	unsigned low = 0, high = table->segment_count;

@@ -55,6 +55,26 @@ static int check_text(const struct restoration *restoration)
 	return lvm_vg_validate(group, restoration->error);
 }
 
+/* One that has the name of the file's was that once, before it got another UUID. */
+static int fail_of_another(const struct restoration *restoration,
+			   const struct volume_scanned *scanned)
+{
+	const struct volume_group *now = scanned->group, *wanted = restoration->group;
+
+	if (strcmp(now->name, wanted->name))
+		return error_set(restoration->error, -EBUSY,
+				 "%s: is a physical volume of volume group %s now",
+				 scanned->block->name, now->name);
+	error_set(restoration->error, -EBUSY,
+		  "%s: is of volume group %s with UUID %s; %s on %s has UUID %s now",
+		  restoration->file, wanted->name, wanted->uuid, now->name, scanned->block->name,
+		  now->uuid);
+	return error_advise(
+		restoration->error,
+		"if that was changed since (`tenon vg change --uuid`), restore a copy of "
+		"the file with the new one as the group's id");
+}
+
 /* Takes a device as a PV of the group. */
 static int attach(struct restoration *restoration, struct volume_pv *pv,
 		  const struct volume_scanned *scanned)
@@ -64,9 +84,7 @@ static int attach(struct restoration *restoration, struct volume_pv *pv,
 	int rc;
 
 	if (scanned->group && strcmp(scanned->group->uuid, restoration->group->uuid))
-		return error_set(restoration->error, -EBUSY,
-				 "%s: is a physical volume of volume group %s now",
-				 scanned->block->name, scanned->group->name);
+		return fail_of_another(restoration, scanned);
 	if (pv->block)
 		return error_set(restoration->error, -ENOTUNIQ, "PV %s is on %s and on %s",
 				 pv->uuid, pv->block->name, scanned->block->name);

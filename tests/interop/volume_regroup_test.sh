@@ -153,6 +153,7 @@ if [ -z "$judge" ]; then
 fi
 
 # Another UUID
+t vg backup vg0 --file before
 uuid_of() { "$tenon" vg show "$1" --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["uuid"])'; }
 was=$(uuid_of vg0)
 before=$(cat ./*.img | sha256sum)
@@ -165,6 +166,12 @@ now=$(uuid_of vg0)
 grep -q "vg0: has UUID $now now" said || fail "which UUID"
 groups "vg0 3 2 96.00 78.00 vg1 1 0 32.00 32.00"
 theirs "$now" vgs --noheadings -o vg_uuid vg0
+t vg check vg0
+# A text from before that is not of this group, but may be made that
+refused "vg0 with UUID $was; vg0 on .* has UUID $now now" vg restore vg0 --file before --yes
+grep -q "with the new one as the group's id" said || fail "what to do"
+sed "s/$was/$now/" before >after
+t vg restore vg0 --file after --yes
 t vg check vg0
 same vg0/one one
 same vg0/two two

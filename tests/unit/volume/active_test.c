@@ -58,7 +58,12 @@ static void changes_bar_leases(struct fixture *f)
 	CU_ASSERT_EQUAL_FATAL(fixture_lv(f, "a", 2), 0);
 	lv = (struct volume_lv *)volume_group_get_lv(f->group, "a");
 	CU_ASSERT_EQUAL_FATAL(volume_open_lv(f->group, "a", false, &reader, NULL), 0);
+	/* What does not move it is no change to them. */
+	CU_ASSERT_EQUAL(lvm_active_prepare(f->group, lv, NULL), 0);
+	CU_ASSERT_FALSE(reader->leases.barred);
+	lvm_active_swap(lv, true);
 	for (unsigned made = 0; made < 2; made++) {
+		lv->segments->areas->extent++;
 		CU_ASSERT_EQUAL(lvm_active_prepare(f->group, lv, NULL), 0);
 		CU_ASSERT_EQUAL_FATAL(lvm_active_open(f->group, lv, true, &writer, NULL), 0);
 		CU_ASSERT_TRUE(reader->leases.barred);

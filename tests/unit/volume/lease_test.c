@@ -95,6 +95,33 @@ static void test_stripes_are_leased(void)
 	fixture_run(stripes_are_leased, DISKS, 400 * MIB);
 }
 
+/* What a volume is called, and its tags, is nothing to who reads and writes it; where it lies is. */
+static void other_names_end_none(struct fixture *f)
+{
+	static const char *const tags[] = { "t" };
+	const struct volume_settings settings = { .add_tags = tags, .add_count = 1 };
+	struct lease_pair pair;
+	struct block *volume;
+
+	fixture_put_files(f, unit_directory());
+	fixture_create(f, NULL);
+	CU_ASSERT_EQUAL_FATAL(fixture_lv(f, "a", 3), 0);
+	CU_ASSERT_EQUAL_FATAL(volume_open_lv(f->group, "a", true, &volume, &f->error), 0);
+	CU_ASSERT_EQUAL_FATAL(lease_pair_give(&pair, volume, 0), 0);
+	CU_ASSERT_EQUAL(volume_lv_set(f->group, "a", &settings, &f->error), 0);
+	CU_ASSERT_EQUAL(volume_lv_rename(f->group, "a", "b", &f->error), 0);
+	CU_ASSERT_FALSE(lease_pair_is_told(&pair));
+	CU_ASSERT_EQUAL(volume_lv_resize(f->group, "b", 4 * MIB, NULL, &f->error), 0);
+	CU_ASSERT(lease_pair_is_told(&pair));
+	lease_pair_end(&pair, true);
+	block_unref(volume);
+}
+
+static void test_other_names_end_none(void)
+{
+	fixture_run(other_names_end_none, 1, 400 * MIB);
+}
+
 /* A volume's disks that are no files are the server's alone. */
 static void memory_is_not_leased(struct fixture *f)
 {
@@ -113,4 +140,5 @@ static void test_memory_is_not_leased(void)
 	fixture_run(memory_is_not_leased, 2, 16 * MIB);
 }
 
-UNIT_MAIN("leases of volumes", UNIT(test_stripes_are_leased), UNIT(test_memory_is_not_leased))
+UNIT_MAIN("leases of volumes", UNIT(test_stripes_are_leased), UNIT(test_memory_is_not_leased),
+	  UNIT(test_other_names_end_none))
