@@ -5,6 +5,7 @@
 
 #include "block/block.h"
 #include "raid/md_superblock.h"
+#include "raid/raid.h"
 #include "raid/md_superblock_90.h"
 #include "util/bytes.h"
 #include "util/error.h"
@@ -75,6 +76,16 @@ static int look_at(const struct block *block, struct places *places, unsigned pl
 		error_prefix(error, "%s: md superblock at byte %llu", block->name,
 			     (unsigned long long)start);
 	return rc;
+}
+
+bool raid_end_is_of_part(uint64_t size, uint64_t start, uint64_t length, bool old, uint64_t least)
+{
+	unsigned minor = old ? MD_VERSION_90 : 0;
+	uint64_t whole, part;
+
+	return !md_superblock_place(minor, size >> MD_SECTOR_SHIFT, &whole) &&
+	       !md_superblock_place(minor, length >> MD_SECTOR_SHIFT, &part) &&
+	       whole == part + (start >> MD_SECTOR_SHIFT) && least <= part << MD_SECTOR_SHIFT;
 }
 
 /* Places that could not be read. */

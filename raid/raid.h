@@ -85,6 +85,13 @@ struct raid_info {
  */
 int raid_probe(struct block *block, struct raid_info *info, struct error *error);
 
+/*
+ * Whether a superblock at the end of a device of `size` bytes is also where a part of it, from `start` on and `length` bytes long, has its own: with
+ * `old` of version 0.90, which does not say where it is, so that it is found as the device's; else of 1.0. `least`: bytes that it says a member
+ * has (raid_info.member_size).
+ */
+bool raid_end_is_of_part(uint64_t size, uint64_t start, uint64_t length, bool old, uint64_t least);
+
 /* ---- Creating ---- */
 
 enum raid_metadata {

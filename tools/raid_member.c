@@ -6,6 +6,7 @@
 #include "block/block.h"
 #include "block/signature.h"
 #include "tools/device_look.h"
+#include "tools/member_part.h"
 #include "tools/raid.h"
 #include "tools/stack.h"
 #include "util/cleanup.h"
@@ -64,7 +65,7 @@ int raid_check_member(struct raid_array *array, struct block *block, bool force,
 		 !memcmp(info.set_uuid, status.uuid, sizeof(status.uuid));
 	raid_status_free(&status);
 	if (former)
-		return 0;
+		return member_check_whole(block->name, block, &info, error);
 	return force ? block_signature_wipe(block, error) : block_signature_check(block, error);
 }
 

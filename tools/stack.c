@@ -9,8 +9,8 @@
 
 #include "block/block.h"
 #include "block/ends.h"
-#include "block/partition.h"
 #include "tools/backup_file.h"
+#include "tools/member_part.h"
 #include "tools/state.h"
 #include "util/bytes.h"
 #include "util/error.h"
@@ -51,6 +51,9 @@ static int stack_probe(struct stack *stack, struct stack_node *node)
 	if (!node->block)
 		return 0;
 	found = raid_probe(node->ends ? node->ends : node->block, &node->md, &why);
+	if ((found == 1 || found == -EINVAL) &&
+	    member_check_whole(node->name, node->block, found == 1 ? &node->md : NULL, &why))
+		found = stack_has_parts(stack, node) ? 0 : -EINVAL;
 	if (found < 0) {
 		free(node->problem);
 		node->problem = strdup(why.text);
@@ -219,31 +222,6 @@ static int stack_scan(struct stack *stack, const struct stack_options *options, 
 		}
 	context.ends = ends;
 	return volume_groups_scan(blocks, count, &context, &stack->scan, error);
-}
-
-static bool stack_is_pv(const struct stack *stack, const struct block *block)
-{
-	for (unsigned i = 0; i < stack->scan->device_count; i++)
-		if (stack->scan->devices[i].block == block && stack->scan->devices[i].is_pv)
-			return true;
-	return false;
-}
-
-/* An image that is nothing itself may have something inside, which was not looked at: unless its partitions are on
- * the list too. */
-static void stack_look_for_partitions(struct stack *stack)
-{
-	for (unsigned i = 0; i < stack->node_count; i++) {
-		struct stack_node *node = &stack->nodes[i];
-		size_t length = strlen(node->name);
-		bool known = !node->block || node->problem || node->is_member || node->self >= 0;
-
-		for (unsigned k = 0; !known && k < stack->node_count; k++)
-			known = !strncmp(stack->nodes[k].name, node->name, length) &&
-				stack->nodes[k].name[length] == ':';
-		if (!known && !stack_is_pv(stack, node->block))
-			node->problem = partition_hint(node->name);
-	}
 }
 
 int stack_open(struct stack **out, const struct device_list *devices,

@@ -96,6 +96,11 @@ int stack_open_devices(struct stack *stack, const struct device_list *devices,
 		       const struct stack_options *options, struct error *error);
 /* Once it is known which nodes are members of arrays: takes those out that show a PV of one as if it were theirs. */
 int stack_hide_members(struct stack *stack);
+/* Whether partitions of a node are on the list, too. */
+bool stack_has_parts(const struct stack *stack, const struct stack_node *node);
+/* An image that is nothing itself may have something inside, which was not looked at: unless its partitions are on
+ * the list too. */
+void stack_look_for_partitions(struct stack *stack);
 
 /* Opens everything on `devices`. Without `write` and `lock` a device that cannot be opened is only noted
  * in its node; with one of them it is the error. */

@@ -11,6 +11,7 @@
 
 #include "block/block.h"
 #include "block/overlay.h"
+#include "block/partition.h"
 #include "tools/device_look.h"
 #include "tools/stack.h"
 #include "util/bytes.h"
@@ -237,4 +238,36 @@ int stack_hide_members(struct stack *stack)
 		node->block = NULL;
 	}
 	return 0;
+}
+
+/* ---- Partitions ---- */
+
+bool stack_has_parts(const struct stack *stack, const struct stack_node *node)
+{
+	size_t length = strlen(node->name);
+
+	for (unsigned k = 0; k < stack->node_count; k++)
+		if (!strncmp(stack->nodes[k].name, node->name, length) &&
+		    stack->nodes[k].name[length] == ':')
+			return true;
+	return false;
+}
+
+static bool stack_is_pv(const struct stack *stack, const struct block *block)
+{
+	for (unsigned i = 0; i < stack->scan->device_count; i++)
+		if (stack->scan->devices[i].block == block && stack->scan->devices[i].is_pv)
+			return true;
+	return false;
+}
+
+void stack_look_for_partitions(struct stack *stack)
+{
+	for (unsigned i = 0; i < stack->node_count; i++) {
+		struct stack_node *node = &stack->nodes[i];
+		bool known = !node->block || node->problem || node->is_member || node->self >= 0;
+
+		if (!known && !stack_has_parts(stack, node) && !stack_is_pv(stack, node->block))
+			node->problem = partition_hint(node->name);
+	}
 }

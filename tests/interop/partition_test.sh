@@ -165,5 +165,40 @@ expect 0 '' $TENON vg create k 4k.img:1
 expect 1 'no partition table' $TENON vg create n data:1
 expect 1 'No such file|no such' $TENON vg create n none.img:1
 
+# --- A superblock 0.90 of the last partition is at the end of the whole, too: that is no member, whose partition table would be read, and written over.
+old() { # FILE KIB ROLE: a disk of that size, whose one partition of 20 MiB, from 1 MiB on, is a member of a mirror
+	truncate -s "$2K" "$1"
+	table "$1" <<<$'label: dos\nstart=1M, size=20M'
+	python3 - "$1" "$3" <<-'END'
+	import struct, sys
+	words = [0] * 1024
+	words[:16] = [0xa92b4efc, 0, 90, 0, 0, 1, 1700000000, 1, 20 * 1024 - 64, 2, 2, 1, 0, 2, 3, 4]
+	words[32:40] = [1700000000, 1, 2, 2, 0, 0, 0, 7]
+	for i in range(2):
+	    words[128 + 32 * i:133 + 32 * i] = [i, 8, i, i, 6]
+	role = int(sys.argv[2])
+	words[992:997] = words[128 + 32 * role:133 + 32 * role]
+	total = sum(words)
+	words[38] = (total + (total >> 32)) & 0xffffffff
+	with open(sys.argv[1], "r+b") as image:
+	    image.seek((21 << 20) - 65536)
+	    image.write(struct.pack("<1024I", *words))
+	END
+}
+old o0.img 21504 0
+old o1.img 21504 1
+whole=o0.img:o1.img parts=o0.img:1:o1.img:1
+expect 1 'superblock at its end is that of partition 1: name .*o0.img:1' env TENON_DEVICES=$whole $TENON raid list
+expect 1 'that of partition 1' env TENON_DEVICES=$whole $TENON raid assemble 1
+expect 0 '^1 +clean +raid1' env TENON_DEVICES=$parts $TENON raid list
+expect 0 '2 of 2' env TENON_DEVICES=$whole:$parts $TENON raid assemble 1
+[ -z "$(TENON_DEVICES=$whole:$parts $TENON raid list 2>&1 >/dev/null)" ] || problem 'the whole is told of beside its partition'
+export TENON_DEVICES=$parts
+expect 0 '' $TENON raid fail 1 o0.img:1
+head -c 1M o0.img >start
+expect 1 'that of partition 1|in use' $TENON raid add 1 o0.img
+cmp -n $((1 << 20)) start o0.img || problem 'the partition table was written over'
+expect 0 '' $TENON raid add 1 o0.img:1
+
 [ $failures = 0 ] || { echo "$failures failures"; exit 1; }
 echo 'all as expected'
