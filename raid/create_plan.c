@@ -207,19 +207,24 @@ static uint64_t sync_sectors(const struct raid_geometry *g)
 #define PPL_SECTORS 2048u /* as mdadm; the size that a superblock can name is 16 bits */
 #define PPL_DATA    4096u /* where data begin at least, behind superblock, log and bad-block log */
 
-/* A partial parity log behind the superblock; *available shrinks. */
+/* A partial parity log between superblock and data; *available shrinks. */
 static int plan_ppl(struct raid_create_plan *plan, uint64_t *available, struct error *error)
 {
 	struct md_layout *layout = &plan->layout;
 	uint64_t more = layout->data_offset < PPL_DATA ? PPL_DATA - layout->data_offset : 0;
+	char level[16];
 
-	if (plan->geometry.level != RAID_LEVEL_5 || layout->minor_version == 0)
+	if (plan->geometry.level != RAID_LEVEL_5)
 		return error_set(error, -EINVAL,
-				 "a partial parity log at level %d with superblock 1.%u, expected "
-				 "level 5 and "
-				 "1.1 or 1.2",
-				 plan->geometry.level, layout->minor_version);
+				 "a partial parity log at %s, expected level 5; levels 4 and 6 can "
+				 "have a journal",
+				 raid_level_name(plan->geometry.level, level));
 	layout->ppl_sectors = PPL_SECTORS;
+	/* Below a superblock at the end, with the log of bad blocks in between. */
+	if (!layout->minor_version) {
+		*available = *available > PPL_SECTORS ? *available - PPL_SECTORS : 0;
+		return 0;
+	}
 	layout->bitmap_offset = MD_SUPERBLOCK_SECTORS;
 	layout->data_offset += more;
 	*available = *available > more ? *available - more : 0;

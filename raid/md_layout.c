@@ -81,24 +81,41 @@ int md_layout_bitmap(struct md_layout *layout, uint64_t sync_sectors, uint64_t w
 	return 0;
 }
 
-/* How far below a superblock at the end the bitmap starts. */
-static uint64_t bitmap_below(const struct md_layout *layout)
+/* What a bitmap or a partial parity log takes. */
+static uint64_t space_of(const struct md_layout *layout)
 {
-	return layout->bitmap_offset < 0 ? -(uint64_t)(int64_t)layout->bitmap_offset
-					 : layout->bitmap_space + MD_BBLOG_SECTORS;
+	return layout->ppl_sectors ? layout->ppl_sectors : layout->bitmap_space;
 }
 
-/* Bitmap and log in the sectors below a superblock at the end; how many they take. */
-static int put_bitmap_at_end(const struct md_layout *layout, uint64_t room,
-			     struct md_superblock *sb, uint64_t *space)
+/* A bitmap's, or the log's size and offset, which have that place then. */
+static void put_offset(const struct md_layout *layout, int32_t offset, struct md_superblock *sb)
 {
-	uint64_t below = bitmap_below(layout), log = MD_BBLOG_SECTORS;
+	sb->bitmap_offset = offset;
+	if (!layout->ppl_sectors)
+		return;
+	sb->ppl_offset = (int16_t)offset;
+	sb->ppl_size = (uint16_t)layout->ppl_sectors;
+	sb->bitmap_offset = (int32_t)((uint32_t)layout->ppl_sectors << 16 | (uint16_t)offset);
+}
 
-	if (layout->bitmap_offset > 0 || below > room || below < layout->bitmap_space)
+/* How far below a superblock at the end that starts. */
+static uint64_t starts_below(const struct md_layout *layout)
+{
+	return layout->bitmap_offset < 0 ? -(uint64_t)(int64_t)layout->bitmap_offset
+					 : space_of(layout) + MD_BBLOG_SECTORS;
+}
+
+/* That and the log of bad blocks in the sectors below a superblock at the end; how many they take. */
+static int put_below(const struct md_layout *layout, uint64_t room, struct md_superblock *sb,
+		     uint64_t *space)
+{
+	uint64_t below = starts_below(layout), log = MD_BBLOG_SECTORS;
+
+	if (layout->bitmap_offset > 0 || below > room || below < space_of(layout))
 		return -ENOSPC;
-	if (below < layout->bitmap_space + MD_BBLOG_SECTORS)
+	if (below < space_of(layout) + MD_BBLOG_SECTORS)
 		log = below + MD_BBLOG_SECTORS;
-	sb->bitmap_offset = -(int32_t)below;
+	put_offset(layout, -(int32_t)below, sb);
 	*space = below;
 	if (log <= room) {
 		sb->bblog_size = MD_BBLOG_SECTORS;
@@ -118,8 +135,8 @@ static int apply_at_end(const struct md_layout *layout, struct md_superblock *sb
 		return -ENOSPC;
 	room = sb->super_offset - used;
 	space = MIN(reserved_for_bitmap(layout->size) + MD_BBLOG_SECTORS, room);
-	if (layout->bitmap_chunk) {
-		rc = put_bitmap_at_end(layout, room, sb, &space);
+	if (layout->bitmap_chunk || layout->ppl_sectors) {
+		rc = put_below(layout, room, sb, &space);
 	} else if (space >= MD_BBLOG_SECTORS) {
 		sb->bblog_size = MD_BBLOG_SECTORS;
 		sb->bblog_offset = -(int32_t)MD_BBLOG_SECTORS;
@@ -138,7 +155,7 @@ static int apply_at_start(const struct md_layout *layout, uint64_t device_sector
 	int32_t offset = MD_SUPERBLOCK_SECTORS;
 
 	if (fixed) {
-		space = layout->ppl_sectors ? layout->ppl_sectors : layout->bitmap_space;
+		space = space_of(layout);
 		if (layout->bitmap_offset)
 			offset = layout->bitmap_offset;
 		if (offset < (int32_t)MD_SUPERBLOCK_SECTORS)
@@ -151,13 +168,7 @@ static int apply_at_start(const struct md_layout *layout, uint64_t device_sector
 	if (fixed) {
 		if (log > layout->data_offset)
 			return -ENOSPC;
-		sb->bitmap_offset = offset;
-	}
-	if (layout->ppl_sectors) {
-		sb->ppl_offset = (int16_t)offset;
-		sb->ppl_size = (uint16_t)layout->ppl_sectors;
-		sb->bitmap_offset =
-			(int32_t)((uint32_t)layout->ppl_sectors << 16 | (uint16_t)offset);
+		put_offset(layout, offset, sb);
 	}
 	if (layout->data_offset < log + MD_BBLOG_SECTORS) {
 		if ((uint64_t)offset < MD_SUPERBLOCK_SECTORS + MD_BBLOG_SECTORS)
@@ -192,9 +203,6 @@ int md_layout_apply(const struct md_layout *layout, uint64_t device_sectors,
 		sb->bitmap_offset = MD_SUPERBLOCK_SECTORS;
 		return layout->data_offset || sb->data_size < layout->size ? -ENOSPC : 0;
 	}
-	/* Where mdadm would put it nobody has looked. */
-	if (layout->ppl_sectors && layout->minor_version == 0)
-		return -ENOSPC;
 	return layout->minor_version == 0 ? apply_at_end(layout, sb)
 					  : apply_at_start(layout, device_sectors, sb);
 }
@@ -215,8 +223,8 @@ uint64_t md_layout_least_sectors(const struct md_layout *layout)
 	if (layout->minor_version == MD_VERSION_90)
 		return round_up(layout->size, MD_RESERVED_SECTORS_90) + MD_RESERVED_SECTORS_90;
 	if (layout->minor_version == 0) {
-		if (layout->bitmap_chunk)
-			least += bitmap_below(layout);
+		if (layout->bitmap_chunk || layout->ppl_sectors)
+			least += starts_below(layout);
 		least = round_up(least, 8) + 16;
 	}
 	return least;

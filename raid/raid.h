@@ -105,7 +105,7 @@ enum raid_bitmap_choice {
 	RAID_BITMAP_NONE,
 	RAID_BITMAP_INTERNAL,
 	RAID_BITMAP_JOURNAL, /* none, but a write journal on the member that is to have it; levels 4, 5 and 6 */
-	RAID_BITMAP_PPL, /* none, but a partial parity log; level 5, superblocks 1.1 and 1.2 */
+	RAID_BITMAP_PPL, /* none, but a partial parity log; level 5 */
 };
 
 struct raid_new_member {

@@ -64,20 +64,25 @@ dd if=/dev/urandom of=r3 bs=1M count=24 conv=notrunc status=none
 "$TOOL" assemble r0 r1 r2 -- add r3 wait write 3M 20K 5 >>log 2>&1 || { tail -3 log; rig_fail "adding"; }
 theirs=$("$TOOL" assemble -r r0 r1 r2 r3 -- cat 2>>log | digest)
 
-# One that tenon made, and left dirty.
-for i in 0 1 2; do truncate -s 24M n$i; done
-"$TENON" raid create n --level 5 --chunk 64K --consistency ppl n0 n1 n2 >>log 2>&1 || { tail -3 log; rig_fail "creating"; }
-"$TOOL" assemble n0 n1 n2 -- write 0 5M 1 write 5M 4K 2 flush crash >>log 2>&1 || :
-for i in 0 1 2; do cp --sparse=always n$i m$i; done
-"$TOOL" assemble m0 m1 -- wait >>log 2>&1 || rig_fail "degraded, its own"
-made=$("$TOOL" assemble -r m0 m1 -- cat 2>>log | digest)
+# Those that tenon made, and left dirty: logs behind superblocks, and before them.
+made() {
+	for i in 0 1 2; do truncate -s 24M $1$i; done
+	"$TENON" raid create $1 --level 5 --chunk 64K --consistency ppl --metadata $2 ${1}0 ${1}1 ${1}2 >>log 2>&1 || { tail -3 log; rig_fail "creating"; }
+	"$TOOL" assemble ${1}0 ${1}1 ${1}2 -- write 0 5M 1 write 5M 4K 2 flush crash >>log 2>&1 || :
+	for i in 0 1 2; do cp --sparse=always $1$i m$i; done
+	"$TOOL" assemble m0 m1 -- wait >>log 2>&1 || rig_fail "degraded, its own"
+	made=$("$TOOL" assemble -r m0 m1 -- cat 2>>log | digest)
+}
+made o 1.0
+at_end=$made
+made n 1.2
 
-rig_boot uml --name judge $(args 'p0 p1 p2 p3 t0 t1 t2 t3 r0 r1 r2 r3 n0 n1 n2') --with mdadm --modules raid456 --script - <<'GUEST'
+rig_boot uml --name judge $(args 'p0 p1 p2 p3 t0 t1 t2 t3 r0 r1 r2 r3 n0 n1 n2 o0 o1 o2') --with mdadm --modules raid456 --script - <<'GUEST'
 	set -e
 	echo 4000000 >/proc/sys/dev/raid/speed_limit_max
 	md=/sys/block/md0/md
 	idle() { until [ "$(cat $md/sync_action)" = idle ]; do sleep 0.05; done; }
-	for set in "p $DISK0 $DISK1 $DISK2 $DISK3" "t $DISK4 $DISK5 $DISK6 $DISK7" "r $DISK8 $DISK9 $DISK10 $DISK11" "n $DISK12 $DISK13 $DISK14"; do
+	for set in "p $DISK0 $DISK1 $DISK2 $DISK3" "t $DISK4 $DISK5 $DISK6 $DISK7" "r $DISK8 $DISK9 $DISK10 $DISK11" "n $DISK12 $DISK13 $DISK14" "o $DISK15 $DISK16 $DISK17"; do
 		mdadm --assemble /dev/md0 ${set#? } 2>&1
 		resync=$(cat $md/resync_start)
 		echo check >$md/sync_action; idle
@@ -91,4 +96,5 @@ p none 0 0 ppl $ours
 t none 0 0 ppl $ours
 r none 0 0 ppl $theirs
 n none 0 0 ppl $made
+o none 0 0 ppl $at_end
 END

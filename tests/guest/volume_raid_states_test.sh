@@ -80,9 +80,12 @@ cat >made.sh <<'GUEST'
 	lvs -a --noheadings -o lv_name,attr old | tr -d '[]' >/result/attributes
 	# Writes that do not end, with what is there anyway: their regions stay marked.
 	dd if=/dev/old/mdirty of=/run/mdirty bs=64K 2>/dev/null
+	written() { set -- $(cat /sys/dev/block/$(dmsetup info -c --noheadings -o major,minor --separator : old-mdirty_mimage_0)/stat); echo $5; }
 	dmsetup suspend old-mdirty_mimage_1
+	before=$(written)
 	dd if=/run/mdirty of=/dev/old/mdirty bs=64K count=4 conv=notrunc oflag=direct 2>/dev/null &
-	sleep 1
+	# The log is written before either leg.
+	until [ "$(written)" -gt "$before" ]; do sleep 0.05; done
 GUEST
 boot made p0 p1 p2 p3 p4 h0 h1 h2 h3 h4 h5 h6 m0 m1 m2
 cp "$result/digests" made.txt

@@ -446,12 +446,8 @@ class Episode:
     def verify(self):
         self.disk.killed()
         state = show()
-        if not state:  # only a start carries out what a log has, with a journal, or without a member
-            if self.log not in ("journal", "ppl"):
-                raise Wrong("it is not found any more: %s" % tenon("raid", "show", "r")[1])
-            self.kill_command("raid", "assemble", "r", limit=0.1)
-            must("raid", "assemble", "r")
-            state = show()
+        if not state:
+            raise Wrong("it is not found any more: %s" % tenon("raid", "show", "r")[1])
         self.met.update({"recoveries": any(member["state"] in ("rebuilding", "replacing") for member in state["members"]),
                          "reshapes": bool(state["reshape"]), "resyncs": state["synced_percent"] not in (100, None),
                          "lacking members": state["degraded"]})

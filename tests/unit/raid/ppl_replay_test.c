@@ -11,7 +11,7 @@
 #define COUNT 4u
 #define SPARE 4u
 
-static const struct raid_create_options options = {
+static struct raid_create_options options = {
 	.name = "x", .level = 5, .chunk = 65536, .bitmap = RAID_BITMAP_PPL
 };
 
@@ -81,6 +81,11 @@ static void test_old_log_of_a_spare(void)
 {
 	rig_run(takes_a_place);
 	rig_run(replaces);
+	/* Behind the data, and before the superblock. */
+	options.metadata = RAID_METADATA_1_0;
+	rig_run(takes_a_place);
+	rig_run(replaces);
+	options.metadata = RAID_METADATA_DEFAULT;
 }
 
 /* ---- Not to be read ---- */
