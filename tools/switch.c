@@ -114,7 +114,7 @@ int command_switch(int argc, char **argv)
 		  "IGMP and MLD snooping: who wants what group" },
 		{ "lldp", switch_lldp, "NAME show|set [PORT] [KEY=VALUE...] [--json]",
 		  "LLDP: who is at the other end of a port, and what it is told" },
-		{ "dhcp", switch_dhcp, "NAME show [--json]",
+		{ "dhcp", switch_dhcp, "NAME show|add|remove [PORT] [WORD...] [--json]",
 		  "DHCP and DNS of its segments: who has what address" },
 		{ "lacp", switch_lacp,
 		  "NAME show|add|set|remove [BOND|PORT] [KEY=VALUE...] [--json]",

@@ -23,6 +23,7 @@
  *	switch_said.c		what it was told, for --config
  *	switch_shape.c		shapers of ports: settings that are links
  *	switch_dhcp.c		DHCP and DNS of segments, both sides
+ *	switch_dhcp_change.c	and what is changed of them
  *	switch_config.c		the whole of a switch as a file, which is read
  *	switch_config_show.c	and written
  *	switch_vlan.c		VLANs of ports
@@ -60,6 +61,9 @@ command_fn switch_run, switch_port_verb, switch_table, switch_counters, switch_s
 
 /* `port set`: the third operand is a port, and what is behind it are settings. Returns the exit status. */
 int switch_set_port_words(const char *name, const struct cli_words *operands);
+
+/* `dhcp add`, `dhcp remove`: the third operand is a port. Returns the exit status. */
+int switch_dhcp_change(const struct cli_words *operands);
 
 /* Asks the running switch `name`; `params` is stolen. Returns the exit status; the result is a new reference, if wanted. */
 int switch_ask(const char *name, const char *method, json_t *params, json_t **result);
@@ -114,7 +118,7 @@ void switch_lldp_metrics(FILE *out, const char *name, struct vswitch *vswitch);
 void switch_lacp_metrics(FILE *out, const char *name, struct vswitch *vswitch);
 /* The MAC address that stands for a switch of this user and name: the same each time it starts. */
 uint64_t switch_usual_address(const char *name);
-rpc_method_fn switch_dhcp_show;
+rpc_method_fn switch_dhcp_show, switch_dhcp_change_method;
 rpc_method_fn switch_schedule_start, switch_schedule_show, switch_schedule_clear;
 rpc_method_fn switch_mirror_add, switch_mirror_remove, switch_mirror_list;
 

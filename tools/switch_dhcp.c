@@ -20,7 +20,7 @@
 #include "util/error.h"
 #include "vswitch/switch.h"
 
-#define DHCP_USAGE "switch dhcp NAME show [--json]"
+#define DHCP_USAGE "switch dhcp NAME show|add|remove [PORT] [host=...|name=...]... [--json]"
 
 #define LEASES_MOST (16u << 20) /* bytes of the file; what is behind is not shown */
 
@@ -52,11 +52,15 @@ int switch_dhcp(int argc, char **argv)
 	json_t *result = NULL;
 	int status;
 
-	if (!cli_parse(DHCP_USAGE, options, argc, argv, 2, 2, &operands, &status) ||
+	if (!cli_parse(DHCP_USAGE, options, argc, argv, 2, CLI_ANY, &operands, &status) ||
 	    !cli_listing_check(&listing, NULL, &status) || !switch_names_check(&operands, &status))
 		return status;
-	if (strcmp(operands.words[1], "show") != 0)
-		return cli_usage_error("\"%s\": expected show", operands.words[1]);
+	if (operands.count >= 4 &&
+	    (!strcmp(operands.words[1], "add") || !strcmp(operands.words[1], "remove")))
+		return switch_dhcp_change(&operands);
+	if (strcmp(operands.words[1], "show") != 0 || operands.count != 2)
+		return switch_wrong_action(operands.words[1], operands.count - 2,
+					   "show, add PORT WORD..., or remove PORT WORD...");
 	status = switch_ask(operands.words[0], "switch.dhcp.show", NULL, &result);
 	if (status != EXIT_DONE)
 		return status;

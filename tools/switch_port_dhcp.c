@@ -101,33 +101,58 @@ static void own_address(const char *switch_name, const char *port, char text[MAC
 	mac_format(switch_usual_address(whole ? whole : port), text);
 }
 
-int port_dhcp_add(struct vswitch *vswitch, const struct port_spec *spec, const char *path,
-		  const struct socket_options *sockets, struct error *error)
+/* What its process is started with. */
+struct dhcp_words {
+	char mac[MAC_TEXT];
+	char *leases, **argv;
+};
+
+static void dhcp_words_free(struct dhcp_words *words)
+{
+	free(words->leases);
+	free(words->argv);
+}
+
+static int dhcp_words_make(struct dhcp_words *words, const char *switch_name,
+			   const struct port_spec *spec, struct error *error)
 {
 	static char name[] = "tenon", word[] = DHCP_PROCESS;
 	unsigned count = count_words(spec);
-	CLEANUP_FREE char **argv = calloc(count + 5, sizeof(*argv));
-	CLEANUP_FREE char *leases = NULL;
-	struct vswitch_user_options options = { .argv = argv,
-						.program = "/proc/self/exe",
+	struct error why = { 0 };
+
+	words->argv = calloc(count + 5, sizeof(*words->argv));
+	words->leases = port_dhcp_leases(spec, switch_name, &why);
+	if (!words->argv || !words->leases)
+		return error_set(error, why.code ? why.code : -ENOMEM, "port %s: %s", spec->name,
+				 why.code ? why.text : "out of memory");
+	own_address(switch_name, spec->name, words->mac);
+	words->argv[0] = name;
+	words->argv[1] = word;
+	words->argv[2] = words->mac;
+	words->argv[3] = words->leases;
+	memcpy(words->argv + 4, spec->dhcp_words, count * sizeof(*words->argv));
+	return 0;
+}
+
+int port_dhcp_add(struct vswitch *vswitch, const struct port_spec *spec, const char *path,
+		  const struct socket_options *sockets, struct error *error)
+{
+	CLEANUP(dhcp_words_free) struct dhcp_words words = { .argv = NULL };
+	struct vswitch_user_options options = { .program = "/proc/self/exe",
 						.type = "dhcp",
 						.where = spec->argument,
 						.config = &spec->config };
-	char mac[MAC_TEXT];
+	int rc = dhcp_words_make(&words, vswitch_name(vswitch), spec, error);
 
 	(void)path, (void)sockets;
-	if (error)
-		error->code = 0;
-	leases = port_dhcp_leases(spec, vswitch_name(vswitch), error);
-	if (!argv || !leases)
-		return error && error->code
-			       ? error->code
-			       : error_set(error, -ENOMEM, "port %s: out of memory", spec->name);
-	own_address(vswitch_name(vswitch), spec->name, mac);
-	argv[0] = name;
-	argv[1] = word;
-	argv[2] = mac;
-	argv[3] = leases;
-	memcpy(argv + 4, spec->dhcp_words, count * sizeof(*argv));
-	return vswitch_add_port_user(vswitch, spec->name, &options, error);
+	options.argv = words.argv;
+	return rc ? rc : vswitch_add_port_user(vswitch, spec->name, &options, error);
+}
+
+int port_dhcp_restart(struct vswitch *vswitch, const struct port_spec *spec, struct error *error)
+{
+	CLEANUP(dhcp_words_free) struct dhcp_words words = { .argv = NULL };
+	int rc = dhcp_words_make(&words, vswitch_name(vswitch), spec, error);
+
+	return rc ? rc : vswitch_restart_port_user(vswitch, spec->name, words.argv, error);
 }

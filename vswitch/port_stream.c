@@ -79,28 +79,28 @@ static void retry_later(struct port_stream *stream)
 	port_timer_arm(&stream->port, &stream->retry, port_now(&stream->port) + RETRY_NS);
 }
 
-static void stream_close(struct port_stream *stream)
+/* Returns whether that was wanted. */
+static bool stream_close(struct port_stream *stream)
 {
 	port_unwatch(&stream->stream);
 	cleanup_close(&stream->fd);
 	stream->connecting = stream->lost = stream->readable = false;
 	stream->in_first = stream->in_end = stream->rest_first = stream->rest_end = 0;
 	stream->port.peer = 0;
-	if (stream->maker.make)
-		stream->maker.gone(stream->maker.context);
+	return stream->maker.make && stream->maker.gone(stream->maker.context);
 }
 
 static void stream_disconnect(struct port_stream *stream)
 {
-	bool was_up = stream->port.up;
+	bool was_up = stream->port.up, wanted = stream_close(stream);
 
-	stream_close(stream);
 	port_set_up(&stream->port, false);
-	if (was_up && stream->maker.make)
+	if (was_up && stream->maker.make && !wanted)
 		log_warning(stream->port.log, "port %s: its process ended; another is started",
 			    stream->port.name);
 	else if (was_up)
-		log_info(stream->port.log, "port %s: the peer left", stream->port.name);
+		log_info(stream->port.log, "port %s: %s", stream->port.name,
+			 wanted ? "its process is started again" : "the peer left");
 	if (stream->client)
 		retry_later(stream);
 }
@@ -524,6 +524,13 @@ static int stream_listen(struct port_stream *stream, const struct unix_socket_ac
 	}
 	stream->listen_fd = endpoint_listen(&stream->endpoint, SOCK_STREAM, error);
 	return MIN(stream->listen_fd, 0);
+}
+
+void *port_stream_context(struct port *port, int (*make)(void *context, struct error *error))
+{
+	return port->ops->destroy == stream_destroy && stream_of(port)->maker.make == make
+		       ? stream_of(port)->maker.context
+		       : NULL;
 }
 
 int vswitch_add_port_stream(struct vswitch *vswitch, const char *name,

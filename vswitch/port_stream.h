@@ -12,6 +12,7 @@
 
 struct endpoint;
 struct error;
+struct port;
 struct port_config;
 struct unix_socket_access;
 struct vswitch;
@@ -21,7 +22,8 @@ struct port_stream_maker {
 	const char *type, *where; /* as describe() says them; as long as the port */
 	/* A connected, non-blocking socket, or a negative errno with `error` set. On the port's thread: it must not wait. */
 	int (*make)(void *context, struct error *error);
-	void (*gone)(void *context); /* its connection was lost, or is given up */
+	bool (*gone)(
+		void *context); /* its connection was lost, or is given up; true: as was wanted */
 	pid_t (*stopped)(
 		void *context); /* its process, if that is stopped; 0: it runs. NULL: there is none */
 	void (*destroy)(void *context); /* last of all */
@@ -40,5 +42,8 @@ struct vswitch_stream_options {
 /* Errors of listening. A server that is not there yet is no error. */
 int vswitch_add_port_stream(struct vswitch *vswitch, const char *name,
 			    const struct vswitch_stream_options *options, struct error *error);
+
+/* What a port was made with by who makes its connections by `make`; in a call. NULL: another made it. */
+void *port_stream_context(struct port *port, int (*make)(void *context, struct error *error));
 
 #endif

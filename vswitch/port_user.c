@@ -16,6 +16,8 @@
 
 #include "util/cleanup.h"
 #include "util/error.h"
+#include "vswitch/internal.h"
+#include "vswitch/port_link.h"
 #include "vswitch/port_stream.h"
 
 #define SOCKET_FD   3
@@ -26,19 +28,23 @@ struct user_port {
 	char *program, **argv, *where;
 	int fd;      /* of the first process, until it is asked for */
 	pid_t child; /* 0: none */
+	bool again;  /* it was ended to have another one */
 };
 
-static void user_port_gone(void *context)
+static bool user_port_gone(void *context)
 {
 	struct user_port *user = context;
+	bool again = user->again;
 
+	user->again = false;
 	if (user->child <= 0)
-		return;
+		return again;
 	/* It has no state, and nobody waits for it long: it was killed. */
 	kill(user->child, SIGKILL);
 	while (waitpid(user->child, NULL, 0) < 0 && errno == EINTR)
 		;
 	user->child = 0;
+	return again;
 }
 
 /* By a signal (SIGSTOP, a terminal's, a debugger's). It is looked at, not waited for: that is user_port_gone()'s. */
@@ -53,15 +59,37 @@ static pid_t user_port_stopped(void *context)
 	return found.si_code == CLD_STOPPED ? user->child : 0;
 }
 
+static void free_words(char **words)
+{
+	for (char **word = words; word && *word; word++)
+		free(*word);
+	free(words);
+}
+
+/* NULL without memory. */
+static char **copy_words(char *const *words)
+{
+	size_t count = 0;
+	char **copy;
+
+	while (words[count])
+		count++;
+	copy = calloc(count + 1, sizeof(*copy));
+	for (size_t i = 0; i < count && copy; i++)
+		if (!(copy[i] = strdup(words[i]))) {
+			free_words(copy);
+			return NULL;
+		}
+	return copy;
+}
+
 static void user_port_destroy(void *context)
 {
 	struct user_port *user = context;
 
 	user_port_gone(user);
 	cleanup_close(&user->fd);
-	for (char **word = user->argv; word && *word; word++)
-		free(*word);
-	free(user->argv);
+	free_words(user->argv);
 	free(user->program);
 	free(user->where);
 	free(user);
@@ -163,21 +191,14 @@ static int await_ready(int ready, struct error *error)
 static struct user_port *user_port_create(const struct vswitch_user_options *options)
 {
 	struct user_port *user = calloc(1, sizeof(*user));
-	size_t count = 0;
-	bool good;
 
 	if (!user)
 		return NULL;
 	user->fd = -1;
-	while (options->argv[count])
-		count++;
 	user->program = strdup(options->program);
 	user->where = strdup(options->where);
-	user->argv = calloc(count + 1, sizeof(user->argv[0]));
-	good = user->program && user->argv && user->where;
-	for (size_t i = 0; i < count && good; i++)
-		good = (user->argv[i] = strdup(options->argv[i])) != NULL;
-	if (good)
+	user->argv = copy_words(options->argv);
+	if (user->program && user->argv && user->where)
 		return user;
 	user_port_destroy(user);
 	return NULL;
@@ -208,4 +229,49 @@ int vswitch_add_port_user(struct vswitch *vswitch, const char *name,
 		return rc;
 	}
 	return vswitch_add_port_stream(vswitch, name, &stream, error);
+}
+
+struct restart_call {
+	struct vswitch *vswitch;
+	const char *name;
+	char **argv; /* the new ones, then the old ones */
+	struct error *error;
+};
+
+static int restart(void *arg)
+{
+	struct restart_call *call = arg;
+	struct port *port = vswitch_find_port(call->vswitch, call->name);
+	struct user_port *user;
+	char **old;
+
+	if (!port)
+		return vswitch_no_such_port(call->vswitch, call->name, call->error);
+	if (port_link_lower(port))
+		port = port_link_lower(port);
+	user = port_stream_context(port, user_port_make);
+	if (!user)
+		return error_set(call->error, -EINVAL, "port %s: it has no process of its own",
+				 call->name);
+	old = user->argv;
+	user->argv = call->argv;
+	call->argv = old;
+	if (user->child > 0) {
+		user->again = true;
+		kill(user->child, SIGKILL);
+	}
+	return 0;
+}
+
+int vswitch_restart_port_user(struct vswitch *vswitch, const char *name, char *const *argv,
+			      struct error *error)
+{
+	struct restart_call call = { vswitch, name, copy_words(argv), error };
+	int rc;
+
+	if (!call.argv)
+		return error_set(error, -ENOMEM, "port %s: out of memory", name);
+	rc = vswitch_call(vswitch, restart, &call);
+	free_words(call.argv);
+	return rc;
 }

@@ -24,4 +24,11 @@ struct vswitch_user_options {
 int vswitch_add_port_user(struct vswitch *vswitch, const char *name,
 			  const struct vswitch_user_options *options, struct error *error);
 
+/*
+ * Has the process of such a port end, and another one be started with these words, a second later as after any end. -ENOENT; -EINVAL: the
+ * port is of another type; -ENOMEM; nothing has changed then.
+ */
+int vswitch_restart_port_user(struct vswitch *vswitch, const char *name, char *const *argv,
+			      struct error *error);
+
 #endif

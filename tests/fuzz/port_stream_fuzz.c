@@ -96,7 +96,13 @@ static int make_connection(void *context, struct error *error)
 	return fd < 0 ? -ECONNREFUSED : fd;
 }
 
-static void no_more(void *context)
+static bool no_more(void *context)
+{
+	(void)context;
+	return false;
+}
+
+static void destroyed(void *context)
 {
 	(void)context;
 }
@@ -132,7 +138,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 					   .where = "here",
 					   .make = make_connection,
 					   .gone = no_more,
-					   .destroy = no_more };
+					   .destroy = destroyed };
 	struct vswitch_stream_options stream = { .maker = &maker };
 	struct vswitch *vswitch;
 	struct peer peer;

@@ -79,6 +79,39 @@ lease b tb guest-b
 [ "$(cut -d'|' -f1 lease.tb)" = "$b" ] || lab_fail "b was $b and is $(cat lease.tb)"
 resolves a guest-b.lab.test "$b"
 
+# ---- Machines and names come and go while it runs; leases stay, and the rest of the switch is not touched ----
+"$TENON" switch dhcp lab add d host=02:00:00:00:00:0b/10.1.0.11/db name=mail.lab.test/10.1.0.8 || lab_fail "dhcp add"
+restarted() { [ "$(lab_stat d connections) $(lab_stat d up)" = "$1 True" ]; }
+await restarted 3 || lab_fail "the server was not started again: $(cat switch.out)"
+grep -q "its process ended" switch.out && [ "$(grep -c "its process ended" switch.out)" = 1 ] || lab_fail "a change is no end: $(cat switch.out)"
+resolves b mail.lab.test 10.1.0.8
+resolves b guest-b.lab.test "$b"
+resolves b web.lab.test 10.1.0.10
+"$TENON" switch port add lab e=tap:te || lab_fail "port add"
+ip link set te address 02:00:00:00:00:0b
+lab_host e te
+lease e te e
+[ "$(cut -d'|' -f1 lease.te)" = 10.1.0.11 ] || lab_fail "lease of e: $(cat lease.te)"
+"$TENON" switch show lab --config | grep -q 'host=02:00:00:00:00:0b/10.1.0.11/db,name=mail.lab.test/10.1.0.8' || lab_fail "the configuration does not have it"
+"$TENON" switch dhcp lab remove d host=02:00:00:00:00:0B name=mail.lab.test || lab_fail "dhcp remove"
+await restarted 4 || lab_fail "the server was not started again: $(cat switch.out)"
+timeout 60 ip netns exec b busybox nslookup mail.lab.test 10.1.0.1 2>&1 | grep -q '10\.1\.0\.8' && lab_fail "a name that was removed is there"
+"$TENON" switch show lab --config | grep -q '00:0b' && lab_fail "the configuration still has it"
+not_changed() { # TEXT WORD...
+	local text=$1
+	shift
+	"$TENON" switch dhcp lab "$@" 2>err && lab_fail "$* was done"
+	grep -q -- "$text" err || lab_fail "$*: $(cat err)"
+}
+not_changed 'this machine is given twice' add d host=02:00:00:00:00:01/10.1.0.77
+not_changed 'expected host=MAC/ADDRESS/NAME' add d lease=5m
+not_changed 'host=02:00:00:00:00:77: there is none such' remove d name=printer.lab.test host=02:00:00:00:00:77
+not_changed 'port a: it is no DHCP, but tap' add a host=02:00:00:00:00:05/10.1.0.5
+not_changed 'port x: there is none of that name' add x host=02:00:00:00:00:05/10.1.0.5
+resolves b printer.lab.test 10.1.0.9
+[ "$(lab_stat d connections)" = 4 ] || lab_fail "what was refused had the server started again"
+"$TENON" switch port remove lab e || lab_fail "port remove"
+
 # ---- It ends with the switch, however that ends ----
 helper=$(children "$LAB_PID" | tr -d ' ')
 server=$(children "$helper" | tr -d ' ')
