@@ -58,6 +58,13 @@ static int list_volumes(const struct volume_group *group, json_t *list, const ch
 	return 0;
 }
 
+struct volume_move_run move_run_options(json_t *params)
+{
+	json_int_t rate = json_integer_value(json_object_get(params, "rate"));
+
+	return (struct volume_move_run){ .rate = rate > 0 ? (uint64_t)rate : 0 };
+}
+
 int move_begin(struct volume_group *group, json_t *params, json_t *news, struct error *error)
 {
 	const char *policy = json_string_value(json_object_get(params, "allocation"));
@@ -77,6 +84,7 @@ int move_begin(struct volume_group *group, json_t *params, json_t *news, struct 
 	if (!rc && policy)
 		rc = volume_allocation_parse(policy, &options.allocation, error);
 	options.volumes = volumes;
+	options.rate = move_run_options(params).rate;
 	options.from = from.pv_count ? from.pvs[0] : NULL;
 	options.from_ranges = from.ranges;
 	options.from_range_count = from.range_count;
@@ -134,13 +142,6 @@ void move_describe_plan(const struct volume_group *group, json_t *lines)
 			return;
 		json_array_append_new(lines, describe_text(text));
 	}
-}
-
-struct volume_move_run move_run_options(json_t *params)
-{
-	json_int_t rate = json_integer_value(json_object_get(params, "rate"));
-
-	return (struct volume_move_run){ .rate = rate > 0 ? (uint64_t)rate : 0 };
 }
 
 json_t *move_describe(const struct volume_group *group, const struct volume_move_status *status)

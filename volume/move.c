@@ -299,6 +299,8 @@ int volume_move_start(struct volume_group *group, const struct volume_move_run *
 	*mover = (struct lvm_mover){ .running = true, .since_ns = worker_now() };
 	if (options)
 		mover->options = *options;
+	if (!mover->options.rate)
+		mover->options.rate = lvm_move_rate(lvm_move_find(group));
 	snprintf(mover->by, sizeof(mover->by), "%s", by ? by : "");
 	fiber_queue_init(&mover->ended);
 	group->private->mover = mover;

@@ -52,6 +52,10 @@ void lvm_moving_free(struct lvm_moving *moving); /* NULL is fine */
 bool lvm_segment_is_move(const struct volume_segment *segment);
 bool lvm_segment_is_moved(const struct volume_segment *segment);
 
+/* Has the move's volume, which has no tags yet, say how fast it may be (0: nothing). -ENOMEM. What it says, or 0. */
+int lvm_move_keep_rate(struct volume_group *group, struct volume_lv *move, uint64_t rate);
+uint64_t lvm_move_rate(const struct volume_lv *move);
+
 /* The first volume that is a move, or NULL; one that is left of a move that LVM2 has ended, too. */
 struct volume_lv *lvm_move_find(const struct volume_group *group);
 bool lvm_lv_is_move(const struct volume_lv *lv);

@@ -288,7 +288,8 @@ static int make_layer(struct move_planning *planning)
 		failed = change_set_flag(group, &move->private->status, status[i], true);
 	if (!failed)
 		failed = change_set_key(group, &move->private->extra, "allocation_policy",
-					"contiguous");
+					"contiguous") ||
+			 lvm_move_keep_rate(group, move, planning->options->rate);
 	if (failed) {
 		lvm_lv_free(move);
 		return change_no_memory(group, planning->error);

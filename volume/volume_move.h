@@ -26,6 +26,7 @@ struct volume_move_options {
 	const struct volume_range *to_ranges; /* on those that are in here only to these extents */
 	unsigned to_range_count;
 	enum volume_allocation allocation; /* INHERIT: the group's */
+	uint64_t rate; /* bytes a second at most, also of who goes on with it after a crash; or 0 */
 	uint32_t step_extents; /* at most so many are done again after a crash; 0: chosen */
 };
 
@@ -58,7 +59,7 @@ const struct volume_lv *volume_move_layer(const struct volume_group *group);
 void volume_move_status(const struct volume_group *group, struct volume_move_status *status);
 
 struct volume_move_run {
-	uint64_t rate; /* bytes a second at most, or 0 */
+	uint64_t rate; /* bytes a second at most; 0: as it was begun with */
 	/* Runs fn(fn_arg) at home when nobody else reads what a change alters, and returns what it returned; NULL: at once. */
 	int (*in_turn)(void *arg, int (*fn)(void *fn_arg), void *fn_arg);
 	void *arg;

@@ -129,7 +129,8 @@ mover=
 grep -q 'half done: `tenon pv move .* --continue` goes on' waits || { cat waits; fail "what to do"; }
 half_done || fail "what a killed server leaves"
 same vg0/l l.data
-# the next one goes on by itself
+# the next one goes on by itself, as fast as was wished, which lvm2 keeps
+theirs "[pvmove0] tenon:move_rate:1048576" lvs --noheadings -a -o lv_name,lv_tags -S lv_name=~pvmove vg0
 serve
 not_half_done() { ! "$tenon" lv list --all --json | grep -q pvmove0; }
 await not_half_done

@@ -318,6 +318,42 @@ static void test_guests_go_first(void)
 	fixture_run(guests_wait_for_little, 3, LARGE);
 }
 
+/* Who goes on after a crash keeps to the rate that it was begun with, unless told another. */
+static void keeps_its_rate(struct fixture *f)
+{
+	struct volume_move_run fast = { .rate = EXTENT * 1000 };
+	struct volume_move_options options = { .step_extents = 1, .rate = EXTENT * 10 };
+	struct volume_move_status status;
+	uint64_t began;
+	uint32_t extents;
+
+	fixture_create(f, &group_options);
+	make_volumes(f);
+	options.from = pv_on(f->group, "d0");
+	options.volumes = (const char *[]){ "a" };
+	options.volume_count = 1;
+	CU_ASSERT_EQUAL_FATAL(volume_move_begin(f->group, &options, &extents, &f->error), 0);
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	CU_ASSERT_EQUAL(volume_move_layer(f->group)->tag_count, 1);
+	CU_ASSERT_EQUAL_FATAL(volume_move_start(f->group, NULL, &f->error), 0);
+	fiber_sleep(350 * 1000 * 1000);
+	volume_move_status(f->group, &status);
+	CU_ASSERT(status.done >= 2 * EXTENT && status.done <= 4 * EXTENT);
+	volume_move_stop(f->group);
+	began = worker_now();
+	CU_ASSERT_EQUAL_FATAL(volume_move_start(f->group, &fast, &f->error), 0);
+	CU_ASSERT_EQUAL(volume_move_wait(f->group, NULL, NULL, 1000 * 1000, &f->error), 0);
+	CU_ASSERT(worker_now() - began < 100 * 1000 * 1000);
+	CU_ASSERT_PTR_NULL(volume_move_layer(f->group));
+	CU_ASSERT_EQUAL(fixture_scan(f), 0);
+	CU_ASSERT_FALSE(lies_on(f->group, "a", "d0"));
+}
+
+static void test_keeps_its_rate(void)
+{
+	fixture_run(keeps_its_rate, 3, SIZE);
+}
+
 /* Undone in the middle: what is moved stays, and all the data is there. */
 static void is_undone(struct fixture *f)
 {
@@ -612,5 +648,5 @@ static void test_power_is_cut_at_every_write(void)
 }
 
 UNIT_MAIN("moving volumes", UNIT(test_moves_under_its_users), UNIT(test_guests_go_first),
-	  UNIT(test_is_undone), UNIT(test_is_refused), UNIT(test_a_destination_fails),
-	  UNIT(test_power_is_cut_at_every_write))
+	  UNIT(test_keeps_its_rate), UNIT(test_is_undone), UNIT(test_is_refused),
+	  UNIT(test_a_destination_fails), UNIT(test_power_is_cut_at_every_write))
