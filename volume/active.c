@@ -77,7 +77,7 @@ static bool lv_has_views(const struct block *block)
 	for (unsigned i = 0; i < table->device_count; i++)
 		if (!block_has_views(table->devices[i]))
 			return false;
-	return true;
+	return table->segment_count; /* none while its array is assembled anew */
 }
 
 static int lv_flush(struct block *block)

@@ -12,13 +12,16 @@
 
 void lv_table_free(struct lv_table *table)
 {
-	for (unsigned i = 0; i < table->area_count; i++)
-		block_unref(table->areas[i].lower);
-	free(table->segments);
-	free(table->areas);
-	free(table->devices);
-	lvm_array_unref(table->array);
+	struct lv_table old = *table;
+
+	/* Stopping its array suspends: nobody is to find half of it meanwhile. */
 	memset(table, 0, sizeof(*table));
+	for (unsigned i = 0; i < old.area_count; i++)
+		block_unref(old.areas[i].lower);
+	free(old.segments);
+	free(old.areas);
+	free(old.devices);
+	lvm_array_unref(old.array);
 }
 
 /* ---- Areas ---- */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "block/fault.h"
+#include "block/view.h"
 #include "block/volatile.h"
 #include "raid/raid.h"
 #include "util/bytes.h"
@@ -142,6 +143,38 @@ static bool has_all(const struct writer *writer)
 	return true;
 }
 
+/* Who looks at it all the time, as listings do, and a client that comes. */
+struct looker {
+	struct fixture *f;
+	struct block *block;
+	bool stop;
+	unsigned looks;
+};
+
+static void look(struct looker *looker)
+{
+	const struct volume_lv *lv = volume_group_get_lv(looker->f->group, "a");
+	struct raid_array *array = lv ? volume_lv_array(lv) : NULL;
+
+	(void)block_has_views(looker->block);
+	if (array)
+		CU_ASSERT_EQUAL(raid_array_block(array)->gone, false);
+	looker->looks++;
+	fiber_yield();
+}
+
+static int look_on(void *arg)
+{
+	struct looker *looker = arg;
+
+	while (!looker->stop) {
+		for (unsigned i = 0; i < 100 && !looker->stop; i++)
+			look(looker);
+		fiber_sleep(1000);
+	}
+	return 0;
+}
+
 static const struct way *the_way;
 static bool while_open;
 
@@ -151,19 +184,24 @@ static void go(struct fixture *f)
 	const struct volume_lv *lv;
 	struct block *block = NULL;
 	struct writer writer = { 0 };
-	struct fiber *fiber = NULL;
+	struct looker looker = { .f = f };
+	struct fiber *fiber = NULL, *looking = NULL;
 	uint32_t free_extents;
 
 	fixture_create(f, NULL);
 	free_extents = f->group->free_extents;
 	make(f, way->from, way->stripes, way->mirrors);
 	if (while_open) {
-		block = writer.block = fixture_open(f, "a", true);
+		block = writer.block = looker.block = fixture_open(f, "a", true);
 		fiber = fiber_spawn(write_on, &writer);
 		fiber_sleep(1000000);
+		looking = fiber_spawn(look_on, &looker);
 	}
 	CU_ASSERT_EQUAL(convert(f, way->to, way->to_mirrors), 0);
 	if (fiber) {
+		looker.stop = true;
+		fiber_join(looking);
+		CU_ASSERT(looker.looks);
 		fiber_sleep(1000000);
 		writer.stop = true;
 		fiber_join(fiber);
