@@ -154,7 +154,8 @@ static void vote_parts(const struct mirror_span *span, uint32_t size, struct rai
 static void vote_piece(const struct mirror_span *piece, struct raid_sync *sync)
 {
 	struct raid_array *array = piece->array;
-	bool tell = array->rebuild.found.count < RAID_FOUND;
+	uint64_t known = array->rebuild.found.count;
+	bool tell = known < RAID_FOUND;
 	struct hearing hearing;
 	uint32_t unit;
 
@@ -170,13 +171,15 @@ static void vote_piece(const struct mirror_span *piece, struct raid_sync *sync)
 		if (differs(hearing.voters, hearing.count, at))
 			decide(piece, sync, hearing.voters, hearing.count, at);
 	}
+	/* Where each range begins. */
+	tell &= array->rebuild.found.count > known;
 	for (unsigned k = 0; k < hearing.count; k++) {
 		const struct voter *voter = &hearing.voters[k];
 
 		if (!voter->wrong)
 			continue;
 		if (tell)
-			log_warning(array->log, "%s: byte %llu: the copy on %s is made %s",
+			log_warning(array->log, "%s: from byte %llu on the copy on %s is made %s",
 				    array->block.name, (unsigned long long)piece->offset,
 				    voter->copy.member->block->name,
 				    hearing.count > 2 ? "good" : "what the first is");

@@ -284,16 +284,18 @@ static void tell(const struct raid5_work *work, const struct raid_sync *sync, ui
 	unsigned long long sector = offset_of(work, at) >> MD_SECTOR_SHIFT;
 
 	if (liar == RAID_LIAR_UNKNOWN)
-		log_warning(array->log,
-			    "%s: at sector %llu of the members data and parity differ, and which "
-			    "member is wrong cannot be known%s",
-			    array->block.name, sector,
-			    sync->operation != RAID_REPAIR ? ""
-			    : sync->force                  ? ": parity is made anew"
-							   : ": nothing is changed");
+		log_warning(
+			array->log,
+			"%s: from sector %llu of the members on data and parity differ, and which "
+			"member is wrong cannot be known%s",
+			array->block.name, sector,
+			sync->operation != RAID_REPAIR ? ""
+			: sync->force                  ? ": parity is made anew"
+						       : ": nothing is changed");
 	else
 		log_warning(array->log,
-			    "%s: at sector %llu of the members %s is wrong, as the others and both "
+			    "%s: from sector %llu of the members on %s is wrong, as the others and "
+			    "both "
 			    "parities say",
 			    array->block.name, sector, array->places[role].member->block->name);
 }
@@ -330,7 +332,9 @@ static int repair_sector(struct raid5_work *work, struct raid_sync *sync, uint32
 
 static int compare_sector(struct raid5_work *work, struct raid_sync *sync, uint32_t at)
 {
+	const struct raid_found *found = &sync->array->rebuild.found;
 	uint32_t role = RAID5_NO_ROLE;
+	uint64_t known = found->count;
 	enum raid_liar liar;
 
 	if (!parity_differs(work, work->row.p, at, MD_SECTOR_SIZE) &&
@@ -338,10 +342,11 @@ static int compare_sector(struct raid5_work *work, struct raid_sync *sync, uint3
 		return 0;
 	sync->mismatches += MD_SECTOR_SIZE;
 	liar = locate(work, at, &role);
-	if (sync->array->rebuild.found.count < RAID_FOUND)
-		tell(work, sync, at, liar, role);
 	raid_rebuild_found(sync->array, offset_of(work, at), MD_SECTOR_SIZE,
 			   liar == RAID_LIAR_UNKNOWN ? RAID_SPARE : (int)role);
+	/* Where each range begins. */
+	if (known < RAID_FOUND && found->count > known)
+		tell(work, sync, at, liar, role);
 	return sync->operation == RAID_REPAIR ? repair_sector(work, sync, at, liar, role) : 0;
 }
 

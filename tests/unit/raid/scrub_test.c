@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "raid_rig.h"
+#include "util/log.h"
 
 #define DATA   (1u << 20)
 #define SECOND 1000000000ull
@@ -136,6 +137,50 @@ static void test_finds_the_liar(void)
 		rig_run(finds_the_liar);
 	}
 	layout = NULL;
+}
+
+/* ---- What is told ---- */
+
+struct told {
+	struct log log;
+	unsigned lines;
+};
+
+static void count_lines(struct log *log, enum log_level level_of, const char *text)
+{
+	struct told *told = (struct told *)log;
+
+	(void)text;
+	told->lines += level_of <= LOG_LEVEL_WARNING;
+}
+
+/* A line a range, not one a block: who looks for what else is told would not find it. */
+static void tells_ranges(struct raid_rig *rig)
+{
+	struct told told = { .log = { .level = LOG_LEVEL_WARNING, .write = count_lines } };
+
+	create(rig);
+	rig_stop(rig);
+	rig_assemble(rig, disks, &(struct raid_assemble_options){ .log = &told.log });
+	for (unsigned i = 0; i < 65536; i += 512)
+		block_fault_rot(rig->disk[1], DATA + i, 512, 8);
+	told.lines = 0;
+	CU_ASSERT_EQUAL(scrub(rig, true, false).mismatches, 65536);
+	CU_ASSERT(told.lines >= 1 && told.lines <= 2);
+}
+
+static void test_tells_ranges(void)
+{
+	static const struct {
+		int level;
+		unsigned disks;
+	} shapes[] = { { 1, 3 }, { 5, 3 }, { 6, 5 } };
+
+	for (unsigned i = 0; i < 3; i++) {
+		level = shapes[i].level;
+		disks = shapes[i].disks;
+		rig_run(tells_ranges);
+	}
 }
 
 /* A check that was stopped has not found that nothing differs. */
@@ -403,5 +448,6 @@ static void test_goes_around_a_lost_page(void)
 }
 
 UNIT_MAIN("raid scrub", UNIT(test_leaves_what_nobody_knows), UNIT(test_finds_the_liar),
-	  UNIT(test_stopped_check_says_so), UNIT(test_result_outlives_a_recovery),
-	  UNIT(test_stopped_recovery_waits), UNIT(test_goes_around_a_lost_page))
+	  UNIT(test_tells_ranges), UNIT(test_stopped_check_says_so),
+	  UNIT(test_result_outlives_a_recovery), UNIT(test_stopped_recovery_waits),
+	  UNIT(test_goes_around_a_lost_page))
