@@ -22,8 +22,14 @@
  * the right one: the order of a list must not decide. mdadm refuses them too. */
 static bool is_copy(const struct md_superblock *one, const struct md_superblock *other)
 {
-	return !memcmp(one->set_uuid, other->set_uuid, sizeof(one->set_uuid)) &&
-	       !memcmp(one->device_uuid, other->device_uuid, sizeof(one->device_uuid)) &&
+	if (memcmp(one->set_uuid, other->set_uuid, sizeof(one->set_uuid)))
+		return false;
+	/* Version 0.90 has only numbers; that of one that failed may have gone to another, which has been written more often since. */
+	if (one->minor_version == MD_VERSION_90)
+		return other->minor_version == MD_VERSION_90 &&
+		       one->dev_number == other->dev_number &&
+		       MAX(one->events, other->events) - MIN(one->events, other->events) <= 1;
+	return !memcmp(one->device_uuid, other->device_uuid, sizeof(one->device_uuid)) &&
 	       !bytes_all_zero(one->device_uuid, sizeof(one->device_uuid));
 }
 
@@ -32,9 +38,13 @@ static int say_copy(const struct raid_candidate *one, const struct raid_candidat
 {
 	char uuid[RAID_UUID_TEXT];
 
-	error_set(error, -EEXIST, "%s and %s are copies of one member (device UUID %s)",
-		  other->block->name, one->block->name,
-		  raid_uuid_format(one->sb.device_uuid, uuid));
+	if (one->sb.minor_version == MD_VERSION_90)
+		error_set(error, -EEXIST, "%s and %s are copies of one member (number %u)",
+			  other->block->name, one->block->name, one->sb.dev_number);
+	else
+		error_set(error, -EEXIST, "%s and %s are copies of one member (device UUID %s)",
+			  other->block->name, one->block->name,
+			  raid_uuid_format(one->sb.device_uuid, uuid));
 	error_advise(error, "leave out the one that is not up to date");
 	return -EEXIST;
 }

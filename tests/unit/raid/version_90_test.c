@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Arrays with superblocks 0.90 from command to command. Virtual time. */
 #include <errno.h>
+#include <string.h>
 
 #include "raid_rig.h"
 #include "version_90.h"
@@ -52,4 +53,38 @@ static void test_fails_and_removes(void)
 	rig_run(fails_and_removes);
 }
 
-UNIT_MAIN("raid version 0.90", UNIT(test_fails_and_removes))
+/* Nothing says which of two copies of a member is up to date, whose data differ: the order in which they are given must not. */
+static void copies(struct raid_rig *rig)
+{
+	struct block *blocks[4];
+	struct raid_array *array;
+	uint8_t page[65536];
+
+	put_version_90(rig->memory, 3, 5, 65536, RIG_SIZE - 131072);
+	rig_assemble(rig, 3, NULL);
+	rig_write(rig, 0, rig_array_size(rig), 1);
+	rig_stop(rig);
+	for (uint64_t at = 0; at < RIG_SIZE; at += sizeof(page)) {
+		CU_ASSERT_EQUAL(block_read(rig->memory[0], at, page, sizeof(page)), 0);
+		if (!at)
+			page[4096] ^= 1;
+		CU_ASSERT_EQUAL(block_write(rig->memory[3], at, page, sizeof(page), 0), 0);
+	}
+	for (unsigned first = 0; first < 2; first++) {
+		blocks[0] = rig->disk[first ? 3 : 0];
+		blocks[1] = rig->disk[1];
+		blocks[2] = rig->disk[2];
+		blocks[3] = rig->disk[first ? 0 : 3];
+		CU_ASSERT_EQUAL(raid_assemble(&array, blocks, 4, NULL, &rig->error), -EEXIST);
+		CU_ASSERT_PTR_NOT_NULL(strstr(rig->error.text, "copies of one member"));
+	}
+	rig_assemble(rig, 3, NULL);
+	CU_ASSERT(rig_holds(rig, 0, rig_array_size(rig), 1));
+}
+
+static void test_copies(void)
+{
+	rig_run(copies);
+}
+
+UNIT_MAIN("raid version 0.90", UNIT(test_fails_and_removes), UNIT(test_copies))
