@@ -129,6 +129,15 @@ static void advise_more(const struct raid_geometry *g, struct error *error)
 		}
 }
 
+/* md's raid0 divides by it, the others shift. */
+static bool is_good_chunk(const struct raid_geometry *g, uint64_t bytes)
+{
+	uint32_t sectors = g->chunk_sectors;
+
+	return sectors >= 8 && sectors <= 1u << 22 && !(bytes % MD_SECTOR_SIZE) &&
+	       (g->level == RAID_LEVEL_0 ? sectors % 8 == 0 : is_power_of_two(sectors));
+}
+
 /* Level, chunk and layout. */
 int raid_create_plan_geometry(const struct raid_create_options *options,
 			      struct raid_create_plan *plan, struct error *error)
@@ -146,13 +155,11 @@ int raid_create_plan_geometry(const struct raid_create_options *options,
 		return error_set(error, -EINVAL, "a chunk of %llu bytes, expected none at %s",
 				 (unsigned long long)options->chunk,
 				 g->level == RAID_LEVEL_1 ? "raid1" : "linear");
-	if (has_chunks(g->level) &&
-	    (g->chunk_sectors < 8 || g->chunk_sectors > 1u << 22 ||
-	     !is_power_of_two(g->chunk_sectors) || options->chunk % MD_SECTOR_SIZE))
-		return error_set(
-			error, -EINVAL,
-			"a chunk of %llu bytes, expected a power of two from 4 KiB to 2 GiB",
-			(unsigned long long)options->chunk);
+	if (has_chunks(g->level) && !is_good_chunk(g, options->chunk))
+		return error_set(error, -EINVAL, "a chunk of %llu bytes, expected a %s to 2 GiB",
+				 (unsigned long long)options->chunk,
+				 g->level == RAID_LEVEL_0 ? "multiple of 4 KiB up"
+							  : "power of two from 4 KiB");
 	rc = raid_geometry_layout_parse(g->level, options->layout, &g->layout, error);
 	if (rc)
 		return rc;

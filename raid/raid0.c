@@ -183,6 +183,16 @@ static void fill_zones(const struct raid_array *array, struct map *map)
 	}
 }
 
+/* As md's raid0_size(), which rounds as if the chunk were a power of two: where it is none, it leaves out some of the last row. */
+static uint64_t sectors_of(const struct raid_array *array)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < array->now.disks; i++)
+		sum += usable(array, i) & ~(uint64_t)(array->now.chunk_sectors - 1);
+	return sum;
+}
+
 static int raid0_start(struct raid_array *array, struct error *error)
 {
 	uint32_t zones = count_zones(array);
@@ -199,7 +209,7 @@ static int raid0_start(struct raid_array *array, struct error *error)
 	map->chunk = array->now.chunk_sectors;
 	map->by_array_chunk = array->now.layout == RAID0_LAYOUT_ORIGINAL;
 	fill_zones(array, map);
-	array->sectors = zones ? map->zones[zones - 1].end : 0;
+	array->sectors = sectors_of(array);
 	array->level_state = map;
 	return 0;
 }
