@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The backup of a reshape in place at assembly: where it is, what of it is needed, and reading it; see reshape_backup.h. */
+/* The backup of a reshape in place at assembly: where it is, and what of it is needed; see reshape_backup.h. */
 #include "raid/reshape_backup.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "block/iov.h"
 #include "raid/raid5_geometry.h"
 #include "raid/reshape_step.h"
 #include "util/bytes.h"
@@ -14,8 +13,6 @@
 /* How long before the array was last written, and after it, a backup may have been made, as with mdadm. */
 #define OLDER_MOST 7200u
 #define NEWER_MOST 600u
-
-#define PIECE_BYTES (256u << 10)
 
 static int read_header(struct block *block, uint64_t at, struct md_backup *found, bool *empty,
 		       struct error *error)
@@ -455,47 +452,4 @@ int raid_backup_load(struct raid_array *array, const struct raid_assemble_option
 	if (why.code == -ENOENT)
 		why.code = -ENODEV;
 	return say_needed(array, &why, error), why.code ? why.code : -ENODEV;
-}
-
-/* ---- Using what was found ---- */
-
-int raid_backup_read(struct raid_backup *backup, const struct raid_backup_held *held,
-		     uint64_t offset, void *bytes, uint64_t length)
-{
-	return block_read(backup->places[held->place].block,
-			  held->byte + offset - (held->from << MD_SECTOR_SHIFT), bytes, length);
-}
-
-static int lay_over(struct raid_backup *backup, const struct raid_backup_held *held,
-		    uint64_t offset, uint64_t length, struct iov_range at)
-{
-	uint64_t from = MAX(offset, held->from << MD_SECTOR_SHIFT);
-	uint64_t to = MIN(offset + length, held->to << MD_SECTOR_SHIFT);
-	CLEANUP_FREE uint8_t *bytes = NULL;
-	int rc = 0;
-
-	if (from >= to)
-		return 0;
-	if (posix_memalign((void **)&bytes, 4096, PIECE_BYTES))
-		return -ENOMEM;
-	iov_advance(&at, from - offset);
-	while (!rc && from < to) {
-		uint64_t part = MIN(to - from, (uint64_t)PIECE_BYTES);
-
-		rc = raid_backup_read(backup, held, from, bytes, part);
-		if (!rc)
-			iov_copy_in(&at, bytes, part);
-		from += part;
-	}
-	return rc;
-}
-
-int raid_backup_lay_over(struct raid_backup *backup, uint64_t offset, uint64_t length,
-			 const struct iovec *iov, unsigned count)
-{
-	int rc = 0;
-
-	for (unsigned i = 0; !rc && i < backup->held_count; i++)
-		rc = lay_over(backup, &backup->held[i], offset, length, iov_range_of(iov, count));
-	return rc;
 }
