@@ -46,7 +46,7 @@ struct slirp_timer {
 };
 
 struct user_network {
-	int fd;
+	int fd, control;
 	bool loopback, ended;
 	Slirp *slirp;
 	struct pollfd polls[POLLS_MAX];
@@ -62,6 +62,7 @@ struct user_network {
 	__typeof__(&slirp_pollfds_poll) poll;
 	__typeof__(&slirp_input) input;
 	__typeof__(&slirp_add_hostfwd) forward;
+	__typeof__(&slirp_remove_hostfwd) end_forward;
 };
 
 /* ---- Forwards ---- */
@@ -330,12 +331,31 @@ static const SlirpCb callbacks = {
 static int open_library(struct user_network *net, struct error *error)
 {
 	const struct library_function functions[] = {
-		{ "slirp_new", &net->create },        { "slirp_cleanup", &net->destroy },
-		{ "slirp_pollfds_fill", &net->fill }, { "slirp_pollfds_poll", &net->poll },
-		{ "slirp_input", &net->input },       { "slirp_add_hostfwd", &net->forward },
+		{ "slirp_new", &net->create },
+		{ "slirp_cleanup", &net->destroy },
+		{ "slirp_pollfds_fill", &net->fill },
+		{ "slirp_pollfds_poll", &net->poll },
+		{ "slirp_input", &net->input },
+		{ "slirp_add_hostfwd", &net->forward },
+		{ "slirp_remove_hostfwd", &net->end_forward },
 	};
 
 	return library_load("libslirp.so.0", "libslirp0", functions, ARRAY_SIZE(functions), error);
+}
+
+static int begin_forward(struct user_network *net, const struct user_network_forward *forward,
+			 struct error *error)
+{
+	char host[INET_ADDRSTRLEN];
+	int rc;
+
+	if (net->forward(net->slirp, forward->udp, forward->host, forward->host_port,
+			 forward->guest, forward->guest_port) >= 0)
+		return 0;
+	rc = errno ? -errno : -EADDRINUSE;
+	inet_ntop(AF_INET, &forward->host, host, sizeof(host));
+	return error_set(error, rc, "hostfwd: cannot listen at %s:%s:%u: %s",
+			 forward->udp ? "udp" : "tcp", host, forward->host_port, error_name(rc));
 }
 
 static int set_up(struct user_network *net, const struct user_network_options *options,
@@ -362,42 +382,71 @@ static int set_up(struct user_network *net, const struct user_network_options *o
 	net->slirp = net->create(&config, &callbacks, net);
 	if (!net->slirp)
 		return error_set(error, -EINVAL, "libslirp refuses its configuration");
-	for (unsigned i = 0; i < options->count; i++) {
-		const struct user_network_forward *forward = &options->forwards[i];
-		char host[INET_ADDRSTRLEN];
-
-		if (net->forward(net->slirp, forward->udp, forward->host, forward->host_port,
-				 forward->guest, forward->guest_port) >= 0)
-			continue;
-		rc = errno ? -errno : -EADDRINUSE;
-		inet_ntop(AF_INET, &forward->host, host, sizeof(host));
-		return error_set(error, rc, "hostfwd: cannot listen at %s:%s:%u: %s",
-				 forward->udp ? "udp" : "tcp", host, forward->host_port,
-				 error_name(rc));
-	}
-	return 0;
+	for (unsigned i = 0; i < options->count && !rc; i++)
+		rc = begin_forward(net, &options->forwards[i], error);
+	return rc;
 }
+
+/* ---- Being told ---- */
+
+static int change_forwards(struct user_network *net, const char *text, struct error *error)
+{
+	struct user_network_options one = { 0 };
+	const struct user_network_forward *forward = &one.forwards[0];
+	int rc = user_network_parse_forward(&one, text + 1, error);
+
+	if (rc)
+		return rc;
+	if (*text == '+')
+		return begin_forward(net, forward, error);
+	if (net->end_forward(net->slirp, forward->udp, forward->host, forward->host_port) >= 0)
+		return 0;
+	return error_set(error, -ENOENT, "hostfwd=%.80s: nothing is forwarded from there",
+			 text + 1);
+}
+
+static void read_control(struct user_network *net)
+{
+	char text[256];
+	struct error error = { 0 };
+	const char *answer = "done";
+	ssize_t got = recv(net->control, text, sizeof(text) - 1, MSG_DONTWAIT);
+
+	if (got <= 0) {
+		net->control = got < 0 && errno == EAGAIN ? net->control : -1;
+		return;
+	}
+	text[got] = '\0';
+	if (change_forwards(net, text, &error))
+		answer = error.text;
+	(void)send(net->control, answer, strlen(answer), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* ---- Rounds ---- */
 
 static void go_round(struct user_network *net)
 {
 	uint32_t wait_ms = 1000; /* for its timers, too */
 	int rc;
 
-	net->poll_count = 1;
+	net->poll_count = 2;
 	net->polls[0] =
 		(struct pollfd){ net->fd, (short)(POLLIN | (net->out_end ? POLLOUT : 0)), 0 };
+	net->polls[1] = (struct pollfd){ net->control, POLLIN, 0 };
 	net->fill(net->slirp, &wait_ms, add_poll, net);
 	rc = poll(net->polls, net->poll_count, (int)MIN(wait_ms, 1000u));
 	net->poll(net->slirp, rc < 0, get_events, net);
 	if (rc > 0 && net->polls[0].revents & (POLLIN | POLLERR | POLLHUP))
 		read_input(net);
+	if (rc > 0 && net->polls[1].revents)
+		read_control(net);
 	fire_timers(net);
 	if (net->out_end)
 		write_output(net);
 }
 
-int user_network_run(int fd, const struct user_network_options *options, void (*ready)(void *arg),
-		     void *arg, struct error *error)
+int user_network_run(int fd, int control, const struct user_network_options *options,
+		     void (*ready)(void *arg), void *arg, struct error *error)
 {
 	struct user_network *net = calloc(1, sizeof(*net));
 	int rc;
@@ -405,6 +454,7 @@ int user_network_run(int fd, const struct user_network_options *options, void (*
 	if (!net)
 		return error_set(error, -ENOMEM, "out of memory");
 	net->fd = fd;
+	net->control = control;
 	net->loopback = options->loopback;
 	rc = set_up(net, options, error);
 	if (!rc) {

@@ -45,11 +45,12 @@ int user_network_parse_forward(struct user_network_options *options, const char 
 			       struct error *error);
 
 /*
- * Runs until `fd` is closed by the other end: 0. When all is set up it calls ready(arg), once. -ENOPKG (libslirp is not installed),
+ * Runs until `fd` is closed by the other end: 0. `control` is a socket of SOCK_SEQPACKET, or -1: "+tcp:127.0.0.1:2222-:22" begins to
+ * forward, "-" in front ends it (connections stay); the answer is "done", or why not. When all is set up it calls ready(arg), once. -ENOPKG (libslirp is not installed),
  * -EADDRINUSE and others of a forward, with `error` set.
  */
-int user_network_run(int fd, const struct user_network_options *options, void (*ready)(void *arg),
-		     void *arg, struct error *error);
+int user_network_run(int fd, int control, const struct user_network_options *options,
+		     void (*ready)(void *arg), void *arg, struct error *error);
 
 /* Whether a guest's frame may go to the router; a fragment never (ip_fragments.h). */
 bool user_network_may_pass(const uint8_t *frame, size_t length, bool loopback);

@@ -24,6 +24,7 @@
  *	switch_shape.c		shapers of ports: settings that are links
  *	switch_dhcp.c		DHCP and DNS of segments, both sides
  *	switch_dhcp_change.c	and what is changed of them
+ *	switch_forward.c	forwards of a port `user`, both sides
  *	switch_config.c		the whole of a switch as a file, which is read
  *	switch_config_show.c	and written
  *	switch_vlan.c		VLANs of ports
@@ -55,7 +56,7 @@ struct vswitch_status;
 
 command_fn switch_run, switch_port_verb, switch_table, switch_counters, switch_stop, switch_capture,
 	switch_filter, switch_stp, switch_igmp, switch_lldp, switch_lacp, switch_mirror,
-	switch_dhcp, switch_reserved, switch_vlan;
+	switch_dhcp, switch_forward, switch_reserved, switch_vlan;
 
 /* ---- Asking ---- */
 
@@ -118,7 +119,7 @@ void switch_lldp_metrics(FILE *out, const char *name, struct vswitch *vswitch);
 void switch_lacp_metrics(FILE *out, const char *name, struct vswitch *vswitch);
 /* The MAC address that stands for a switch of this user and name: the same each time it starts. */
 uint64_t switch_usual_address(const char *name);
-rpc_method_fn switch_dhcp_show, switch_dhcp_change_method;
+rpc_method_fn switch_dhcp_show, switch_dhcp_change_method, switch_forward_method;
 rpc_method_fn switch_schedule_start, switch_schedule_show, switch_schedule_clear;
 rpc_method_fn switch_mirror_add, switch_mirror_remove, switch_mirror_list;
 

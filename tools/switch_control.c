@@ -424,6 +424,7 @@ const struct rpc_method switch_methods[] = {
 	{ "switch.lldp.set", switch_lldp_set },
 	{ "switch.dhcp.show", switch_dhcp_show },
 	{ "switch.dhcp.change", switch_dhcp_change_method },
+	{ "switch.forward", switch_forward_method },
 	{ "switch.lacp.show", switch_lacp_show },
 	{ "switch.reserved", switch_reserved_set },
 	{ "switch.mirror.add", switch_mirror_add },

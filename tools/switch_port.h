@@ -92,6 +92,10 @@ int port_dhcp_restart(struct vswitch *vswitch, const struct port_spec *spec, str
 /* Where the leases of a port are written down; the caller frees it. NULL: out of memory, or there is no place (`error`). */
 char *port_dhcp_leases(const struct port_spec *spec, const char *switch_name, struct error *error);
 
+/* user: tells its process of a change; `spec` is how it is then. */
+int port_user_tell(struct vswitch *vswitch, const struct port_spec *spec, const char *text,
+		   struct error *error);
+
 /* Takes it apart; port_spec_free() in any case. -EINVAL or another, with `error` set. */
 int port_spec_parse(struct port_spec *out, const char *spec, struct error *error);
 void port_spec_free(struct port_spec *spec);

@@ -350,27 +350,46 @@ static int user_parse(struct port_spec *spec, struct error *error)
 	return spec->argument ? user_option(spec, (char *)spec->argument, error) : 0;
 }
 
-static int user_add(struct vswitch *vswitch, const struct port_spec *spec, const char *path,
-		    const struct socket_options *sockets, struct error *error)
+/* What its process is started with. */
+static void user_words(const struct port_spec *spec, char *argv[USER_NETWORK_FORWARDS + 5])
 {
 	static char name[] = "tenon", word[] = UPLINK_PROCESS, loopback[] = "loopback",
 		    nodhcp[] = "nodhcp";
-	char *argv[USER_NETWORK_FORWARDS + 5] = { name, word };
-	struct vswitch_user_options options = { .argv = argv,
-						.program = "/proc/self/exe",
-						.type = "user",
-						.where = "10.0.2.0/24",
-						.config = &spec->config };
-	unsigned count = 2;
+	unsigned count = 0;
 
-	(void)path, (void)sockets;
+	argv[count++] = name;
+	argv[count++] = word;
 	for (unsigned i = 0; i < spec->user.count; i++)
 		argv[count++] = (char *)spec->forwards[i];
 	if (spec->user.loopback)
 		argv[count++] = loopback;
 	if (spec->user.no_dhcp)
 		argv[count++] = nodhcp;
+	argv[count] = NULL;
+}
+
+static int user_add(struct vswitch *vswitch, const struct port_spec *spec, const char *path,
+		    const struct socket_options *sockets, struct error *error)
+{
+	char *argv[USER_NETWORK_FORWARDS + 5];
+	struct vswitch_user_options options = { .argv = argv,
+						.program = "/proc/self/exe",
+						.type = "user",
+						.where = "10.0.2.0/24",
+						.config = &spec->config };
+
+	(void)path, (void)sockets;
+	user_words(spec, argv);
 	return vswitch_add_port_user(vswitch, spec->name, &options, error);
+}
+
+int port_user_tell(struct vswitch *vswitch, const struct port_spec *spec, const char *text,
+		   struct error *error)
+{
+	char *argv[USER_NETWORK_FORWARDS + 5];
+
+	user_words(spec, argv);
+	return vswitch_tell_port_user(vswitch, spec->name, text, argv, error);
 }
 
 /* ---- bond ---- */

@@ -23,8 +23,9 @@
 #include "util/confine.h"
 #include "util/error.h"
 
-#define SOCKET_FD 3
-#define READY_FD  4
+#define SOCKET_FD  3
+#define READY_FD   4
+#define CONTROL_FD 5
 
 /* Root has them all, and a program may have them by its file (setcap). A raw socket is what libslirp makes for a guest's ping where
  * this user has no other. What it is to listen at, it does already. */
@@ -102,7 +103,7 @@ int uplink_process(int argc, char **argv)
 		else
 			rc = user_network_parse_forward(&options, argv[i], &error);
 	if (!rc)
-		rc = user_network_run(SOCKET_FD, &options, tell_ready, NULL, &error);
+		rc = user_network_run(SOCKET_FD, CONTROL_FD, &options, tell_ready, NULL, &error);
 	if (!rc)
 		return EXIT_DONE;
 	unused = dprintf(READY_FD, "%s\n%s", error.text, error.advice);

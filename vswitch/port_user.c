@@ -20,15 +20,20 @@
 #include "vswitch/port_link.h"
 #include "vswitch/port_stream.h"
 
-#define SOCKET_FD   3
-#define READY_FD    4
-#define PATIENCE_MS 10000
+#define SOCKET_FD    3
+#define READY_FD     4
+#define CONTROL_FD   5
+#define PATIENCE_MS  10000
+#define ANSWER_MS    5000
+#define ANSWERS_LATE 16
 
 struct user_port {
 	char *program, **argv, *where;
-	int fd;      /* of the first process, until it is asked for */
-	pid_t child; /* 0: none */
-	bool again;  /* it was ended to have another one */
+	int fd;             /* of the first process, until it is asked for */
+	int control;        /* by which it is told what has changed; -1: none */
+	uint64_t processes; /* that there were */
+	pid_t child;        /* 0: none */
+	bool again;         /* it was ended to have another one */
 };
 
 static bool user_port_gone(void *context)
@@ -37,6 +42,7 @@ static bool user_port_gone(void *context)
 	bool again = user->again;
 
 	user->again = false;
+	cleanup_close(&user->control);
 	if (user->child <= 0)
 		return again;
 	/* It has no state, and nobody waits for it long: it was killed. */
@@ -95,7 +101,7 @@ static void user_port_destroy(void *context)
 	free(user);
 }
 
-static int spawn_with(struct user_port *user, int socket, int ready)
+static int spawn_with(struct user_port *user, int socket, int ready, int control)
 {
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attributes;
@@ -114,6 +120,7 @@ static int spawn_with(struct user_port *user, int socket, int ready)
 	posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
 	posix_spawn_file_actions_adddup2(&actions, socket, SOCKET_FD);
 	posix_spawn_file_actions_adddup2(&actions, ready, READY_FD);
+	posix_spawn_file_actions_adddup2(&actions, control, CONTROL_FD);
 	rc = posix_spawn(&user->child, user->program, &actions, &attributes, user->argv, environ);
 	posix_spawn_file_actions_destroy(&actions);
 	posix_spawnattr_destroy(&attributes);
@@ -125,27 +132,36 @@ static int spawn_with(struct user_port *user, int socket, int ready)
 /* Starts it; `ready` gets the end of a pipe on which it says so. The socket, or a negative errno. */
 static int user_port_spawn(struct user_port *user, int *ready, struct error *error)
 {
-	int sockets[2] = { -1, -1 }, pipes[2] = { -1, -1 }, high[2] = { -1, -1 }, rc = 0;
+	int sockets[2] = { -1, -1 }, pipes[2] = { -1, -1 }, control[2] = { -1, -1 };
+	int high[3] = { -1, -1, -1 }, rc = 0;
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, sockets) ||
+	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, control) ||
 	    pipe2(pipes, O_CLOEXEC))
 		rc = -errno;
 	/* Out of the way of the numbers that they get. */
 	if (!rc) {
-		high[0] = fcntl(sockets[1], F_DUPFD_CLOEXEC, READY_FD + 1);
-		high[1] = fcntl(pipes[1], F_DUPFD_CLOEXEC, READY_FD + 1);
-		rc = high[0] < 0 || high[1] < 0 ? -errno : spawn_with(user, high[0], high[1]);
+		high[0] = fcntl(sockets[1], F_DUPFD_CLOEXEC, CONTROL_FD + 1);
+		high[1] = fcntl(pipes[1], F_DUPFD_CLOEXEC, CONTROL_FD + 1);
+		high[2] = fcntl(control[1], F_DUPFD_CLOEXEC, CONTROL_FD + 1);
+		rc = high[0] < 0 || high[1] < 0 || high[2] < 0
+			     ? -errno
+			     : spawn_with(user, high[0], high[1], high[2]);
 	}
-	for (unsigned i = 0; i < 2; i++)
+	for (unsigned i = 0; i < ARRAY_SIZE(high); i++)
 		cleanup_close(&high[i]);
 	cleanup_close(&sockets[1]);
 	cleanup_close(&pipes[1]);
+	cleanup_close(&control[1]);
 	if (!rc) {
+		user->processes++;
+		user->control = control[0];
 		*ready = pipes[0];
 		return sockets[0];
 	}
 	cleanup_close(&sockets[0]);
 	cleanup_close(&pipes[0]);
+	cleanup_close(&control[0]);
 	return error_set(error, rc, "cannot start %s: %s", user->argv[0], error_name(rc));
 }
 
@@ -194,7 +210,7 @@ static struct user_port *user_port_create(const struct vswitch_user_options *opt
 
 	if (!user)
 		return NULL;
-	user->fd = -1;
+	user->fd = user->control = -1;
 	user->program = strdup(options->program);
 	user->where = strdup(options->where);
 	user->argv = copy_words(options->argv);
@@ -231,32 +247,45 @@ int vswitch_add_port_user(struct vswitch *vswitch, const char *name,
 	return vswitch_add_port_stream(vswitch, name, &stream, error);
 }
 
-struct restart_call {
+/* ---- Changes ---- */
+
+struct user_call {
 	struct vswitch *vswitch;
 	const char *name;
-	char **argv; /* the new ones, then the old ones */
+	char **argv; /* the new ones, then the old ones; NULL: they stay */
+	int control; /* a copy of the port's */
+	uint64_t process;
 	struct error *error;
 };
 
-static int restart(void *arg)
+static int find_user(const struct user_call *call, struct user_port **user)
 {
-	struct restart_call *call = arg;
 	struct port *port = vswitch_find_port(call->vswitch, call->name);
-	struct user_port *user;
-	char **old;
 
 	if (!port)
 		return vswitch_no_such_port(call->vswitch, call->name, call->error);
 	if (port_link_lower(port))
 		port = port_link_lower(port);
-	user = port_stream_context(port, user_port_make);
-	if (!user)
-		return error_set(call->error, -EINVAL, "port %s: it has no process of its own",
+	*user = port_stream_context(port, user_port_make);
+	return *user ? 0
+		     : error_set(call->error, -EINVAL, "port %s: it has no process of its own",
 				 call->name);
+}
+
+/* The words of the next process; the one that there is ends unless it is `process`, which knows already. */
+static int set_words(void *arg)
+{
+	struct user_call *call = arg;
+	struct user_port *user;
+	char **old;
+	int rc = find_user(call, &user);
+
+	if (rc)
+		return rc;
 	old = user->argv;
 	user->argv = call->argv;
 	call->argv = old;
-	if (user->child > 0) {
+	if (user->child > 0 && user->processes != call->process) {
 		user->again = true;
 		kill(user->child, SIGKILL);
 	}
@@ -266,12 +295,77 @@ static int restart(void *arg)
 int vswitch_restart_port_user(struct vswitch *vswitch, const char *name, char *const *argv,
 			      struct error *error)
 {
-	struct restart_call call = { vswitch, name, copy_words(argv), error };
+	struct user_call call = { .vswitch = vswitch, .name = name, .error = error };
 	int rc;
 
+	call.argv = copy_words(argv);
 	if (!call.argv)
 		return error_set(error, -ENOMEM, "port %s: out of memory", name);
-	rc = vswitch_call(vswitch, restart, &call);
+	rc = vswitch_call(vswitch, set_words, &call);
+	free_words(call.argv);
+	return rc;
+}
+
+static int get_control(void *arg)
+{
+	struct user_call *call = arg;
+	struct user_port *user;
+	int rc = find_user(call, &user);
+
+	if (rc)
+		return rc;
+	call->process = user->processes;
+	call->control = user->control < 0 ? -1 : fcntl(user->control, F_DUPFD_CLOEXEC, 0);
+	return call->control < 0
+		       ? error_set(call->error, -EAGAIN,
+				   "port %s: its process is being started: try again", call->name)
+		       : 0;
+}
+
+/* Says it, and waits for "done". What it did not answer in time before is passed over. */
+static int tell(const struct user_call *call, const char *text)
+{
+	struct pollfd waited = { .fd = call->control, .events = POLLIN };
+	char answer[256];
+	ssize_t got;
+
+	for (unsigned i = 0; i < ANSWERS_LATE; i++)
+		if (recv(call->control, answer, sizeof(answer), MSG_DONTWAIT) <= 0)
+			break;
+	if (send(call->control, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		return error_set(call->error, -EPIPE, "port %s: its process ended: try again",
+				 call->name);
+	if (poll(&waited, 1, ANSWER_MS) <= 0)
+		return error_set(call->error, -ETIMEDOUT,
+				 "port %s: its process does not answer: whether it was done is not "
+				 "known",
+				 call->name);
+	got = recv(call->control, answer, sizeof(answer) - 1, MSG_DONTWAIT);
+	if (got <= 0)
+		return error_set(call->error, -EPIPE, "port %s: its process ended: try again",
+				 call->name);
+	answer[got] = '\0';
+	return strcmp(answer, "done")
+		       ? error_set(call->error, -EIO, "port %s: %s", call->name, answer)
+		       : 0;
+}
+
+int vswitch_tell_port_user(struct vswitch *vswitch, const char *name, const char *text,
+			   char *const *argv, struct error *error)
+{
+	struct user_call call = { .vswitch = vswitch, .name = name, .error = error };
+	int rc;
+
+	call.argv = copy_words(argv);
+	if (!call.argv)
+		return error_set(error, -ENOMEM, "port %s: out of memory", name);
+	rc = vswitch_call(vswitch, get_control, &call);
+	if (!rc) {
+		rc = tell(&call, text);
+		cleanup_close(&call.control);
+	}
+	if (!rc)
+		rc = vswitch_call(vswitch, set_words, &call);
 	free_words(call.argv);
 	return rc;
 }

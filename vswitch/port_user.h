@@ -31,4 +31,12 @@ int vswitch_add_port_user(struct vswitch *vswitch, const char *name,
 int vswitch_restart_port_user(struct vswitch *vswitch, const char *name, char *const *argv,
 			      struct error *error);
 
+/*
+ * Tells the process of such a port something that only changes what it does, by descriptor 5 (SOCK_SEQPACKET), on which it answers "done", or
+ * why not; others begin with these words from now on. Errors as above; -EIO with what it says; -EPIPE, -EAGAIN: it ended meanwhile;
+ * -ETIMEDOUT.
+ */
+int vswitch_tell_port_user(struct vswitch *vswitch, const char *name, const char *text,
+			   char *const *argv, struct error *error);
+
 #endif

@@ -89,6 +89,39 @@ s.settimeout(20)
 print(s.recv(100).decode(), end="")' 2>/dev/null; }
 [ "$(reach)" = "a guest" ] || lab_fail "the forward does not reach the guest"
 
+# Forwards begin and end while it runs; a connection that is there stays, and the process is the same one.
+"$TENON" switch forward lab add out tcp:127.0.0.1:2223-:22 || lab_fail "forward add"
+reach_at() { timeout 30 python3 -c 'import socket, sys
+s = socket.create_connection(("127.0.0.1", int(sys.argv[1])), 20)
+s.settimeout(20)
+print(s.recv(100).decode(), end="")' "$1" 2>/dev/null; }
+[ "$(reach_at 2223)" = "a guest" ] || lab_fail "a forward that was added does not reach the guest"
+"$TENON" switch show lab --config | grep -q 'hostfwd=tcp:127.0.0.1:2223-:22' || lab_fail "the configuration does not have it"
+"$TENON" switch forward lab remove out tcp::2223 || lab_fail "forward remove"
+[ -z "$(reach_at 2223)" ] || lab_fail "a forward that was removed is there"
+"$TENON" switch forward lab remove out tcp:127.0.0.1:2222 && [ -z "$(reach)" ] || lab_fail "the first forward was not removed"
+"$TENON" switch show lab --config | grep -q 'tcp:127.0.0.1:222' && lab_fail "the configuration still has it"
+"$TENON" switch forward lab add out tcp:127.0.0.1:2222-:22 && [ "$(reach)" = "a guest" ] || lab_fail "it was not added again"
+[ "$(lab_stat out connections)" = 1 ] || lab_fail "the process was started again"
+python3 -c 'import socket
+s = socket.create_server(("127.0.0.1", 2224))
+open("taken", "w").close()
+s.accept()' &
+LAB_PIDS+=($!)
+for _ in $(seq 600); do [ -e taken ] && break; sleep 0.1; done
+not_forwarded() { # TEXT WORD...
+	local text=$1
+	shift
+	"$TENON" switch forward lab "$@" 2>err && lab_fail "$* was done"
+	grep -q -- "$text" err || lab_fail "$*: $(cat err)"
+}
+not_forwarded 'hostfwd: cannot listen at tcp:127.0.0.1:2224: Address already in use' add out tcp::2224-:1
+not_forwarded 'it is forwarded already: tcp:127.0.0.1:2222-:22' add out tcp::2222-:23
+not_forwarded 'nothing is forwarded from udp::2222' remove out udp::2222
+not_forwarded 'hostfwd=tcp:x: expected tcp or udp' add out tcp:x
+not_forwarded 'port a: it is no way to the outside, but tap' add a tcp::1-:1
+"$TENON" switch show lab --config | grep -q 2224 && lab_fail "what failed is in the configuration"
+
 # A large datagram, by fragments in the order in which libslirp 4.7 does not survive them, from a raw socket of the guest.
 cat >fragments.py <<'PYTHON'
 import socket, struct, sys
