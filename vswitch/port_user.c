@@ -323,7 +323,7 @@ static int get_control(void *arg)
 }
 
 /* Says it, and waits for "done". What it did not answer in time before is passed over. */
-static int tell(const struct user_call *call, const char *text)
+static int ask_process(const struct user_call *call, const char *text)
 {
 	struct pollfd waited = { .fd = call->control, .events = POLLIN };
 	char answer[256];
@@ -361,7 +361,7 @@ int vswitch_tell_port_user(struct vswitch *vswitch, const char *name, const char
 		return error_set(error, -ENOMEM, "port %s: out of memory", name);
 	rc = vswitch_call(vswitch, get_control, &call);
 	if (!rc) {
-		rc = tell(&call, text);
+		rc = ask_process(&call, text);
 		cleanup_close(&call.control);
 	}
 	if (!rc)
