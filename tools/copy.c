@@ -194,7 +194,10 @@ static int copy_run(void *arg, struct error *error)
 	rc = copy_open_source(copy, error);
 	if (!rc)
 		rc = check_repeatable(copy, error);
-	copy_digest_init(&copy->digest, copy->source.size_known ? copy->source.size : UINT64_MAX);
+	if (!rc && copy->checksum)
+		rc = copy_digest_init(&copy->digest,
+				      copy->source.size_known ? copy->source.size : UINT64_MAX,
+				      error);
 	if (!rc)
 		rc = cli_interruptible(work, &job, error);
 	cli_progress_end(&copy->progress);
