@@ -96,6 +96,26 @@ static int mend_ask(struct rebuild *rebuild, const char *socket, struct error *e
 	return rc;
 }
 
+/* What only another device helps. */
+static void say_degraded(const struct rebuild *rebuild, int level, unsigned working,
+			 unsigned places)
+{
+	if (rebuild->open)
+		cli_warn("%s: still degraded, %u of %u images have all data; `tenon lv repair %s` "
+			 "replaces those that are lost",
+			 rebuild->target, working, places, rebuild->target);
+	else if (level == 4)
+		cli_warn("%s: still degraded, %u of %u places are filled; add a device with "
+			 "`tenon raid add`, or, where it was level 0 and got another shape, have "
+			 "that again by `tenon raid grow %s --level 0`",
+			 rebuild->target, working, places, rebuild->target);
+	else
+		cli_warn("%s: still degraded, %u of %u places are filled; add a device with "
+			 "`tenon raid add`, or name the one that was added (--device, "
+			 "TENON_DEVICES, `tenon device add`)",
+			 rebuild->target, working, places);
+}
+
 /* The server does the work; asks it how far it is until it is done. */
 static int rebuild_ask(struct rebuild *rebuild, const char *socket, struct error *error)
 {
@@ -136,6 +156,10 @@ static int rebuild_ask(struct rebuild *rebuild, const char *socket, struct error
 			json_decref(rebuild->result);
 			rebuild->result = json_incref(progress);
 		}
+		if (!rc && done && json_is_true(json_object_get(answer, "degraded")))
+			say_degraded(rebuild, (int)number_of(answer, "level"),
+				     (unsigned)number_of(answer, "working"),
+				     (unsigned)number_of(answer, "places"));
 		json_decref(answer);
 		if (rc == -EPIPE || (rc && owner_has_ended(rc, socket)))
 			rc = say_server_ended(rebuild, error);
@@ -233,20 +257,8 @@ static int rebuild_here(struct rebuild *rebuild, struct stack *stack, struct err
 	if (!rebuild->total && status.progress.last != RAID_IDLE)
 		rebuild_show(rebuild, raid_operation_name(status.progress.last),
 			     status.progress.position, status.progress.total, status.progress.rate);
-	if (status.degraded && rebuild->open)
-		cli_warn("%s: still degraded, %u of %u images have all data; `tenon lv repair %s` "
-			 "replaces those that are lost",
-			 rebuild->target, status.working, status.raid_disks, rebuild->target);
-	else if (status.degraded && status.level == 4)
-		cli_warn("%s: still degraded, %u of %u places are filled; add a device with "
-			 "`tenon raid add`, or, where it was level 0 and got another shape, have "
-			 "that again by `tenon raid grow %s --level 0`",
-			 rebuild->target, status.working, status.raid_disks, rebuild->target);
-	else if (status.degraded)
-		cli_warn("%s: still degraded, %u of %u places are filled; add a device with "
-			 "`tenon raid add`, or name the one that was added (--device, "
-			 "TENON_DEVICES, `tenon device add`)",
-			 rebuild->target, status.working, status.raid_disks);
+	if (status.degraded)
+		say_degraded(rebuild, status.level, status.working, status.raid_disks);
 	raid_status_free(&status);
 	return 0;
 }

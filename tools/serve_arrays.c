@@ -275,8 +275,11 @@ static int wait_array(struct array_call *call)
 	if (waited && waited != -ECANCELED)
 		return waited;
 	raid_status(call->array, &status);
-	*call->result = json_pack("{s:b, s:b, s:o}", "done", !waited, "degraded", status.degraded,
-				  "progress", describe_progress(&status));
+	*call->result =
+		json_pack("{s:b, s:b, s:i, s:I, s:I, s:o}", "done", !waited, "degraded",
+			  status.degraded, "level", status.level, "working",
+			  (json_int_t)status.working, "places", (json_int_t)status.raid_disks,
+			  "progress", describe_progress(&status));
 	raid_status_free(&status);
 	return 0;
 }

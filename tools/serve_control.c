@@ -20,7 +20,7 @@
  *		number on that `after` has for its UUID; of others none or `all`
  *	raid.bitmap	{name, remove, chunk}: adds a bitmap of that chunk in bytes (0: chosen), or removes it
  *	raid.speed	{name, least, most} -> {least, most}: bytes a second; most 0: no limit; what is not given stays
- *	raid.wait	{name} -> {done, progress}, after at most a quarter of a second
+ *	raid.wait	{name} -> {done, degraded, level, working, places, progress}, after at most a quarter of a second
  *	lv.create, lv.remove, lv.rename, lv.resize, lv.change, lv.tag, lv.repair, lv.convert	{name, ...}: see lv_change.h -> {problem, clients, notes, news}:
  *		why the volume is not served, or null; how many machines have it
  *	lv.plan		{name, ...}: see lv_plan.h

@@ -71,6 +71,7 @@ two
 serve md/out
 expect 0 ^ "$TENON" raid fail out md/in2
 expect 0 ^ "$TENON" raid remove out md/in2
+expect 0 'still degraded, 1 of 2 places' "$TENON" raid rebuild out
 expect 1 'is no array that was started here' "$TENON" raid add out md/none
 expect 0 ^ "$TENON" raid add out md/in2
 expect 0 ^ "$TENON" raid rebuild out
