@@ -126,8 +126,8 @@ static const char *lv_problem(const struct volume_group *group, const struct vol
 			 lost, group->name, lv->name);
 	else if (volume_lv_degraded(lv))
 		snprintf(text, size,
-			 "%s, the others have all data; `tenon lv repair %s/%s` replaces what was "
-			 "on it",
+			 "%s; where the others have all data `tenon lv repair %s/%s` replaces what "
+			 "was on it",
 			 lost, group->name, lv->name);
 	else if (lv->partial)
 		return lost;

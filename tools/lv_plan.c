@@ -107,8 +107,7 @@ int lv_plan(struct volume_group *group, json_t *params, json_t **plan, struct er
 	}
 	/* As the change itself would say it, and before anybody is asked. */
 	if (resize ? group->locked_reason != NULL : !volume_group_takes_removals(group))
-		return error_set(error, -EROFS, "volume group %s cannot be changed: %s",
-				 group->name, group->locked_reason);
+		return volume_group_fail_locked(group, error);
 	if (resize)
 		rc = wanted_size(group, lv, params, &wanted, error);
 	if (rc)

@@ -167,12 +167,30 @@ static int reduce(struct vg_work *work)
 	return rc;
 }
 
+/* What would go. */
+static void tell_missing(struct vg_work *work)
+{
+	const struct volume_group *group = work->group;
+
+	for (unsigned i = 0; i < group->pv_count; i++)
+		if (!group->pvs[i]->block)
+			tell_news(work, "%s: PV %s, which is missing, would leave it", group->name,
+				  group->pvs[i]->uuid);
+	for (unsigned i = 0; i < group->lv_count; i++)
+		if (group->lvs[i]->partial && group->lvs[i]->visible)
+			tell_news(work, "%s/%s, which lies on what is missing, would be removed",
+				  group->name, group->lvs[i]->name);
+}
+
 static int reduce_missing(struct vg_work *work)
 {
 	bool force = json_is_true(json_object_get(work->change->params, "force"));
 	unsigned pvs = work->group->pv_count, lvs = work->group->lv_count;
-	int rc = volume_group_remove_missing(work->group, force, work->error);
+	int rc;
 
+	if (work->change->rehearsal)
+		tell_missing(work);
+	rc = volume_group_remove_missing(work->group, force, work->error);
 	if (!rc)
 		tell_news(work,
 			  work->change->rehearsal

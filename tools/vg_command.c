@@ -87,7 +87,7 @@ static int plan_missing(struct vg_command *command, struct error *error)
 	struct volume_group *group;
 	int rc;
 
-	if (!consent_asks(&command->consent))
+	if (!consent_asks(&command->consent) || command->consent.dry_run)
 		return 0;
 	rc = stack_look(&look, &command->given, error);
 	if (!rc)

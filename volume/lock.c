@@ -96,8 +96,9 @@ static void advise(const struct volume_group *group, enum lvm_lock kind, struct 
 			error,
 			"`tenon vg show %s` names them; `tenon lv repair`, `tenon lv remove` and "
 			"`tenon vg extend` work without those that are missing, `tenon vg reduce "
-			"%s --remove-missing` takes them out",
-			group->name, group->name);
+			"%s --remove-missing` takes them out, `tenon vg repair %s "
+			"--restore-missing` takes back those that are here again",
+			group->name, group->name, group->name);
 		return;
 	case LVM_LOCK_SHORT:
 		error_advise(
@@ -111,6 +112,14 @@ static void advise(const struct volume_group *group, enum lvm_lock kind, struct 
 	case LVM_LOCKS:
 		return;
 	}
+}
+
+static int fail(const struct volume_group *group, enum lvm_lock kind, struct error *error)
+{
+	error_set(error, -EROFS, "volume group %s cannot be changed: %s", group->name,
+		  group->private->locks[kind]);
+	advise(group, kind, error);
+	return -EROFS;
 }
 
 static int check_writable(const struct volume_group *group, struct error *error)
@@ -127,15 +136,19 @@ static int check_writable(const struct volume_group *group, struct error *error)
 
 int lvm_vg_check_but(const struct volume_group *group, unsigned borne, struct error *error)
 {
-	for (unsigned i = 0; i < LVM_LOCKS; i++) {
-		if (!group->private->locks[i] || borne & LVM_LOCK_BIT(i))
-			continue;
-		error_set(error, -EROFS, "volume group %s cannot be changed: %s", group->name,
-			  group->private->locks[i]);
-		advise(group, i, error);
-		return -EROFS;
-	}
+	for (unsigned i = 0; i < LVM_LOCKS; i++)
+		if (group->private->locks[i] && !(borne & LVM_LOCK_BIT(i)))
+			return fail(group, i, error);
 	return check_writable(group, error);
+}
+
+int volume_group_fail_locked(const struct volume_group *group, struct error *error)
+{
+	enum lvm_lock kind = 0;
+
+	while (kind < LVM_LOCKS - 1 && !group->private->locks[kind])
+		kind++;
+	return fail(group, kind, error);
 }
 
 int lvm_vg_check_changeable(const struct volume_group *group, struct error *error)

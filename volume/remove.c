@@ -114,9 +114,13 @@ int volume_group_remove(struct volume_group *group, struct error *error)
 
 	if (rc)
 		return rc;
-	if (group->lv_count)
-		return error_set(error, -EBUSY, "volume group %s: has %u logical volumes, %s first",
-				 group->name, group->lv_count, group->lvs[0]->name);
+	if (group->lv_count) {
+		error_set(error, -EBUSY, "volume group %s: has %u logical volumes, %s first",
+			  group->name, group->lv_count, group->lvs[0]->name);
+		error_advise(error, "`tenon lv list %s` shows them, `tenon lv remove` removes one",
+			     group->name);
+		return -EBUSY;
+	}
 	rc = lvm_vg_settle(group, error);
 	lvm_vg_command_note(group);
 	if (!rc)
@@ -246,11 +250,13 @@ static int drop_partial(struct change *change, bool volumes_too, struct error *e
 		if (volume_lv_degraded(lv)) {
 			error_set(error, -EBUSY, "%s/%s: has lost a part that can be replaced",
 				  group->name, lv->name);
-			return error_advise(error,
-					    lvm_lv_mirror(lv)
-						    ? "LVM2 does that: lvconvert --repair %s/%s"
-						    : "`tenon lv repair %s/%s` does that",
-					    group->name, lv->name);
+			return error_advise(
+				error,
+				lvm_lv_mirror(lv) ? "LVM2 does that: lvconvert --repair %s/%s"
+						  : "`tenon lv repair %s/%s` does that; where the "
+						    "others have not all data, `tenon lv remove` "
+						    "gives it up",
+				group->name, lv->name);
 		}
 		if (!volumes_too) {
 			error_set(error, -EBUSY, "volume group %s: %s lies on a PV that is missing",

@@ -262,6 +262,8 @@ DEFINE_CLEANUP(cleanup_volume_group, struct volume_group, volume_group_unref)
 bool volume_group_is_short(const struct volume_group *group);
 /* Whether volumes may be removed: nothing forbids changes of it but that, or that PVs are missing. */
 bool volume_group_takes_removals(const struct volume_group *group);
+/* Why a group with a locked_reason is not changed, and what to do: -EROFS. */
+int volume_group_fail_locked(const struct volume_group *group, struct error *error);
 
 /* NULL where there is none. */
 struct volume_lv *volume_group_get_lv(const struct volume_group *group, const char *name);

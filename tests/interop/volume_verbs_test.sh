@@ -141,6 +141,7 @@ t vg rename vg-new vg0
 
 # --- A disk is lost
 t vg extend vg0 "$work/d.img"
+refused 'no PV is missing' vg reduce vg0 --remove-missing --force --dry-run
 t lv create vg0/lost --size 8M "$work/d.img"
 t lv create vg0/here --size 1M "$work/a.img"
 t lv create vg0/half --size 2M --type raid1 "$work/a.img" "$work/d.img"
@@ -148,6 +149,7 @@ t lv create vg0/gone --size 1M "$work/d.img"
 mv d.img away
 refused 'missing' lv create vg0/no --size 1M
 refused 'missing' lv rename vg0/here there
+refused 'vg reduce vg0 --remove-missing' lv extend vg0/here --size +1M
 # what lvm2 does then, too: no more is allocated, but removed and set it may be
 theirs() { # as theirs(), of a group that lacks a PV: vgck and all it says complain
 	[ -z "$judge" ] || { lvm2 "${@:2}" || :; [ "$(tr -s ' \n' '  ' <theirs.out | sed 's/^ //; s/ $//')" = "$1" ] || fail "lvm2, ${*:2}: $(cat theirs.out)"; }
@@ -159,6 +161,10 @@ theirs "1024" lvs --noheadings -o raid_min_recovery_rate,raid_max_recovery_rate 
 has lv vg0/half recovery_max_bytes 1048576
 refused 'above the greatest' lv change vg0/half --minrecoveryrate 2M
 refused 'nothing is synchronized' lv change vg0/here --maxrecoveryrate 2M
+for dry in '' --dry-run; do # what can be repaired is not thrown away; a dry run says so, too
+	# shellcheck disable=SC2086
+	refused 'vg0/half: has lost a part that can be replaced' vg reduce vg0 --remove-missing --force --yes $dry
+done
 t lv remove vg0/here --yes
 t lv remove vg0/gone --yes
 t lv remove vg0/half --yes
@@ -167,7 +173,7 @@ theirs "lost" lvs --noheadings -o lv_name -S 'lv_name=lost||lv_name=here||lv_nam
 . "$root/tests/interop/lvm2_judge.sh"
 refused 'lies on a PV that is missing' vg reduce vg0 --remove-missing
 t vg reduce vg0 --remove-missing --force --dry-run
-grep -q 'vg0/lost' said || fail "a dry run does not say what is lost"
+grep -q 'vg0/lost, which lies on what is missing' said || fail "a dry run does not say what is lost"
 t vg reduce vg0 --remove-missing --force --yes
 t lv create vg0/again --size 1M
 
