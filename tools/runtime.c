@@ -9,7 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "util/cleanup.h"
@@ -44,15 +46,23 @@ static bool may_use_run(void)
 	return lstat("/run/tenon", &status) ? !access("/run", W_OK) : status.st_uid == 0;
 }
 
+/* NULL where it is not set, or not absolute: such a value is none by the XDG Base Directory Specification, and would be another place in each folder. */
+static const char *xdg_directory(void)
+{
+	const char *xdg = getenv("XDG_RUNTIME_DIR");
+
+	return xdg && *xdg == '/' ? xdg : NULL;
+}
+
 /* The path that is to be, in an allocated text; 0 or a negative errno. */
 static int choose(char **path)
 {
-	const char *given = getenv("TENON_RUNTIME_DIR"), *xdg = getenv("XDG_RUNTIME_DIR");
+	const char *given = getenv("TENON_RUNTIME_DIR"), *xdg = xdg_directory();
 	int rc;
 
 	if (given && *given)
 		rc = asprintf(path, "%s", given);
-	else if (xdg && *xdg)
+	else if (xdg)
 		rc = asprintf(path, "%s/tenon", xdg);
 	else if (may_use_run())
 		rc = asprintf(path, "/run/tenon");
@@ -64,9 +74,9 @@ static int choose(char **path)
 /* Which variable made it that path, for advice. */
 static const char *chosen_by(void)
 {
-	const char *given = getenv("TENON_RUNTIME_DIR"), *xdg = getenv("XDG_RUNTIME_DIR");
+	const char *given = getenv("TENON_RUNTIME_DIR"), *xdg = xdg_directory();
 
-	return given && *given ? "TENON_RUNTIME_DIR" : xdg && *xdg ? "XDG_RUNTIME_DIR" : NULL;
+	return given && *given ? "TENON_RUNTIME_DIR" : xdg ? "XDG_RUNTIME_DIR" : NULL;
 }
 
 /* "user 1000 (alice)" */
@@ -89,11 +99,11 @@ static int advise_foreign(const char *variable, struct error *error)
 /* What is made in another user's folder would be in his way, and he could put another in its place. */
 static int check_xdg(struct error *error)
 {
-	const char *given = getenv("TENON_RUNTIME_DIR"), *xdg = getenv("XDG_RUNTIME_DIR");
+	const char *given = getenv("TENON_RUNTIME_DIR"), *xdg = xdg_directory();
 	char owner[80], self[80];
 	struct stat status;
 
-	if ((given && *given) || !xdg || !*xdg || stat(xdg, &status) || status.st_uid == geteuid())
+	if ((given && *given) || !xdg || stat(xdg, &status) || status.st_uid == geteuid())
 		return 0;
 	describe_user(owner, status.st_uid);
 	describe_user(self, geteuid());
@@ -158,7 +168,16 @@ int runtime_socket(const char *name, char **path, struct error *error)
 
 	if (rc)
 		return rc;
-	return asprintf(path, "%s/%s.sock", directory, name) < 0 ? -ENOMEM : 0;
+	if (asprintf(path, "%s/%s.sock", directory, name) < 0)
+		return -ENOMEM;
+	if (strlen(*path) < sizeof((struct sockaddr_un){ 0 }.sun_path) || !access(*path, F_OK))
+		return 0;
+	error_set(error, -ENAMETOOLONG,
+		  "%s: the control socket's path has %zu bytes, a socket's may have %zu", *path,
+		  strlen(*path), sizeof((struct sockaddr_un){ 0 }.sun_path) - 1);
+	error_advise(error, "set TENON_RUNTIME_DIR to a directory with a shorter path");
+	free(steal_pointer(path));
+	return -ENAMETOOLONG;
 }
 
 pid_t runtime_pid_of(const char *path)

@@ -2,7 +2,7 @@
 /*
  * Where running servers of this user are found: one directory of control sockets.
  *
- * $TENON_RUNTIME_DIR, else $XDG_RUNTIME_DIR/tenon, else /run/tenon for root and /tmp/tenon-UID for
+ * $TENON_RUNTIME_DIR, else $XDG_RUNTIME_DIR/tenon (of an absolute path), else /run/tenon for root and /tmp/tenon-UID for
  * others, also for those who have root's number in a user namespace of their own: UID is theirs outside of it. A storage server listens there as serve-PID.sock, a switch as switch-NAME.sock.
  */
 #ifndef TENON_TOOLS_RUNTIME_H
@@ -16,7 +16,7 @@ struct error;
  * somebody else. The caller frees *path. */
 int runtime_directory(char **path, struct error *error);
 
-/* DIRECTORY/NAME.sock. The caller frees *path. */
+/* DIRECTORY/NAME.sock. The caller frees *path. -ENAMETOOLONG where none is there and none can be. */
 int runtime_socket(const char *name, char **path, struct error *error);
 
 /* The process that a socket's name says ("serve-77.sock"); 0: it says none. */

@@ -14,12 +14,17 @@
 
 /* ---- Everything ---- */
 
-/* Whether a group lies on the array. */
+/* Whether a group lies on the array: one that is here, or of which it cannot be told. A label alone, as pv create or vg remove leaves it, is none. */
 static bool carries_group(const struct stack *stack, struct raid_array *array)
 {
-	for (unsigned i = 0; i < stack->scan->device_count; i++)
-		if (stack->scan->devices[i].block == raid_array_block(array))
-			return stack->scan->devices[i].is_pv;
+	for (unsigned i = 0; i < stack->scan->device_count; i++) {
+		const struct volume_scanned *scanned = &stack->scan->devices[i];
+
+		if (scanned->block == raid_array_block(array))
+			return scanned->is_pv &&
+			       (scanned->group || scanned->problem || scanned->info.used ||
+				!scanned->info.metadata_areas);
+	}
 	return false;
 }
 
@@ -67,6 +72,15 @@ static int add_all_targets(struct cli_words *targets, const struct stack *look, 
 		rc = stack_report(look, targets->count > 0, error);
 	if (rc || targets->count)
 		return rc;
+	if (look->array_count) {
+		CLEANUP_FREE char *name = text_name(look->arrays->md.name);
+
+		error_set(error, -ENOENT,
+			  "md/%s: carries a physical volume of a group that is not here",
+			  name ? name : "?");
+		return error_advise(error, "name the group's other devices, too, or give the "
+					   "array's name to serve it as it is");
+	}
 	if (look->node_count)
 		error_set(error, -ENOENT,
 			  "no volume group and no array on the devices that were looked at, %u",

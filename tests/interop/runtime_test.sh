@@ -29,6 +29,15 @@ fi
 touch file
 expect 1 'file: is no directory' env TENON_RUNTIME_DIR="$work/file" "$TENON" switch run s
 
+# ---- Too long, and relative ----
+long=$work/$(printf 'n%.0s' $(seq 100))
+mkdir "$long"
+expect 1 'switch-s.sock: the control socket.s path has 1[0-9][0-9] bytes, a socket.s may have 107' \
+	env XDG_RUNTIME_DIR="$long" "$TENON" switch run s --socket-dir s --port p=vhost-user
+expect 1 'set TENON_RUNTIME_DIR to a directory with a shorter path' env XDG_RUNTIME_DIR="$long" "$TENON" switch show s
+expect 0 'no control socket in /' env XDG_RUNTIME_DIR=relative TENON_RUNTIME_DIR= "$TENON" status
+[ ! -e relative ] || problem 'a relative XDG_RUNTIME_DIR is used'
+
 # ---- Without HOME ----
 who=()
 [ "$uid" != 64321 ] || who=(setpriv --reuid nobody --regid "$(id -g nobody)" --clear-groups)

@@ -120,6 +120,16 @@ leaves_out vg0-a "in use by process $other "
 stop
 kill $other && wait $other
 
+# An array with nothing on it is served; a label of a PV that is in no group is nothing.
+truncate -s 100M m1.img m2.img
+expect 0 '' "$TENON" raid create left --level 1 m1.img m2.img
+expect 0 '' "$TENON" vg create gone md/left --device m1.img --device m2.img
+expect 0 '' "$TENON" vg remove gone --device m1.img --device m2.img
+serve --socket-dir s --device m1.img --device m2.img
+serves md/left
+stop
+rm m1.img m2.img
+
 # Serial numbers: unique, without a slash, the same at each start and after a rename, and as chosen.
 "$TENON" lv create vg0/database-of-customer-01 --size 4M && "$TENON" lv create vg0/database-of-customer-02 --size 4M
 json "len(set(v['serial'] for v in d)) == len(d) and all(len(v['serial']) == 20 and v['serial'].isalnum() for v in d)" \
