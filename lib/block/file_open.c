@@ -56,7 +56,12 @@ static int open_failed(const char *path, unsigned flags, int code, struct error 
 		  error_name(code));
 	if (code == -ENOENT)
 		error_advise(error, create ? "create the folder first" : "check the path");
-	else if (code == -EACCES || code == -EPERM || code == -EROFS)
+	else if (code == -EROFS)
+		error_advise(error,
+			     "the device, or the file system that it is on, is for reading "
+			     "only: see `findmnt -T %s`",
+			     path);
+	else if (code == -EACCES || code == -EPERM)
 		error_advise(error, "the user needs permission to %s it",
 			     flags & BLOCK_OPEN_WRITE ? "read and write" : "read");
 	else if (code == -EBUSY)

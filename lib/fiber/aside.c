@@ -201,15 +201,17 @@ static void run_child(struct jobs *jobs, int answers)
 
 /* ---- Here ---- */
 
-/* Whether something can be read before `deadline`. */
-static bool wait_readable(int fd, uint64_t deadline)
+/* Until something can be read: 0, -ETIMEDOUT at `deadline`, -ECANCELED where whoever waits is told to end. */
+static int wait_readable(int fd, uint64_t deadline)
 {
 	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
 	uint64_t at = monotonic_ns(), left = deadline > at ? deadline - at : 0;
 
-	if (fiber_current())
-		return fiber_poll(fd, POLLIN, left) > 0;
-	return poll(&poll_fd, 1, (int)MIN(left / NS_PER_MS + 1, (uint64_t)INT32_MAX)) > 0;
+	int rc = fiber_current()
+			 ? fiber_poll(fd, POLLIN, left)
+			 : poll(&poll_fd, 1, (int)MIN(left / NS_PER_MS + 1, (uint64_t)INT32_MAX));
+
+	return rc > 0 ? 0 : rc == -ECANCELED ? rc : -ETIMEDOUT;
 }
 
 /* What was read of the pipe and is not looked at yet. */
@@ -237,8 +239,10 @@ static int fill(struct incoming *incoming)
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0 && errno == EAGAIN) {
-			if (!wait_readable(incoming->fd, incoming->deadline))
-				return -ETIMEDOUT;
+			int rc = wait_readable(incoming->fd, incoming->deadline);
+
+			if (rc)
+				return rc;
 			continue;
 		}
 		if (got <= 0)
@@ -342,10 +346,14 @@ int aside_run(aside_fn *fn, void *arg, unsigned count, uint64_t limit_ns,
 	free(incoming);
 	if (child > 0)
 		end_child(child);
+	if (rc == -ENOMEM || rc == -ECANCELED) {
+		aside_free(answers, count);
+		return rc;
+	}
 	/* It could not be made, or it ended by itself. */
-	if (child < 0 || (rc && rc != -ETIMEDOUT && rc != -ENOMEM))
+	if (child < 0 || (rc && rc != -ETIMEDOUT))
 		run_here(fn, arg, count, answers);
-	return rc == -ENOMEM ? rc : 0;
+	return 0;
 }
 
 void aside_free(struct aside_answer *answers, unsigned count)

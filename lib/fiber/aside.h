@@ -27,7 +27,7 @@ struct aside_answer {
 /*
  * Runs fn(arg, 0 ... count - 1, ...) and fills in `answers`, to be freed by aside_free(). Where no process can be had (too
  * many, no descriptors left), they run here, one after another and without limit. On a fiber it suspends,
- * elsewhere it blocks. 0 or -ENOMEM.
+ * elsewhere it blocks. 0, -ENOMEM, or -ECANCELED where the fiber is told to end: then nothing is known, and nothing to be freed.
  */
 int aside_run(aside_fn *fn, void *arg, unsigned count, uint64_t limit_ns,
 	      struct aside_answer *answers);

@@ -144,6 +144,8 @@ while read -r option; do
 	grep -qx -- "$option" <(for noun in lv raid; do options_of $noun list; done; options_of lv create) ||
 		problem "tenon(1) has --$option"
 done <<<"$common"
+# mdoc takes a quote at the beginning of a word away, so that the example is another command.
+! grep -n '^\.D[1l].*"' "$top"/docs/man/*.1 || problem 'examples lose their quotes: \(dq'
 if command -v mandoc >/dev/null; then
 	mandoc -T lint -W error "$top"/docs/man/*.1 || problem 'mandoc'
 fi

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "fiber/aside.h"
+#include "fiber/fiber.h"
 #include "fiber_run.h"
 
 #define SECOND 1000000000ull
@@ -115,6 +116,30 @@ static void test_one_that_hangs_is_left_behind(void)
 	fiber_run_real(fiber_run_first_engine(), one_hangs, NULL);
 }
 
+static int wait_for_one(void *arg)
+{
+	struct aside_answer answers[3];
+
+	(void)arg;
+	return aside_run(hang_one, NULL, 3, 60 * SECOND, answers);
+}
+
+/* That somebody was told to end says nothing of what was asked. */
+static int told_to_end(void *arg)
+{
+	struct fiber *fiber = fiber_spawn(wait_for_one, arg);
+
+	fiber_sleep(SECOND / 50);
+	fiber_cancel(fiber);
+	CU_ASSERT_EQUAL(fiber_join(fiber), -ECANCELED);
+	return 0;
+}
+
+static void test_whoever_is_told_to_end_knows_nothing(void)
+{
+	fiber_run_real(fiber_run_first_engine(), told_to_end, NULL);
+}
+
 /* Some; of the others each must answer all the same, those that come after, too. */
 static int hang_many(void *arg, unsigned index, void **data, size_t *size)
 {
@@ -202,5 +227,6 @@ static void test_descriptors_are_not_kept(void)
 }
 
 UNIT_MAIN("aside", UNIT(test_each_answers), UNIT(test_without_another_process),
-	  UNIT(test_one_that_hangs_is_left_behind), UNIT(test_all_others_answer),
-	  UNIT(test_the_last_hangs), UNIT(test_large_answers), UNIT(test_descriptors_are_not_kept))
+	  UNIT(test_one_that_hangs_is_left_behind), UNIT(test_whoever_is_told_to_end_knows_nothing),
+	  UNIT(test_all_others_answer), UNIT(test_the_last_hangs), UNIT(test_large_answers),
+	  UNIT(test_descriptors_are_not_kept))
