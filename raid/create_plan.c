@@ -77,8 +77,12 @@ int raid_create_plan_name(const struct raid_create_options *options, char set_na
 		return error_set(error, -EINVAL, "an array needs a name");
 	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
 		return error_set(error, -EINVAL, "the name \"%s\" is that of a folder", name);
-	if (strpbrk(name, "/:"))
-		return error_set(error, -EINVAL, "the name \"%s\" has a '/' or ':' in it", name);
+	if (strpbrk(name, "/:")) {
+		error_set(error, -EINVAL, "the name \"%s\" has a '/' or ':' in it", name);
+		error_advise(error, "give a name alone, such as r0 for /dev/md/r0; the host before "
+				    "the colon is --homehost");
+		return -EINVAL;
+	}
 	if (host && strpbrk(host, "/:"))
 		return error_set(error, -EINVAL, "the host \"%s\" has a '/' or ':' in it", host);
 	if (has_blanks(name) || (host && has_blanks(host)))

@@ -24,9 +24,12 @@ static int make_parents(const char *path, struct error *error)
 		return -ENOMEM;
 	for (char *at = strchr(copy + 1, '/'); at; at = strchr(at + 1, '/')) {
 		*at = '\0';
-		if (mkdir(copy, 0755) < 0 && errno != EEXIST)
-			return error_set(error, -errno, "%s: cannot make the directory: %s", copy,
-					 error_name(errno));
+		if (mkdir(copy, 0755) < 0 && errno != EEXIST) {
+			error_set(error, -errno, "%s: cannot make the directory: %s", copy,
+				  error_name(errno));
+			return error_advise(error, "TENON_DEVICES_FILE may name a file elsewhere "
+						   "for the list of devices");
+		}
 		*at = '/';
 	}
 	return 0;

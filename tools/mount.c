@@ -243,7 +243,8 @@ static int check_directory(const char *word, char **directory, struct error *err
 		return S_ISDIR(status.st_mode)
 			       ? 0
 			       : error_set(error, -ENOTDIR, "%s: expected a folder", word);
-	return error_set(error, -errno, "%s: %s", word, error_name(errno));
+	error_set(error, -errno, "%s: %s", word, error_name(errno));
+	return error->code == -ENOENT ? error_advise(error, "make it first: mkdir") : error->code;
 }
 
 int command_mount(int argc, char **argv)

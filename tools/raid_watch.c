@@ -25,12 +25,14 @@
 #include "tools/output.h"
 #include "tools/raid.h"
 #include "tools/runtime.h"
+#include "tools/spawn.h"
+#include "util/error.h"
 
 extern char **environ;
 
 struct event_watch {
-	const char *name; /* md/NAME, NAME, or a UUID; NULL: all */
-	const char *command;
+	const char *name;        /* md/NAME, NAME, or a UUID; NULL: all */
+	char *command;           /* its path, or NULL */
 	struct cli_words spares; /* [ARRAY=]N: how many each is to have */
 	uint64_t delay;          /* seconds */
 	bool json, once, test;
@@ -60,8 +62,7 @@ static int wait_for(pid_t pid)
 static int run_command(const struct event_watch *watch, const char *event, const char *array,
 		       const char *component)
 {
-	char *words[] = { (char *)watch->command, (char *)event, (char *)array, (char *)component,
-			  NULL };
+	char *words[] = { watch->command, (char *)event, (char *)array, (char *)component, NULL };
 	posix_spawnattr_t attributes;
 	sigset_t none;
 	pid_t pid;
@@ -71,7 +72,7 @@ static int run_command(const struct event_watch *watch, const char *event, const
 	posix_spawnattr_init(&attributes);
 	posix_spawnattr_setsigmask(&attributes, &none);
 	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
-	rc = posix_spawnp(&pid, watch->command, NULL, &attributes, words, environ);
+	rc = posix_spawn(&pid, watch->command, NULL, &attributes, words, environ);
 	posix_spawnattr_destroy(&attributes);
 	if (rc) {
 		cli_warn("%s: %s: %s", event, watch->command, strerror(rc));
@@ -106,6 +107,23 @@ static int tell(const struct event_watch *watch, const char *time_text, const ch
 	}
 	cli_ready();
 	return watch->command ? run_command(watch, event, array, component) : 0;
+}
+
+/* The program, malloc. One that cannot be run would be told of with the first event only: years later, of the disk that nobody then hears of. */
+static char *find_command(const char *given)
+{
+	bool is_path = strchr(given, '/');
+	char *path = is_path ? strdup(given) : spawn_find(given);
+	struct error error = { 0 };
+
+	if (path && !access(path, X_OK))
+		return path;
+	error_set(&error, -ENOENT, "%s: %s", given,
+		  is_path ? error_name(errno) : "no such program in $PATH");
+	error_advise(&error, "give one program without arguments: it is run without a shell");
+	cli_wrong_value("exec", &error);
+	free(path);
+	return NULL;
 }
 
 /* ---- Looking ---- */
@@ -325,8 +343,9 @@ static int watch_run(void *arg, struct error *error)
 int raid_watch_verb(int argc, char **argv)
 {
 	struct event_watch watch = { .delay = 1 };
+	const char *command = NULL;
 	const struct cli_option options[] = {
-		{ "exec", CLI_TEXT, &watch.command, "COMMAND",
+		{ "exec", CLI_TEXT, &command, "COMMAND",
 		  "run for each event with its name, the array, and the component if there is "
 		  "one" },
 		{ "delay", CLI_NUMBER, &watch.delay, "SECONDS", "between looks (1)", 1, 86400 },
@@ -345,8 +364,10 @@ int raid_watch_verb(int argc, char **argv)
 	if (!cli_parse("raid watch [NAME] [--exec COMMAND] [--json]", options, argc, argv, 0, 1,
 		       &operands, &status))
 		return status;
-	if (!check_spares(&watch.spares))
+	if (!check_spares(&watch.spares) || (command && !(watch.command = find_command(command))))
 		return EXIT_USAGE;
 	watch.name = operands.count ? operands.words[0] : NULL;
-	return cli_on_fiber(watch_run, &watch);
+	status = cli_on_fiber(watch_run, &watch);
+	free(watch.command);
+	return status;
 }

@@ -126,7 +126,9 @@ static int look_at(struct group_create_plan *plan, struct block *block, struct l
 		return 0;
 	error_set(plan->error, -EBUSY, "%s: is a physical volume of volume group %s", block->name,
 		  owner);
-	error_advise(plan->error, "give --force to take it from there, if nothing on it is needed");
+	error_advise(plan->error,
+		     "take it out there first: `tenon vg reduce`; with --force it is taken as it "
+		     "is, and what that group has on it is lost");
 	return -EBUSY;
 }
 

@@ -142,10 +142,14 @@ static int plan_size(struct volume_group *group, const struct volume_pv *pv, uin
 	uint64_t count, used;
 	char text[SIZE_TEXT];
 
-	if (size > pv->block->size)
-		return error_set(error, -EINVAL, "%s: has %llu bytes, PV %s cannot have %llu",
-				 pv->block->name, (unsigned long long)pv->block->size, pv->uuid,
-				 (unsigned long long)size);
+	if (size > pv->block->size) {
+		error_set(error, -EINVAL, "%s: has %llu bytes, PV %s cannot have %llu",
+			  pv->block->name, (unsigned long long)pv->block->size, pv->uuid,
+			  (unsigned long long)size);
+		error_advise(error, "make the device larger first, a file by `truncate`; without "
+				    "--size the PV has all of it");
+		return -EINVAL;
+	}
 	count = data_end > pv->pe_start ? (data_end - pv->pe_start) / group->extent_size : 0;
 	if (used_end(group, pv, &used))
 		return change_no_memory(group, error);
