@@ -218,7 +218,8 @@ static int set_reorder(struct link_model *model, char *value, struct error *erro
 
 static const struct unit_of bit_units[] = { { "", 1 },       { "bit", 1 },    { "k", 1e3 },
 					    { "K", 1e3 },    { "kbit", 1e3 }, { "M", 1e6 },
-					    { "Mbit", 1e6 }, { "G", 1e9 },    { "Gbit", 1e9 } };
+					    { "Mbit", 1e6 }, { "G", 1e9 },    { "Gbit", 1e9 },
+					    { "mbit", 1e6 }, { "gbit", 1e9 } }; /* as tc has them */
 
 static int set_rate(struct link_model *model, char *value, struct error *error)
 {

@@ -106,7 +106,7 @@ static void test_words(void)
 
 	CU_ASSERT_EQUAL(link_model_set(&model, "burst=64k", NULL), 0);
 	CU_ASSERT_EQUAL(link_model_check(&model, NULL), -EINVAL);
-	CU_ASSERT_EQUAL(link_model_set(&model, "rate=50M", NULL), 0);
+	CU_ASSERT_EQUAL(link_model_set(&model, "rate=50mbit", NULL), 0);
 	CU_ASSERT_EQUAL(link_model_check(&model, NULL), 0);
 	link_model_describe(&model, text, sizeof(text));
 	CU_ASSERT_STRING_EQUAL(text, "rate=50000000 burst=64000");
