@@ -4,15 +4,38 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/kvm.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "util/bytes.h"
 #include "util/cleanup.h"
 #include "util/error.h"
 #include "virtio/guest_memory.h"
+
+static void advise_group(struct error *error)
+{
+	struct stat status;
+	const struct group *group;
+
+	if (stat("/dev/kvm", &status))
+		return;
+	group = getgrgid(status.st_gid);
+	if (group)
+		error_advise(error,
+			     "add yourself to the group that owns it, as root: adduser "
+			     "$USER %.32s; then log in again",
+			     group->gr_name);
+	else
+		error_advise(error,
+			     "its group, %u, has no name here; give it one and join it, as "
+			     "root: groupadd -g %u kvm && adduser $USER kvm; then log in "
+			     "again",
+			     (unsigned)status.st_gid, (unsigned)status.st_gid);
+}
 
 static int explain_open_failure(int code, struct error *error)
 {
@@ -27,8 +50,7 @@ static int explain_open_failure(int code, struct error *error)
 		break;
 	case -EACCES:
 	case -EPERM:
-		error_advise(error, "add yourself to the group that owns it: adduser $USER kvm, "
-				    "then log in again");
+		advise_group(error);
 		break;
 	}
 	return code;

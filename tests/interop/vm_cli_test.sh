@@ -108,7 +108,7 @@ if [ -w /dev/kvm ]; then
 			exec setpriv --reuid 65534 --regid 65534 --clear-groups "$tenon_as_nobody/tenon" "\$@"
 		END
 		chmod 755 nobody
-		tenon=$work/nobody expect 1 'adduser $USER kvm' run --kernel good
+		tenon=$work/nobody expect 1 "adduser \$USER $(getent group "$(stat -c %g /dev/kvm)" | cut -d : -f 1)" run --kernel good
 		rm -rf "$tenon_as_nobody"
 	fi
 else
