@@ -125,12 +125,14 @@ static int fail(const struct volume_group *group, enum lvm_lock kind, struct err
 static int check_writable(const struct volume_group *group, struct error *error)
 {
 	for (unsigned i = 0; i < group->pv_count; i++)
-		if (group->pvs[i]->block && group->pvs[i]->block->read_only)
-			return error_set(
-				error, -EROFS,
-				"volume group %s cannot be changed: %s is open for reading "
-				"only",
-				group->name, group->pvs[i]->block->name);
+		if (group->pvs[i]->block && group->pvs[i]->block->read_only) {
+			error_set(error, -EROFS,
+				  "volume group %s cannot be changed: %s is open for reading only",
+				  group->name, group->pvs[i]->block->name);
+			error_advise(error, "a server with --read-only changes nothing: `tenon "
+					    "status` shows those that run");
+			return -EROFS;
+		}
 	return 0;
 }
 
