@@ -98,7 +98,8 @@ static int set_tag_type(struct port_config *config, const char *value, struct er
 			return 0;
 		}
 	return error_set(error, -EINVAL,
-			 "tag-type=%.40s: expected the word 802.1q for 0x8100, 802.1ad for 0x88a8, or 0x9100",
+			 "tag-type=%.40s: expected the word 802.1q for 0x8100, 802.1ad for 0x88a8, "
+			 "or 0x9100",
 			 value);
 }
 
