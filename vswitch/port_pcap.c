@@ -49,8 +49,9 @@ static int pcap_attach(struct port *port, struct error *error)
 			    port->name, pcap->replayed, pcap->replay->left_out,
 			    pcap->replay->left_out == 1 ? "frame is" : "frames are");
 	if (pcap->replay && pcap->replay->damage[0])
-		log_warning(port->log, "port %s: %s: damaged after %u frames: %s", port->name,
-			    pcap->replayed, pcap->replay->count, pcap->replay->damage);
+		log_warning(port->log, "port %s: %s: damaged after %u frame%s: %s", port->name,
+			    pcap->replayed, pcap->replay->count,
+			    pcap->replay->count == 1 ? "" : "s", pcap->replay->damage);
 	return 0;
 }
 
