@@ -52,19 +52,11 @@ static void follow(struct form *form, const char *at, const char *end)
 	}
 }
 
-static void put_tabs(struct lvm_text *out, unsigned count)
-{
-	static const char tabs[] = "\t\t\t\t\t\t\t\t";
-
-	for (; count > sizeof(tabs) - 1; count -= sizeof(tabs) - 1)
-		lvm_text_add_bytes(out, tabs, sizeof(tabs) - 1);
-	lvm_text_add_bytes(out, tabs, count);
-}
-
 static void put_line(struct form *form, const char *at, const char *end)
 {
 	unsigned depth = form->depth;
 	bool quoted = form->quoted;
+	char *to;
 
 	if (!quoted)
 		while (at < end && (*at == ' ' || *at == '\t'))
@@ -72,9 +64,14 @@ static void put_line(struct form *form, const char *at, const char *end)
 	if ((*at == '}' || *at == ']') && depth)
 		depth--;
 	follow(form, at, end);
-	if (!quoted && *at != '\n')
-		put_tabs(form->out, depth);
-	lvm_text_add_bytes(form->out, at, (size_t)(end - at));
+	if (quoted || *at == '\n')
+		depth = 0;
+	to = lvm_text_extend(form->out, depth + (size_t)(end - at));
+	if (!to)
+		return;
+	while (depth--)
+		*to++ = '\t';
+	memcpy(to, at, (size_t)(end - at));
 }
 
 /* Whether a line outside of all sections begins one: "name {". */

@@ -32,13 +32,24 @@ static bool reserve(struct lvm_text *text, size_t more)
 	return true;
 }
 
-static void put(struct lvm_text *text, const char *bytes, size_t length)
+char *lvm_text_extend(struct lvm_text *text, size_t length)
 {
+	char *at;
+
 	if (!reserve(text, length))
-		return;
-	memcpy(text->at + text->size, bytes, length);
+		return NULL;
+	at = text->at + text->size;
 	text->size += length;
 	text->at[text->size] = '\0';
+	return at;
+}
+
+static void put(struct lvm_text *text, const char *bytes, size_t length)
+{
+	char *at = lvm_text_extend(text, length);
+
+	if (at)
+		memcpy(at, bytes, length);
 }
 
 void lvm_text_print(struct lvm_text *text, const char *format, ...)
