@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "block/block.h"
 #include "raid/raid.h"
@@ -13,6 +14,50 @@
 #include "volume/volume_raid.h"
 
 static const char key[] = "synced_percent";
+
+/* Of an array that runs without some of its images, though no physical volume is missing: one did not do what it was to. */
+static void tell_failed(json_t *row, unsigned failed, unsigned places)
+{
+	const char *state = json_string_value(json_object_get(row, "state"));
+	char text[512];
+
+	if (!failed || !state ||
+	    (strcmp(state, "writable") != 0 && strcmp(state, "read-only") != 0))
+		return;
+	json_object_set_new(row, "state", json_string("degraded"));
+	if (!json_is_null(json_object_get(row, "problem")))
+		return;
+	snprintf(text, sizeof(text),
+		 "it runs without %u of its %u images, which failed; what is wrong with them is in "
+		 "the server's log. Opened anew they are filled, if they can be; `tenon lv repair` "
+		 "replaces those that are lost",
+		 failed, places);
+	json_object_set_new(row, "problem", json_string(text));
+}
+
+static unsigned failed_of(const struct raid_status *status)
+{
+	unsigned failed = 0;
+
+	for (unsigned i = 0; i < status->member_count; i++)
+		failed += status->members[i].state == RAID_MEMBER_FAULTY;
+	return failed;
+}
+
+/* As the server says it. */
+static unsigned failed_there(const json_t *array)
+{
+	unsigned failed = 0;
+	json_t *member;
+	size_t index;
+
+	json_array_foreach(json_object_get(array, "members"), index, member) {
+		const char *state = json_string_value(json_object_get(member, "state"));
+
+		failed += state && !strcmp(state, "faulty");
+	}
+	return failed;
+}
 
 void lv_synced_look(json_t *row, struct volume_group *group, const struct volume_lv *lv)
 {
@@ -24,6 +69,7 @@ void lv_synced_look(json_t *row, struct volume_group *group, const struct volume
 	if (volume_lv_is_raid(lv) && !volume_open_lv(group, lv->name, false, &block, &ignored)) {
 		raid_status(volume_lv_array(lv), &status);
 		percent = describe_synced(&status);
+		tell_failed(row, failed_of(&status), status.raid_disks);
 		raid_status_free(&status);
 	}
 	json_object_set_new(row, key, percent);
@@ -42,8 +88,11 @@ static void ask(json_t *row, const struct cli_words *given)
 		return;
 	if (owner_call(given, target, "raid.show", json_pack("{s:s}", "name", target), &answer,
 		       &ignored) > 0 &&
-	    json_is_number(json_object_get(answer, key)))
+	    json_is_number(json_object_get(answer, key))) {
 		json_object_set(row, key, json_object_get(answer, key));
+		tell_failed(row, failed_there(answer),
+			    (unsigned)json_integer_value(json_object_get(answer, "devices")));
+	}
 	json_decref(answer);
 }
 

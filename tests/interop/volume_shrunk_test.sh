@@ -153,4 +153,31 @@ quiet "$tenon" vg reduce vs --remove-missing --force
 refused "must have" "$tenon" lv create vs/more --size 4M
 quiet "$tenon" vg reduce vs a.img
 quiet "$tenon" lv create vs/more --size 4M
+
+# Under a server the array goes on without that image, and who asks is told, also once the file is long again: its zeroes are not read.
+truncate -s 40M x.img y.img
+export TENON_DEVICES=$work/x.img:$work/y.img
+quiet "$tenon" vg create vf x.img y.img
+quiet "$tenon" lv create vf/r --size 24M --type raid1
+quiet "$tenon" lv repair vf/r
+serve
+"$io" vhost-user:s/vf-r.sock write 0 25165824 5 flush
+truncate -s 10M x.img
+"$io" vhost-user:s/vf-r.sock write 0 1048576 5 flush
+truncate -s 40M x.img
+for _ in 1 2 3; do "$io" vhost-user:s/vf-r.sock verify 0 25165824 5 || fail "other data"; done
+quiet "$tenon" lv show vf/r
+grep -q "^State: *degraded" said && grep -q "runs without 1 of its" said || fail "lv show does not say that the array lacks an image"
+quiet "$tenon" lv list vf --json
+grep -q '"state": "degraded"' said || fail "lv list does not say it"
+kill "$server"
+wait "$server" || :
+server=
+quiet "$tenon" lv repair vf/r
+quiet "$tenon" lv scrub vf/r
+quiet "$tenon" lv show vf/r
+grep -q "^State: *writable" said || fail "it is whole again"
+mv y.img gone/y.img
+"$tenon" copy vf/r - 2>/dev/null >r.raw
+"$io" -r r.raw verify 0 25165824 5 || fail "x.img was not filled"
 exit 0
