@@ -180,7 +180,7 @@ def each(directory, step):
 
 # ---- What is said ----
 
-def short(text, folder):
+def short(text, folder, numbers=None):
     text = re.sub(r"(?<!\w)/[\w/.-]*/(?:base|now)/([ab])\b", r"\1", text)
     lines = [line.strip() for line in text.strip().splitlines() if not line.startswith("       ")]
     text = " / ".join(line for line in lines if line)
@@ -191,6 +191,10 @@ def short(text, folder):
     # Where a text lies and how long it is depends on who wrote it.
     text = re.sub(r"(metadata text at byte|the text begins at|the metadata has) \d+", r"\1 N", text)
     text = re.sub(r"/dev/loop\d+", lambda match: LOOPS.get(match.group(), match.group()), text)
+    # What lvm2 finds where it looks for something else; checksums with whatever digits.
+    text = re.sub(r"(wrong (?:version|start sector)) (?!18446744073709551615\b)\d{6,}", r"\1 N", text)
+    text = re.sub(r"(mda_checksum|mda_size \d+ vs) \w+", r"\1 X", text)
+    text = re.sub(numbers, "N", text) if numbers else text
     return "".join(c if " " <= c < "\x7f" and c not in "|\\" else "." for c in text)[:400]
 
 
@@ -255,7 +259,7 @@ def theirs(directory, step):
                 run("losetup", "-d", loop)
         lines = "\n".join(line for line in text.splitlines() if "driver" not in line and "leaked" not in line and "Activation disabled" not in line)
         # Lengths of texts depend on who writes them, and where.
-        print("\t".join([*row, ("no: " if rc else "") + (re.sub(r"\b\d{4}\b", "N", short(lines, now)) or "fine")]), flush=True)
+        print("\t".join([*row, ("no: " if rc else "") + (short(lines, now, r"\b\d{4}\b") or "fine")]), flush=True)
 
 
 # ---- The tables ----
@@ -278,6 +282,21 @@ def table(path_ours, path_theirs):
         print("| " + " | ".join([*row[1:], they.get(tuple(row[:3]), "")]) + " |")
 
 
+# Here lvm2 goes by the device that it has seen last.
+EITHER = {("text", "no physical_volumes", "one")}
+
+
+def alike(row, cells):
+    """lvm2 looks at both devices at once: which of them it speaks of first is chance."""
+    if len(cells) > 1:
+        return cells
+    said = re.sub(r"\b(device|on|from|in|of|PV|[Ss]canning|reading) [ab]\b", r"\1 DEVICE", cells[0])
+    said = re.sub(r"by VGs (UUID and |( and UUID))\.", "by VGs UUID and .", said)
+    if len(cells[0]) >= 400:  # the last sentence is cut off, somewhere
+        said = said.rsplit(" / ", 1)[0]
+    return said.removeprefix("no: ") if tuple(row) in EITHER else said
+
+
 def compare(document, *paths):
     said, structure = {}, None
     for line in open(document):
@@ -290,7 +309,7 @@ def compare(document, *paths):
     for path, first, count in zip(paths, (0, 3), (3, 1)):
         for row in read_rows(path) if path != "-" else []:
             expected = said.get((row[0].lower(), row[1], row[2]))
-            if not expected or expected[first:first + count] != row[3:]:
+            if not expected or alike(row[:3], expected[first:first + count]) != alike(row[:3], row[3:]):
                 differ += 1
                 print(f"{row[:3]}:\n  said     {row[3:]}\n  expected {expected and expected[first:first + count]}")
     sys.exit(1 if differ else 0)
