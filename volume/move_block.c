@@ -22,6 +22,8 @@ struct move_block {
 	uint64_t from_offset, to_offset;
 	struct range_lock ranges;
 	int failed; /* the first error of `to` */
+	/* Was data when it was asked; what became a hole since is copied as zeroes. */
+	uint64_t data_from, data_to;
 	bool strict; /* both count: a commit is on its way after which the second place is all there is */
 };
 
@@ -148,13 +150,28 @@ int lvm_move_block_create(struct block **out, const char *name, struct block *fr
 	return 0;
 }
 
-static int copy_range(struct move_block *move, uint64_t offset, void *buffer, uint64_t length)
+/* With the range locked, so that a hole stays one. Where data end a file system may have to look for page by page (tmpfs): that is asked once for them. */
+static bool is_hole(struct move_block *move, uint64_t offset, uint64_t length)
 {
 	enum block_status status;
-	uint64_t known = length;
-	int rc = block_status(move->from, move->from_offset + offset, &known, &status);
+	uint64_t known = move->block.size - offset;
 
-	if (!rc && status == BLOCK_STATUS_ZERO && known == length) {
+	if (offset >= move->data_from && offset + length <= move->data_to)
+		return false;
+	if (block_status(move->from, move->from_offset + offset, &known, &status))
+		return false;
+	if (status == BLOCK_STATUS_ZERO)
+		return known >= length;
+	move->data_from = offset;
+	move->data_to = offset + known;
+	return false;
+}
+
+static int copy_range(struct move_block *move, uint64_t offset, void *buffer, uint64_t length)
+{
+	int rc;
+
+	if (is_hole(move, offset, length)) {
 		rc = block_write_zeroes(move->to, move->to_offset + offset, length,
 					BLOCK_MAY_UNMAP);
 	} else {
