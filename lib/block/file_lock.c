@@ -233,8 +233,9 @@ static int held(int fd, const char *path, const struct block_part *part, bool ow
 		error_advise(error, "`kill -CONT %d` lets it go on; or end it, or work on a copy",
 			     (int)pid);
 	else if (pid && process_is_ours(pid))
-		error_advise(error, "`tenon status` says what it serves, and to whom; end it, or "
-				    "work on a copy");
+		error_advise(error, "try again when that command is done; of a server `tenon "
+				    "status` says what it serves, and to whom: end it, or work on "
+				    "a copy");
 	else if (pid)
 		error_advise(error, "end it, or work on a copy");
 	else
