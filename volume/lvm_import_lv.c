@@ -296,6 +296,17 @@ static int import_creation(const struct lvm_reader *reader, const struct lvm_con
 	return rc;
 }
 
+/* lvm2 (format_text/import_vsn1.c) reads no volume that is to have a device number and has none; "major" may be missing, or be anything. */
+static int import_minor(const struct lvm_reader *reader, const struct lvm_config_node *section,
+			const struct volume_lv_private *private)
+{
+	uint64_t minor;
+
+	return lvm_strings_contain(&private->status, "FIXED_MINOR")
+		       ? lvm_read_integer(reader, section, "minor", false, INT64_MAX, &minor)
+		       : 0;
+}
+
 static int import_lv(const struct lvm_reader *reader, const struct lvm_config_node *section,
 		     const struct volume_group *group, struct lvm_pv_names *names,
 		     struct volume_lv *lv)
@@ -312,6 +323,8 @@ static int import_lv(const struct lvm_reader *reader, const struct lvm_config_no
 	rc = lvm_read_uuid(reader, section, lv->uuid);
 	if (!rc)
 		rc = lvm_read_flags(reader, section, &private->status, &private->flags, &tags);
+	if (!rc)
+		rc = import_minor(reader, section, private);
 	if (!rc)
 		rc = import_creation(reader, section, lv);
 	if (!rc)

@@ -372,11 +372,14 @@ static void flags_of_volumes(struct fixture *f)
 	CLEANUP_FREE char *skip = fixture_replace(
 		text, status,
 		"status = [\"READ\", \"VISIBLE\", \"FIXED_MINOR\"]\nflags = [\"ACTIVATION_SKIP\", "
-		"\"NOAUTOACTIVATE\", \"OF_THE_FUTURE\"]\ntags = [\"t1\", \"t2/=!:&#\"]\n");
+		"\"NOAUTOACTIVATE\", \"OF_THE_FUTURE\"]\ntags = [\"t1\", \"t2/=!:&#\"]\nminor = "
+		"7\n");
+	CLEANUP_FREE char *no_minor = fixture_replace(skip, "minor = 7\n", "");
 	CLEANUP_FREE char *locked_lv = fixture_replace(
 		text, status, "status = [\"READ\", \"VISIBLE\", \"LOCKED\"]\nflags = []\n");
 	char attributes[VOLUME_ATTRIBUTES];
 	const struct volume_lv *lv;
+	struct volume_group *group = NULL;
 	struct block *block;
 
 	fixture_put_text(f, 0, skip);
@@ -388,6 +391,8 @@ static void flags_of_volumes(struct fixture *f)
 	CU_ASSERT_STRING_EQUAL(lv->tags[1], "t2/=!:&#");
 	volume_lv_attributes(lv, attributes);
 	CU_ASSERT_STRING_EQUAL(attributes, "-rim-----k");
+	CU_ASSERT_EQUAL(import(f, no_minor, &group), -EBADMSG);
+	CU_ASSERT_PTR_NOT_NULL(strstr(f->error.text, "minor"));
 	fixture_put_text(f, 0, locked_lv);
 	fixture_put_text(f, 1, locked_lv);
 	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
