@@ -92,13 +92,12 @@ static void advise(const struct volume_group *group, enum lvm_lock kind, struct 
 		error_advise(error, "`tenon vg import %s` takes it in", group->name);
 		return;
 	case LVM_LOCK_MISSING:
-		error_advise(
-			error,
-			"`tenon vg show %s` names them; `tenon lv remove`, `lv repair` and `vg "
-			"extend` work without them; `tenon vg reduce %s --remove-missing` "
-			"takes them out, `tenon vg repair %s --restore-missing` takes back "
-			"what is here again",
-			group->name, group->name, group->name);
+		error_advise(error,
+			     "`tenon vg show %s` names them; `tenon lv remove`, `lv repair` and "
+			     "`vg extend` work without them; `tenon vg reduce %s --remove-missing` "
+			     "takes them out, `tenon vg repair %s --restore-missing` takes back "
+			     "what is here again",
+			     group->name, group->name, group->name);
 		return;
 	case LVM_LOCK_SHORT:
 		error_advise(

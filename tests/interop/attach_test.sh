@@ -133,7 +133,9 @@ expect 0 '' blkdiscard "$device"
 # ---- A server that is killed, and the mount behind it ----
 kill -9 $server
 wait $server 2>/dev/null
-expect 1 'Input/output' dd if="$device" of=piece bs=4K count=1 iflag=direct
+cut_off() { ! dd if="$device" of=piece bs=4K count=1 iflag=direct 2>said; }
+wait_for cut_off # the mount has a lease, and hears of it in a moment
+grep -q 'Input/output' said || problem "a device without a server: $(cat said)"
 # Its mount is to come back; a machine that is faster does not get between.
 holder=$(basename run/mount-*.sock .sock) holder=${holder#mount-}
 kill -STOP "$holder"

@@ -162,7 +162,7 @@ refused 'a spare cannot be missing' $TENON raid create other --level 1 --force a
 refused 'a write journal cannot be missing' $TENON raid create other --level 5 --force a.img c.img missing --journal missing
 refused 'too many are missing' $TENON raid create other --level 10 --force a.img c.img missing missing
 status=2 refused 'layout "n9x"' $TENON raid create other --level 10 --layout n9x --force a.img c.img
-status=2 refused 'power of two' $TENON raid create other --level 0 --chunk 12K --force a.img c.img
+status=2 refused 'power of two' $TENON raid create other --level 5 --chunk 12K --force a.img c.img
 refused 'does without none' $TENON raid create other --level 0 --force a.img missing
 json 'len(d) == 2' $TENON raid examine a.img b.img --json
 expect 0 '' $TENON vg create vg md/r

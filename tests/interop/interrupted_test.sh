@@ -192,7 +192,7 @@ if [ "$(id -u)" = 0 ]; then
 		# A place of another user, which came with his environment or was there before.
 		TENON_RUNTIME_DIR=../foreign/tenon fails 'belongs to user 0 (root), expected user 65534.*' ./tenon status
 		grep -q 'TENON_RUNTIME_DIR came with the environment of another user' said
-		XDG_RUNTIME_DIR=../foreign fails 'belongs to user 0 (root), expected user 65534.*' ./tenon serve vg --socket-dir sockets
+		XDG_RUNTIME_DIR=$(cd .. && pwd)/foreign fails 'belongs to user 0 (root), expected user 65534.*' ./tenon serve vg --socket-dir sockets
 		grep -q 'XDG_RUNTIME_DIR came with the environment of another user' said
 		# Root of a user namespace of his own, without a runtime directory, is this user with his place, and has TAP ports.
 		if unshare -rn true 2>/dev/null && [ -w /dev/net/tun ]; then

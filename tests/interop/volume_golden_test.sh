@@ -51,5 +51,7 @@ md5=$("$volume" lvread vg0/big "$@" | md5sum)
 [ "$md5" = "19132b8ef80f87610040b0fc3c167d77  -" ] || fail "big without d0"
 "$volume" lvread vg0/t4 "$@" >/dev/null 2>"$work/said" && fail "t4 without d0 was read"
 grep -q 'PV teYCEr-c97o-YeQw-FRfT-ySpZ-OQlO-t0tRG3 is missing' "$work/said" || fail "$(cat "$work/said")"
-"$volume" lvremove vg0/big "$@" 2>/dev/null && fail "a partial group was changed"
+"$volume" lvcreate vg0/n 1 "$@" 2>/dev/null && fail "a partial group has a new volume"
+"$volume" lvremove vg0/big "$@" || fail "a partial group keeps a volume that is not wanted"
+"$volume" lvread vg0/big "$@" >/dev/null 2>&1 && fail "big is there yet"
 exit 0

@@ -201,7 +201,8 @@ done
 cp p0 copy
 "$volume" show p0 p1 copy | grep -q 'is on p0 and on copy' || fail "a copy was not noticed"
 "$volume" show p0 | grep -q '^problem PV .* is missing' || fail "a missing PV was not noticed"
-"$volume" lvremove r/lv1 p0 2>said && fail "a partial group was changed"
+"$volume" lvcreate r/n 1 p0 2>said && fail "a partial group has a new volume"
+grep -q 'missing' said || fail "a partial group: $(cat said)"
 
 # --- An array of ours or of theirs is kept through a change of ours.
 rm -f p0 p1; truncate -s 40M p0 p1

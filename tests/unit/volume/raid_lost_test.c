@@ -169,7 +169,7 @@ static void a_disk_comes_for_a_lost_one(struct fixture *f)
 	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
 	CU_ASSERT_EQUAL(volume_lv_repair(f->group, "a", NULL, &replaced, &f->error), -ENOSPC);
 	CU_ASSERT_EQUAL(volume_group_reduce(f->group, f->group->pvs[1], &f->error), -EROFS);
-	CU_ASSERT_PTR_NOT_NULL(strstr(f->error.advice, "`tenon vg extend`"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(f->error.advice, "`vg extend`"));
 	CU_ASSERT_EQUAL_FATAL(volume_group_extend(f->group, &spare, 1, NULL, &f->error), 0);
 	CU_ASSERT_TRUE(f->group->pvs[0]->marked_missing || f->group->pvs[1]->marked_missing);
 	CU_ASSERT_PTR_NOT_NULL(f->group->locked_reason);
