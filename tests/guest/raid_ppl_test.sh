@@ -77,21 +77,37 @@ made o 1.0
 at_end=$made
 made n 1.2
 
-rig_boot uml --name judge $(args 'p0 p1 p2 p3 t0 t1 t2 t3 r0 r1 r2 r3 n0 n1 n2 o0 o1 o2') --with mdadm --modules raid456 --script - <<'GUEST'
-	set -e
-	echo 4000000 >/proc/sys/dev/raid/speed_limit_max
-	md=/sys/block/md0/md
-	idle() { until [ "$(cat $md/sync_action)" = idle ]; do sleep 0.05; done; }
-	for set in "p $DISK0 $DISK1 $DISK2 $DISK3" "t $DISK4 $DISK5 $DISK6 $DISK7" "r $DISK8 $DISK9 $DISK10 $DISK11" "n $DISK12 $DISK13 $DISK14" "o $DISK15 $DISK16 $DISK17"; do
-		mdadm --assemble /dev/md0 ${set#? } 2>&1
-		resync=$(cat $md/resync_start)
-		echo check >$md/sync_action; idle
-		echo "${set%% *} $resync $(cat $md/mismatch_cnt) $(cat $md/degraded) $(cat $md/consistency_policy) $(md5sum </dev/md0 | cut -d ' ' -f 1)" >>/result/judged
-		mdadm --stop /dev/md0
+# SETS of name and members: a guest has at most 15 disks.
+judged() {
+	local disks= lines= at=0 set
+	for set in "$@"; do
+		disks+=" ${set#* }" lines+="${set%% *}"
+		for _ in ${set#* }; do lines+=" \$DISK$at" at=$((at + 1)); done
+		lines+=$'\n'
 	done
-GUEST
-cat "$(rig_results judge)/judged"
-diff - "$(rig_results judge)/judged" <<END || rig_fail "md says otherwise"
+	{
+		printf 'sets="%s"\n' "$lines"
+		cat <<-'GUEST'
+		set -e
+		echo 4000000 >/proc/sys/dev/raid/speed_limit_max
+		md=/sys/block/md0/md
+		idle() { until [ "$(cat $md/sync_action)" = idle ]; do sleep 0.05; done; }
+		echo "$sets" | while read -r name members; do
+			[ "$name" ] || continue
+			mdadm --assemble /dev/md0 $members 2>&1
+			resync=$(cat $md/resync_start)
+			echo check >$md/sync_action; idle
+			echo "$name $resync $(cat $md/mismatch_cnt) $(cat $md/degraded) $(cat $md/consistency_policy) $(md5sum </dev/md0 | cut -d ' ' -f 1)" >>/result/judged
+			mdadm --stop /dev/md0
+		done
+		GUEST
+	} | rig_boot uml --name "judge${1%% *}" $(args "$disks") --with mdadm --modules raid456 --script -
+	cat "$(rig_results "judge${1%% *}")/judged" >>judged
+}
+judged 'p p0 p1 p2 p3' 't t0 t1 t2 t3' 'r r0 r1 r2 r3'
+judged 'n n0 n1 n2' 'o o0 o1 o2'
+cat judged
+diff - judged <<END || rig_fail "md says otherwise"
 p none 0 0 ppl $ours
 t none 0 0 ppl $ours
 r none 0 0 ppl $theirs
