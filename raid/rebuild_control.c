@@ -117,7 +117,7 @@ static int wait_until_idle(struct raid_array *array, raid_progress_fn *report, v
 static void say_unread(const struct raid_array *array, struct error *error)
 {
 	const struct raid_rebuild *rebuild = &array->rebuild;
-	uint64_t row = round_down(rebuild->unread_at, rebuild->unread_row);
+	uint64_t row = rebuild->unread_at / rebuild->unread_row * rebuild->unread_row;
 
 	error_set(error, -EIO,
 		  "%s: its reshape stands, and has harmed nothing: it came to byte %llu, which no "

@@ -6,12 +6,20 @@
 #include <string.h>
 
 #include "raid_rig.h"
+#include "util/bytes.h"
 
-#define DATA (1u << 20)
-#define LOST 0x90000u /* of a device, behind its data's beginning */
+#define DATA  (1u << 20)
+#define CHUNK 65536u
 
 static int level;
 static unsigned lost_disks;
+static uint64_t lost_at; /* of a device, behind its data's beginning */
+
+/* What has one parity: a row, of three chunks at level 5. */
+static uint64_t row_bytes(void)
+{
+	return level == 5 ? 3 * CHUNK : level == 6 ? 2 * CHUNK : 4096;
+}
 
 static uint64_t differs(struct raid_rig *rig)
 {
@@ -40,7 +48,7 @@ static uint64_t find_lost(struct raid_rig *rig, uint64_t from, bool lost)
 static void stands_and_goes_on(struct raid_rig *rig)
 {
 	const struct raid_create_options options = {
-		.name = "s", .level = level, .chunk = 65536, .assume_clean = true
+		.name = "s", .level = level, .chunk = CHUNK, .assume_clean = true
 	};
 	char byte[32], *end;
 	uint64_t size, at, from;
@@ -48,7 +56,7 @@ static void stands_and_goes_on(struct raid_rig *rig)
 	rig_create(rig, 4, &options);
 	rig_write(rig, 0, size = raid_array_block(rig->array)->size, 1);
 	for (unsigned i = 0; i < lost_disks; i++)
-		rig_break(rig, i, BLOCK_FAULT_READ, DATA + LOST, 4096);
+		rig_break(rig, i, BLOCK_FAULT_READ, DATA + lost_at, 4096);
 	at = find_lost(rig, 0, true);
 	CU_ASSERT_FATAL(at < size);
 	CU_ASSERT_EQUAL_FATAL(
@@ -60,7 +68,8 @@ static void stands_and_goes_on(struct raid_rig *rig)
 	CU_ASSERT(rig_holds(rig, 0, at, 1));
 	from = strtoull(strstr(rig->error.advice, "bytes ") + 6, &end, 10);
 	end += strlen(" to ");
-	CU_ASSERT_FATAL(from <= at && at < strtoull(end, NULL, 10));
+	CU_ASSERT_EQUAL(from, at / row_bytes() * row_bytes());
+	CU_ASSERT_EQUAL_FATAL(strtoull(end, NULL, 10) + 1, from + row_bytes());
 	rig_write(rig, from, strtoull(end, NULL, 10) + 1 - from, 1);
 	for (unsigned i = 0; i < lost_disks; i++)
 		block_fault_clear(rig->disk[i]);
@@ -72,15 +81,18 @@ static void stands_and_goes_on(struct raid_rig *rig)
 
 static void test_stands_and_goes_on(void)
 {
-	level = 5;
-	lost_disks = 2;
-	rig_run(stands_and_goes_on);
-	level = 6;
-	lost_disks = 3;
-	rig_run(stands_and_goes_on);
-	level = 10;
-	lost_disks = 2;
-	rig_run(stands_and_goes_on);
+	static const struct {
+		int level;
+		unsigned lost;
+	} kinds[] = { { 5, 2 }, { 6, 3 }, { 10, 2 } };
+
+	/* Rows in which others have their parity. */
+	for (unsigned i = 0; i < 4 * ARRAY_SIZE(kinds); i++) {
+		level = kinds[i / 4].level;
+		lost_disks = kinds[i / 4].lost;
+		lost_at = (8 + i % 4) * (uint64_t)CHUNK;
+		rig_run(stands_and_goes_on);
+	}
 }
 
 UNIT_MAIN("raid reshape lost", UNIT(test_stands_and_goes_on))
