@@ -72,6 +72,8 @@ struct raid_member {
 	bool let_go;            /* by a change of level: its superblock is to go */
 	bool wants_replacement; /* it did not take a write since the array was started: see spares.h */
 
+	uint32_t own_number; /* by its own superblock 0.90, as last written or read */
+
 	/* STALE: what the freshest superblock said of it. Until a faulty one is removed it stays marked so. */
 	bool marked_faulty, removed;
 	bool bitmap_fits; /* the array's bitmap can be where it is on the others */

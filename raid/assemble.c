@@ -18,17 +18,24 @@
 #include "raid/reshape_backup.h"
 #include "util/bytes.h"
 
+static bool has_place(const struct md_superblock *sb)
+{
+	return md_superblock_role(sb, sb->dev_number) < MD_ROLE_MAX;
+}
+
 /* A member is one device. Two that carry its superblock may differ in all the rest, and neither is known to be
  * the right one: the order of a list must not decide. mdadm refuses them too. */
 static bool is_copy(const struct md_superblock *one, const struct md_superblock *other)
 {
 	if (memcmp(one->set_uuid, other->set_uuid, sizeof(one->set_uuid)))
 		return false;
-	/* Version 0.90 has only numbers; that of one that failed may have gone to another, which has been written more often since. */
+	/* Version 0.90 has only numbers; that of one that failed may have gone to another, which has been written more often since, and that of a
+	 * spare by any update. */
 	if (one->minor_version == MD_VERSION_90)
 		return other->minor_version == MD_VERSION_90 &&
 		       one->dev_number == other->dev_number &&
-		       MAX(one->events, other->events) - MIN(one->events, other->events) <= 1;
+		       MAX(one->events, other->events) - MIN(one->events, other->events) <=
+			       (has_place(one) && has_place(other));
 	return !memcmp(one->device_uuid, other->device_uuid, sizeof(one->device_uuid)) &&
 	       !bytes_all_zero(one->device_uuid, sizeof(one->device_uuid));
 }

@@ -415,12 +415,26 @@ static struct raid_member *latest_removed(const struct raid_array *array)
 	return latest;
 }
 
-/* md's superblocks 0.90 give a faulty device another number, which it does not know: as many as there are were failed and not removed yet. */
+static bool is_known_faulty(const struct raid_array *array, uint32_t number)
+{
+	list_for_each(at, &array->members) {
+		const struct raid_member *member = list_entry(at, struct raid_member, node);
+
+		if (member->marked_faulty && member->sb.dev_number == number)
+			return true;
+	}
+	return false;
+}
+
+/* md's superblocks 0.90 give a faulty device that had a place another number, which it does not know: as many as there are were failed and not
+ * removed yet. */
 static void find_faulty_90(const struct raid_array *array, const struct md_superblock *view)
 {
 	for (uint32_t i = view->raid_disks; i < view->max_dev; i++) {
 		struct raid_member *member =
-			view->roles[i] == MD_ROLE_FAULTY ? latest_removed(array) : NULL;
+			view->roles[i] == MD_ROLE_FAULTY && !is_known_faulty(array, i)
+				? latest_removed(array)
+				: NULL;
 
 		if (!member)
 			continue;
@@ -429,24 +443,26 @@ static void find_faulty_90(const struct raid_array *array, const struct md_super
 	}
 }
 
-/* The freshest, then who has the place that it has by its own word, then who was given one. */
+/* The freshest, then who has the place that it has by its own word, then who was given one. Numbers of version 0.90 are given to others by any
+ * update: of each kind those first that are up to date. */
 static unsigned turn_of(const struct raid_candidate *candidate,
 			const struct raid_candidate *freshest, const struct md_superblock *view)
 {
 	const struct md_superblock *sb = &candidate->sb;
+	bool given =
+		md_superblock_role(sb, sb->dev_number) != md_superblock_role(view, sb->dev_number);
 
 	if (candidate == freshest)
 		return 0;
-	return md_superblock_role(sb, sb->dev_number) == md_superblock_role(view, sb->dev_number)
-		       ? 1
-		       : 2;
+	return (given ? 3 : 1) +
+	       (sb->minor_version == MD_VERSION_90 && sb->events < freshest->sb.events);
 }
 
 int raid_assemble_members(struct raid_array *array, const struct raid_candidate *candidates,
 			  unsigned count, const struct raid_candidate *freshest,
 			  const struct md_superblock *view, struct error *error)
 {
-	for (unsigned pass = 0; pass < 3; pass++) {
+	for (unsigned pass = 0; pass < 5; pass++) {
 		for (unsigned i = 0; i < count; i++) {
 			struct raid_member *member;
 			int rc;
@@ -457,6 +473,7 @@ int raid_assemble_members(struct raid_array *array, const struct raid_candidate 
 			if (!member)
 				return error_set(error, -ENOMEM, "out of memory");
 			member->sb = candidates[i].sb;
+			member->own_number = member->sb.dev_number;
 			judge(member, candidates[i].least_bytes, view);
 			rc = member->state == RAID_MEMBER_STALE
 				     ? 0

@@ -29,10 +29,9 @@ static struct md90_device describe(const struct raid_member *member,
 	has_place = full || (has_place && (view->features & MD_FEATURE_RESHAPE));
 	device.number = device.raid_disk = has_place ? role : (*next)++;
 	if (role == MD_ROLE_FAULTY) {
-		uint16_t own = md_superblock_role(&member->sb, member->sb.dev_number);
-
-		/* By which it is known again: its own superblock has it still. md has the number there, which nobody reads. */
-		device.raid_disk = own < view->raid_disks ? own : device.number;
+		/* Its place, by which it is known again: its own superblock has it still. md has the number there, which nobody reads. */
+		device.raid_disk =
+			member->own_number < view->raid_disks ? member->own_number : device.number;
 		device.state = MD90_FAULTY;
 	} else if (has_place)
 		device.state = full ? MD90_ACTIVE | MD90_SYNC : MD90_ACTIVE;
@@ -124,12 +123,16 @@ static int write_90(struct raid_member *member)
 {
 	uint8_t page[MD90_BYTES] __attribute__((aligned(512)));
 	struct md90_superblock to = { 0 };
+	int rc;
 
 	put_array(&member->sb, &to);
 	put_devices(member, &to);
 	md90_encode(&to, page);
-	return block_write(member->block, member->sb.super_offset << MD_SECTOR_SHIFT, page,
-			   sizeof(page), BLOCK_FUA);
+	rc = block_write(member->block, member->sb.super_offset << MD_SECTOR_SHIFT, page,
+			 sizeof(page), BLOCK_FUA);
+	if (!rc)
+		member->own_number = to.this_device.number;
+	return rc;
 }
 
 static void bitmap_uuid_90(const struct raid_array *array, uint8_t uuid[16])

@@ -53,6 +53,55 @@ static void test_fails_and_removes(void)
 	rig_run(fails_and_removes);
 }
 
+/* Who fails while it is filled has no place by its own superblock, and is known as faulty by its number. */
+static void fails_as_it_is_filled(struct raid_rig *rig)
+{
+	for (unsigned removed = 0; removed < 2; removed++) {
+		int rule;
+
+		put_version_90(rig->memory, 4, 5, 65536, RIG_SIZE - 131072);
+		rig_assemble(rig, 4, NULL);
+		rig_write(rig, 0, rig_array_size(rig), 1);
+		CU_ASSERT_EQUAL(raid_fail(rig->array, "disk1", &rig->error), 0);
+		if (removed)
+			CU_ASSERT_EQUAL(raid_remove(rig->array, "disk1", &rig->error), 0);
+		rule = rig_break(rig, 4, BLOCK_FAULT_WRITE, 65536, 4096);
+		CU_ASSERT_EQUAL(raid_add(rig->array, rig->disk[4], &rig->error), 0);
+		rig_wait(rig);
+		CU_ASSERT_EQUAL(rig_state(rig, 4), RAID_MEMBER_FAULTY);
+		block_fault_remove(rig->disk[4], rule);
+		anew(rig, 5);
+		CU_ASSERT_EQUAL(rig_state(rig, 4), RAID_MEMBER_STALE);
+		CU_ASSERT(is_faulty(rig, "disk4"));
+		CU_ASSERT_EQUAL(is_faulty(rig, "disk1"), !removed);
+		CU_ASSERT(rig_holds(rig, 0, rig_array_size(rig), 1));
+		rig_stop(rig);
+	}
+}
+
+static void test_fails_as_it_is_filled(void)
+{
+	rig_run(fails_as_it_is_filled);
+}
+
+/* The number of a spare that is removed goes to the next one in the same update: they are no copies. */
+static void removes_spare(struct raid_rig *rig)
+{
+	put_version_90(rig->memory, 3, 5, 65536, RIG_SIZE - 131072);
+	rig_assemble(rig, 3, NULL);
+	CU_ASSERT_EQUAL(raid_add(rig->array, rig->disk[3], &rig->error), 0);
+	CU_ASSERT_EQUAL(raid_add(rig->array, rig->disk[4], &rig->error), 0);
+	CU_ASSERT_EQUAL(raid_remove(rig->array, "disk3", &rig->error), 0);
+	anew(rig, 5);
+	CU_ASSERT_EQUAL(rig_state(rig, 4), RAID_MEMBER_SPARE);
+	CU_ASSERT_EQUAL(rig_state(rig, 3), RAID_MEMBER_STALE);
+}
+
+static void test_removes_spare(void)
+{
+	rig_run(removes_spare);
+}
+
 /* Nothing says which of two copies of a member is up to date, whose data differ: the order in which they are given must not. */
 static void copies(struct raid_rig *rig)
 {
@@ -87,4 +136,5 @@ static void test_copies(void)
 	rig_run(copies);
 }
 
-UNIT_MAIN("raid version 0.90", UNIT(test_fails_and_removes), UNIT(test_copies))
+UNIT_MAIN("raid version 0.90", UNIT(test_fails_and_removes), UNIT(test_copies),
+	  UNIT(test_fails_as_it_is_filled), UNIT(test_removes_spare))
