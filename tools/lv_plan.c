@@ -106,9 +106,8 @@ int lv_plan(struct volume_group *group, json_t *params, json_t **plan, struct er
 		return error_advise(error, "`tenon lv list %s` shows what there is", group->name);
 	}
 	/* As the change itself would say it, and before anybody is asked. */
-	if (resize ? group->locked_reason != NULL : !volume_group_takes_removals(group))
-		return volume_group_fail_locked(group, error);
-	if (resize)
+	rc = volume_group_check_planned(group, !resize, error);
+	if (!rc && resize)
 		rc = wanted_size(group, lv, params, &wanted, error);
 	if (rc)
 		return rc;

@@ -42,11 +42,15 @@ static int check_pv(const struct volume_group *group, const struct volume_lv *lv
 		error_advise(error, "name the device that carries it, too");
 		return -ENXIO;
 	}
-	if (pv->marked_missing)
-		return error_set(error, -ENXIO,
-				 "%s/%s: PV %s (%s) was missing when the group was last changed, "
-				 "its data may be old",
-				 group->name, lv->name, pv->uuid, pv->block->name);
+	if (pv->marked_missing) {
+		error_set(error, -ENXIO,
+			  "%s/%s: PV %s (%s) was missing when the group was last changed, "
+			  "its data may be old",
+			  group->name, lv->name, pv->uuid, pv->block->name);
+		return error_advise(error,
+				    "`tenon vg repair %s --restore-missing` takes it back as it is",
+				    group->name);
+	}
 	return 0;
 }
 

@@ -348,23 +348,23 @@ int change_check_but_short(const struct volume_group *group, struct error *error
 	return lvm_vg_check_but(group, LVM_LOCK_BIT(LVM_LOCK_SHORT), error);
 }
 
-static const struct volume_pv *find_duplicate(const struct volume_group *group)
+static int refuse_duplicates(const struct volume_group *group, struct error *error)
 {
-	for (unsigned i = 0; i < group->pv_count; i++)
-		if (group->pvs[i]->duplicate)
-			return group->pvs[i];
-	return NULL;
+	for (unsigned i = 0; i < group->pv_count; i++) {
+		if (!group->pvs[i]->duplicate)
+			continue;
+		error_set(error, -ENOTUNIQ, "volume group %s: PV %s is there twice", group->name,
+			  group->pvs[i]->uuid);
+		return error_advise(error, "leave out the devices that are copies");
+	}
+	return 0;
 }
 
 int change_check_but(const struct volume_group *group, unsigned borne, struct error *error)
 {
-	const struct volume_pv *duplicate = find_duplicate(group);
 	int rc = lvm_vg_check_but(group, borne, error);
 
-	if (rc || !duplicate)
-		return rc;
-	return error_set(error, -ENOTUNIQ, "volume group %s: PV %s is there twice", group->name,
-			 duplicate->uuid);
+	return rc ? rc : refuse_duplicates(group, error);
 }
 
 int change_check_but_missing(const struct volume_group *group, struct error *error)
@@ -372,9 +372,11 @@ int change_check_but_missing(const struct volume_group *group, struct error *err
 	return change_check_but(group, LVM_LOCK_LOSS, error);
 }
 
-bool volume_group_takes_removals(const struct volume_group *group)
+int volume_group_check_planned(const struct volume_group *group, bool removal, struct error *error)
 {
-	return !(lvm_vg_locks(group) & ~LVM_LOCK_LOSS) && !find_duplicate(group);
+	int rc = lvm_vg_check_locks(group, removal ? LVM_LOCK_LOSS : 0, error);
+
+	return rc || !removal ? rc : refuse_duplicates(group, error);
 }
 
 int change_mark_missing(struct change *change)

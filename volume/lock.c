@@ -14,11 +14,17 @@
 /* Without memory for the reason it must stay locked all the same. */
 static char no_memory[] = "out of memory";
 
+char *lvm_vg_reason(const struct volume_group *group, unsigned kinds)
+{
+	for (unsigned i = 0; i < LVM_LOCKS; i++)
+		if (group->private->locks[i] && kinds & LVM_LOCK_BIT(i))
+			return group->private->locks[i];
+	return NULL;
+}
+
 static void choose_reason(struct volume_group *group)
 {
-	group->locked_reason = NULL;
-	for (unsigned i = 0; i < LVM_LOCKS && !group->locked_reason; i++)
-		group->locked_reason = group->private->locks[i];
+	group->locked_reason = lvm_vg_reason(group, ~0u);
 }
 
 void lvm_vg_lock(struct volume_group *group, enum lvm_lock kind, const char *format, ...)
@@ -69,12 +75,6 @@ unsigned lvm_vg_locks(const struct volume_group *group)
 		if (group->private->locks[i])
 			locks |= LVM_LOCK_BIT(i);
 	return locks;
-}
-
-bool lvm_vg_is_foreign(const struct volume_group *group)
-{
-	return lvm_vg_locks(group) & (LVM_LOCK_BIT(LVM_LOCK_KIND) | LVM_LOCK_BIT(LVM_LOCK_HOST) |
-				      LVM_LOCK_BIT(LVM_LOCK_EXPORTED));
 }
 
 /* ---- Who is refused, and what ends it ---- */
@@ -135,21 +135,19 @@ static int check_writable(const struct volume_group *group, struct error *error)
 	return 0;
 }
 
-int lvm_vg_check_but(const struct volume_group *group, unsigned borne, struct error *error)
+int lvm_vg_check_locks(const struct volume_group *group, unsigned borne, struct error *error)
 {
 	for (unsigned i = 0; i < LVM_LOCKS; i++)
 		if (group->private->locks[i] && !(borne & LVM_LOCK_BIT(i)))
 			return fail(group, i, error);
-	return check_writable(group, error);
+	return 0;
 }
 
-int volume_group_fail_locked(const struct volume_group *group, struct error *error)
+int lvm_vg_check_but(const struct volume_group *group, unsigned borne, struct error *error)
 {
-	enum lvm_lock kind = 0;
+	int rc = lvm_vg_check_locks(group, borne, error);
 
-	while (kind < LVM_LOCKS - 1 && !group->private->locks[kind])
-		kind++;
-	return fail(group, kind, error);
+	return rc ? rc : check_writable(group, error);
 }
 
 int lvm_vg_check_changeable(const struct volume_group *group, struct error *error)

@@ -21,6 +21,10 @@ enum lvm_lock {
 #define LVM_LOCK_BIT(kind) (1u << (kind))
 /* A device is gone, or is not all there any more. */
 #define LVM_LOCK_LOSS (LVM_LOCK_BIT(LVM_LOCK_MISSING) | LVM_LOCK_BIT(LVM_LOCK_SHORT))
+/* It is others who use it. */
+#define LVM_LOCK_FOREIGN                                                                           \
+	(LVM_LOCK_BIT(LVM_LOCK_KIND) | LVM_LOCK_BIT(LVM_LOCK_HOST) |                               \
+	 LVM_LOCK_BIT(LVM_LOCK_EXPORTED))
 
 /* Forbids changes from now on; of each kind the first reason counts. */
 void lvm_vg_lock(struct volume_group *group, enum lvm_lock kind, const char *format, ...)
@@ -31,10 +35,11 @@ void lvm_vg_lock_exported(struct volume_group *group);
 void lvm_vg_lock_host(struct volume_group *group);
 /* The bits of all kinds that do. */
 unsigned lvm_vg_locks(const struct volume_group *group);
-/* Whether it is others who use it: exported, of another host, shared, or of a kind unknown here. */
-bool lvm_vg_is_foreign(const struct volume_group *group);
+/* Of these kinds (bits) the gravest one's reason, or NULL. */
+char *lvm_vg_reason(const struct volume_group *group, unsigned kinds);
 
-/* 0, or -EROFS with the reason in `error`: a lock that is not one of the bits `borne`, or a device that is open for reading only. */
+/* 0, or -EROFS with the reason in `error`: a lock that is not one of the bits `borne`; for all but the first a device that is open for reading only, too. */
+int lvm_vg_check_locks(const struct volume_group *group, unsigned borne, struct error *error);
 int lvm_vg_check_but(const struct volume_group *group, unsigned borne, struct error *error);
 int lvm_vg_check_changeable(const struct volume_group *group, struct error *error);
 

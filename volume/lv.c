@@ -37,11 +37,13 @@ int volume_group_settle(struct volume_group *group, struct error *error)
 /* What forbids making its array whole. */
 static int check_upkeep(struct volume_group *group, const struct volume_lv *lv, struct error *error)
 {
-	if (lvm_vg_is_foreign(group))
+	const char *reason = lvm_vg_reason(group, LVM_LOCK_FOREIGN);
+
+	if (reason)
 		return error_set(error, -EROFS,
 				 "%s/%s: opens for reading only: the volume group's reason is that "
 				 "%s",
-				 group->name, lv->name, group->locked_reason);
+				 group->name, lv->name, reason);
 	return check_certain(group, lv->name, error);
 }
 
@@ -50,7 +52,7 @@ static int check_open_for_writing(struct volume_group *group, const struct volum
 				  struct error *error)
 {
 	const struct volume_lv *dependent =
-		lvm_vg_is_foreign(group) ? NULL : lvm_lv_dependent(group, lv);
+		lvm_vg_reason(group, LVM_LOCK_FOREIGN) ? NULL : lvm_lv_dependent(group, lv);
 
 	if (dependent)
 		return error_set(

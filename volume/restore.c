@@ -36,10 +36,12 @@ int volume_text_read(const char *text, size_t size, const char *name, struct vol
 static int check_text(const struct restoration *restoration)
 {
 	const struct volume_group *group = restoration->group;
+	const char *reason =
+		lvm_vg_reason(group, LVM_LOCK_FOREIGN & ~LVM_LOCK_BIT(LVM_LOCK_EXPORTED));
 
-	if (lvm_vg_locks(group) & (LVM_LOCK_BIT(LVM_LOCK_KIND) | LVM_LOCK_BIT(LVM_LOCK_HOST)))
+	if (reason)
 		return error_set(restoration->error, -EROFS, "%s: is not restored: %s",
-				 restoration->file, group->locked_reason);
+				 restoration->file, reason);
 	for (unsigned i = 0; i < group->lv_count && !restoration->force; i++) {
 		const char *type = volume_lv_type(group->lvs[i]);
 

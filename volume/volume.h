@@ -260,10 +260,9 @@ DEFINE_CLEANUP(cleanup_volume_group, struct volume_group, volume_group_unref)
 /* Whether all that forbids changes of it is that a device became shorter. volume_lv_remove(), volume_lv_repair(), volume_group_extend(),
  * volume_group_reduce() and volume_pv_resize() work all the same. */
 bool volume_group_is_short(const struct volume_group *group);
-/* Whether volumes may be removed: nothing forbids changes of it but that, or that PVs are missing. */
-bool volume_group_takes_removals(const struct volume_group *group);
-/* Why a group with a locked_reason is not changed, and what to do: -EROFS. */
-int volume_group_fail_locked(const struct volume_group *group, struct error *error);
+/* Whether a volume could be changed, or removed, as that would say it, though devices may be open for reading only: -EROFS, and -ENOTUNIQ of a
+ * removal, which that PVs are missing or a device became shorter is no reason against. */
+int volume_group_check_planned(const struct volume_group *group, bool removal, struct error *error);
 
 /* NULL where there is none. */
 struct volume_lv *volume_group_get_lv(const struct volume_group *group, const char *name);

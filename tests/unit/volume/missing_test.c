@@ -46,11 +46,13 @@ static void removed(struct fixture *f)
 	const char *const tags[] = { "blue" };
 	const struct volume_settings settings = { .add_tags = tags, .add_count = 1 };
 	static const char *const gone[] = { "away", "here", "stay_rimage_0" };
+	struct block *block;
 
 	fixture_create(f, NULL);
 	create_on(f, "away", 0);
 	create_on(f, "here", 1);
 	create_on(f, "kept", 1);
+	create_on(f, "old", 0);
 	CU_ASSERT_EQUAL_FATAL(fixture_raid(f, "both", "raid1", 1), 0);
 	fixture_filled_raid(f, "stay", "raid1", 1);
 	lose_the_first(f);
@@ -70,6 +72,8 @@ static void removed(struct fixture *f)
 	CU_ASSERT_EQUAL(volume_group_get_lv(f->group, "kept")->tag_count, 1);
 	CU_ASSERT_PTR_NOT_NULL(f->group->locked_reason);
 	CU_ASSERT_TRUE(fixture_is_filled(f, "stay", 7));
+	CU_ASSERT_EQUAL(volume_open_lv(f->group, "old", false, &block, &f->error), -ENXIO);
+	CU_ASSERT_PTR_NOT_NULL(strstr(f->error.advice, "vg repair vg0 --restore-missing"));
 	CU_ASSERT_EQUAL(volume_group_repair(f->group, true, &f->error), 0);
 	CU_ASSERT_PTR_NULL(f->group->locked_reason);
 	create_on(f, "new", 0);
@@ -121,6 +125,8 @@ static void there_twice(struct fixture *f)
 	f->disks[2] = lost;
 	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
 	CU_ASSERT_EQUAL(volume_lv_remove(f->group, "here", &f->error), -ENOTUNIQ);
+	CU_ASSERT_EQUAL(volume_group_check_planned(f->group, true, &f->error), -ENOTUNIQ);
+	CU_ASSERT_PTR_NOT_NULL(strstr(f->error.advice, "copies"));
 	f->count = 3;
 }
 
@@ -129,5 +135,30 @@ static void test_there_twice(void)
 	fixture_run(there_twice, 3, 32 * MIB);
 }
 
+/* Who is refused for one reason is told that, not another that is graver and does not matter to him. */
+static void exported_too(struct fixture *f)
+{
+	struct block *block;
+
+	fixture_create(f, NULL);
+	create_on(f, "here", 1);
+	CU_ASSERT_EQUAL(volume_group_set_exported(f->group, true, &f->error), 0);
+	lose_the_first(f);
+	CU_ASSERT_PTR_NOT_NULL(strstr(f->group->locked_reason, "missing"));
+	CU_ASSERT_EQUAL(volume_group_check_planned(f->group, true, &f->error), -EROFS);
+	CU_ASSERT_PTR_NOT_NULL(strstr(f->error.text, "exported"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(f->error.advice, "vg import"));
+	CU_ASSERT_EQUAL(volume_group_check_planned(f->group, false, &f->error), -EROFS);
+	CU_ASSERT_PTR_NOT_NULL(strstr(f->error.text, "missing"));
+	CU_ASSERT_EQUAL(volume_open_lv(f->group, "here", true, &block, &f->error), -EROFS);
+	CU_ASSERT_PTR_NOT_NULL(strstr(f->error.text, "exported"));
+	f->count = 3;
+}
+
+static void test_exported_too(void)
+{
+	fixture_run(exported_too, 3, 32 * MIB);
+}
+
 UNIT_MAIN("volume groups without PVs", UNIT(test_removed), UNIT(test_in_use),
-	  UNIT(test_there_twice))
+	  UNIT(test_there_twice), UNIT(test_exported_too))
