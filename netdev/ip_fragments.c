@@ -26,6 +26,7 @@ struct datagram {
 	uint8_t key[11]; /* identification, protocol, addresses */
 	unsigned header; /* bytes, once its first fragment is there; else 0 */
 	unsigned end;    /* of its payload, once its last one is; else 0 */
+	unsigned reach;  /* the farthest end of those that came */
 	unsigned units;  /* that are there */
 	uint8_t there[UNITS];
 	uint8_t bytes[PAYLOAD_AT + TOTAL_MOST]; /* the header ends where the payload begins */
@@ -112,7 +113,7 @@ static struct datagram *find(struct ip_fragments *fragments, const struct fragme
 	}
 	oldest->used = true;
 	oldest->began = now;
-	oldest->header = oldest->end = oldest->units = 0;
+	oldest->header = oldest->end = oldest->reach = oldest->units = 0;
 	memcpy(oldest->key, fragment->key, sizeof(oldest->key));
 	memset(oldest->there, 0, sizeof(oldest->there));
 	return oldest;
@@ -126,13 +127,15 @@ static bool place(struct datagram *datagram, const struct fragment *fragment)
 
 	for (unsigned i = 0; i < units; i++)
 		had += datagram->there[first + i];
-	if (fragment->last ? datagram->end && datagram->end != end
+	/* Behind the end there is nothing: units are only counted, and one there would stand for a hole. */
+	if (fragment->last ? end < datagram->reach || (datagram->end && datagram->end != end)
 			   : datagram->end && end > datagram->end)
 		return false;
 	if (had)
 		return had == units; /* it came twice */
 	memset(datagram->there + first, 1, units);
 	datagram->units += units;
+	datagram->reach = MAX(datagram->reach, end);
 	memcpy(datagram->bytes + PAYLOAD_AT + fragment->offset, fragment->payload,
 	       fragment->length);
 	if (fragment->last)

@@ -142,6 +142,8 @@ static void test_contradictions(void)
 		{ { 16, 0, 8 }, { 8, 24, 8 }, { false, true, true }, 3 },      /* covers another */
 		{ { 0, 65512, 16 }, { 16, 40, 8 }, { true, false, true }, 3 }, /* too long */
 		{ { 0, 20, 24 }, { 20, 8, 8 }, { true, true, false }, 3 },     /* no whole units */
+		{ { 0, 40, 16 }, { 8, 8, 8 }, { true, true, false }, 3 },      /* a hole */
+		{ { 40, 16, 0 }, { 8, 8, 8 }, { true, false, true }, 3 },      /* as above */
 	};
 	struct ip_fragments *fragments = ip_fragments_create();
 	const uint8_t *frame;
