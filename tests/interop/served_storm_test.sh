@@ -34,8 +34,8 @@ round() {
 }
 mkdir m
 for seed in $(seq ${TORTURE:+1}1); do
-	round "$seed" 12 mild a.img
-	round "$seed" 12 '' a.img
-	round "$seed" 8 '' --stripes 2
+	round "$seed" $((${TORTURE:+6} + 6)) mild a.img
+	round "$seed" $((${TORTURE:+6} + 6)) '' a.img
+	round "$seed" $((${TORTURE:+4} + 4)) '' --stripes 2
 done
 echo 'one volume, and everybody at once'

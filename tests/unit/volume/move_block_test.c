@@ -43,10 +43,16 @@ static int place_readv(struct block *block, uint64_t offset, uint64_t length,
 	return 0;
 }
 
+static void place_close(struct block *block)
+{
+	(void)block; /* on a stack */
+}
+
 static const struct block_ops place_ops = {
 	.type = "place",
 	.readv = place_readv,
 	.status = place_status,
+	.close = place_close,
 };
 
 /* Where data end is asked once, and once for each piece of the hole: that may be none by then. */
@@ -75,6 +81,7 @@ static int copy_all(void *arg)
 	}
 	block_unref(move);
 	block_unref(to);
+	block_unref(&place.block);
 	return 0;
 }
 
