@@ -290,6 +290,40 @@ static void tell_unreadable(const struct mirror_span *span)
 		    (unsigned long long)span->offset);
 }
 
+/* The blocks of the members that a piece is in, which can be made good; where they are not all the array's, the piece. */
+static struct mirror_span blocks_of(const struct mirror_span *piece)
+{
+	const struct block *block = &piece->array->block;
+	uint32_t unit = MIN(block->physical_block_size, RAID_PIECE);
+	uint64_t from = round_down(piece->offset, unit);
+	uint64_t to = round_up(piece->offset + piece->length, unit);
+	struct mirror_span blocks = mirror_span(piece->array, from, to - from);
+
+	return to <= block->size && blocks.length == to - from && blocks.shape == piece->shape
+		       ? blocks
+		       : *piece;
+}
+
+/* A piece, out of whole blocks where these can be had. */
+static int read_piece_again(const struct mirror_span *piece, int suspect, uint8_t *to)
+{
+	struct raid_array *array = piece->array;
+	const struct mirror_span blocks = blocks_of(piece);
+	uint64_t sector = blocks.offset >> MD_SECTOR_SHIFT;
+	uint8_t buffer[RAID_PIECE];
+	struct range_hold hold;
+	int rc;
+
+	range_lock(&array->ranges, &hold, sector, sector + (blocks.length >> MD_SECTOR_SHIFT));
+	rc = mirror_read_carefully(&blocks, suspect, buffer);
+	if (!rc)
+		memcpy(to, buffer + (piece->offset - blocks.offset), piece->length);
+	else if (blocks.length > piece->length)
+		rc = mirror_read_carefully(piece, suspect, to);
+	range_unlock(&array->ranges, &hold);
+	return rc;
+}
+
 /* A span that could not be read at once. */
 int mirror_read_again(const struct mirror_span *span, int suspect, const struct iovec *iov,
 		      unsigned count)
@@ -299,17 +333,13 @@ int mirror_read_again(const struct mirror_span *span, int suspect, const struct 
 
 	array->counters.retried_reads++;
 	for (uint64_t at = 0, piece; at < span->length; at += piece) {
-		uint64_t sector = (span->offset + at) >> MD_SECTOR_SHIFT;
 		struct mirror_span part;
-		struct range_hold hold;
 		uint8_t buffer[RAID_PIECE];
 		int rc;
 
 		piece = MIN(span->length - at, RAID_PIECE - (span->offset + at) % RAID_PIECE);
 		part = part_of(span, at, piece);
-		range_lock(&array->ranges, &hold, sector, sector + (piece >> MD_SECTOR_SHIFT));
-		rc = mirror_read_carefully(&part, suspect, buffer);
-		range_unlock(&array->ranges, &hold);
+		rc = read_piece_again(&part, suspect, buffer);
 		if (rc) {
 			array->counters.lost_reads++;
 			tell_unreadable(&part);

@@ -71,8 +71,9 @@ void raid_member_make_good(struct raid_member *member, uint64_t offset, const ui
 	raid_member_hold(member);
 	for (uint64_t at = 0, step; goes_on && at < length; at += step) {
 		step = MIN(length - at, unit - (start + offset + at) % unit);
-		/* One unit is known to be bad: it is what the caller could not read. */
-		if (step == length || block_read(member->block, start + offset + at, back, step))
+		/* Devices write whole blocks: the rest of one they would have to read. One is known to be bad: it is what the caller could not read. */
+		if (step == unit &&
+		    (step == length || block_read(member->block, start + offset + at, back, step)))
 			continue;
 		if (bad < at)
 			goes_on = make_good(member, offset + bad, data + bad, at - bad);

@@ -142,10 +142,11 @@ static void makes_the_block_good(struct raid_rig *rig)
 	struct block_fault_rule rule = { .requests = BLOCK_FAULT_READ,
 					 .offset = PAGE,
 					 .length = 4096,
-					 .count =
-						 3, /* by the request, with others, and by itself */
+					 /* by the request, with others, and by itself */
+					 .count = level == 1 ? 2 : 3,
 					 .action = BLOCK_FAULT_ERROR,
 					 .error = -EIO };
+	unsigned bad = level == 1 ? 0 : 1; /* who is read from */
 	uint8_t before[4096], after[4096];
 	uint64_t size;
 
@@ -153,13 +154,33 @@ static void makes_the_block_good(struct raid_rig *rig)
 		set_physical(rig, i, 4096);
 	create(rig);
 	size = raid_array_block(rig->array)->size;
-	CU_ASSERT_EQUAL(block_read(rig->memory[1], PAGE, before, 4096), 0);
-	block_fault_rot(rig->disk[1], PAGE, 4096, 400);
-	block_fault_add(rig->disk[1], &rule);
+	CU_ASSERT_EQUAL(block_read(rig->memory[bad], PAGE, before, 4096), 0);
+	block_fault_rot(rig->disk[bad], PAGE, 4096, 400);
+	block_fault_add(rig->disk[bad], &rule);
 	for (uint64_t at = 0; at < size; at += 4096)
 		CU_ASSERT(rig_holds(rig, at, 512, 1));
-	CU_ASSERT_EQUAL(block_read(rig->memory[1], PAGE, after, 4096), 0);
+	CU_ASSERT_EQUAL(block_read(rig->memory[bad], PAGE, after, 4096), 0);
 	CU_ASSERT_EQUAL(memcmp(before, after, 4096), 0);
+}
+
+/* Of a block of which the other lacks a sector nothing is written, and nobody is failed for it; what is there can be read. */
+static void leaves_a_part(struct raid_rig *rig)
+{
+	uint8_t before[4096], after[4096];
+	unsigned disk;
+
+	set_physical(rig, 0, 4096);
+	create(rig);
+	rig_break(rig, 1, BLOCK_FAULT_READ, PAGE + 1024, 512);
+	rig_break(rig, 0, BLOCK_FAULT_READ, PAGE, 4096);
+	CU_ASSERT_EQUAL(block_read(rig->memory[0], PAGE, before, 4096), 0);
+	for (disk = 0; disk < 4096; disk += 512)
+		CU_ASSERT_EQUAL(rig_holds(rig, PAGE - DATA + disk, 512, 1), disk != 1024);
+	CU_ASSERT_EQUAL(rig_writes(rig, 0), rig_writes(rig, 1));
+	CU_ASSERT_EQUAL(block_read(rig->memory[0], PAGE, after, 4096), 0);
+	CU_ASSERT_EQUAL(memcmp(before, after, 4096), 0);
+	for (disk = 0; disk < 2; disk++)
+		CU_ASSERT_EQUAL(rig_state(rig, disk), RAID_MEMBER_IN_SYNC);
 }
 
 static void test_knows_blocks_of_4096(void)
@@ -171,6 +192,10 @@ static void test_knows_blocks_of_4096(void)
 	level = 5;
 	disks = 4;
 	rig_run(makes_the_block_good);
+	level = 1;
+	disks = 2;
+	rig_run(makes_the_block_good);
+	rig_run(leaves_a_part);
 }
 
 /* What others agree in is made good by a read, though they differ elsewhere in the page. */
