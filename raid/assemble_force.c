@@ -10,7 +10,7 @@ static bool is_as_far(const struct raid_array *array, const struct md_superblock
 	if (!array->reshaping || !(sb->features & MD_FEATURE_RESHAPE))
 		return !array->reshaping && !(sb->features & MD_FEATURE_RESHAPE);
 	return sb->reshape_position == array->reshape_position &&
-	       sb->new_layout == array->now.layout &&
+	       sb->new_level == array->now.level && sb->new_layout == array->now.layout &&
 	       sb->new_chunk_sectors == array->now.chunk_sectors &&
 	       sb->raid_disks == array->now.disks &&
 	       sb->raid_disks - (uint32_t)sb->delta_disks == array->before.disks;
