@@ -416,9 +416,7 @@ static int wanted_extents(const struct volume_group *group, const char *name,
 
 	/* A part of what is free is meant with all copies and parity, as lvm2 does. */
 	if (options->less)
-		size = MAX(round_down(size / wish->images, group->extent_size),
-			   group->extent_size) *
-		       data;
+		size = MAX(size / wish->images / group->extent_size, 1) * group->extent_size * data;
 	return change_wanted_extents(group, name, size, data, extents, error);
 }
 

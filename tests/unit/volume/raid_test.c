@@ -45,6 +45,23 @@ static void test_what_cannot_be_is_refused(void)
 	fixture_run(what_cannot_be_is_refused, 4, 8 * MIB);
 }
 
+/* Of a part of what is free the images have whole extents, also where these are no power of two. */
+static void part_is_rounded_down(struct fixture *f)
+{
+	const struct volume_lv_options part = {
+		.type = "raid1", .mirrors = 1, .less = true, .size = 2 * 614400
+	};
+
+	fixture_create(f, &(struct volume_group_options){ .extent_size = 3 * 131072 });
+	CU_ASSERT_EQUAL(volume_lv_create(f->group, "a", &part, NULL, &f->error), 0);
+	CU_ASSERT_EQUAL(volume_group_get_lv(f->group, "a")->extent_count, 1);
+}
+
+static void test_part_is_rounded_down(void)
+{
+	fixture_run(part_is_rounded_down, 2, 4 * MIB);
+}
+
 /* ---- In use ---- */
 
 static void who_reads_writes_nothing(struct fixture *f)
@@ -356,8 +373,9 @@ static void test_names_change_while_it_is_open(void)
 	fixture_run(an_image_leaves_while_it_is_open, 4, 16 * MIB);
 }
 
-UNIT_MAIN("volume raid", UNIT(test_what_cannot_be_is_refused), UNIT(test_who_reads_writes_nothing),
-	  UNIT(test_it_grows_while_it_is_open), UNIT(test_parts_called_otherwise),
-	  UNIT(test_what_was_flushed_survives), UNIT(test_rates_of_the_metadata_are_kept),
+UNIT_MAIN("volume raid", UNIT(test_what_cannot_be_is_refused), UNIT(test_part_is_rounded_down),
+	  UNIT(test_who_reads_writes_nothing), UNIT(test_it_grows_while_it_is_open),
+	  UNIT(test_parts_called_otherwise), UNIT(test_what_was_flushed_survives),
+	  UNIT(test_rates_of_the_metadata_are_kept),
 	  UNIT(test_more_images_fail_than_it_can_do_without),
 	  UNIT(test_names_change_while_it_is_open))
