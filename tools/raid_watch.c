@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -115,11 +116,16 @@ static char *find_command(const char *given)
 	bool is_path = strchr(given, '/');
 	char *path = is_path ? strdup(given) : spawn_find(given);
 	struct error error = { 0 };
+	struct stat info;
+	int rc = !path ? -ENOENT : access(path, X_OK) || stat(path, &info) ? -errno : 0;
 
-	if (path && !access(path, X_OK))
+	/* Which may be entered, and not run. */
+	if (!rc && S_ISDIR(info.st_mode))
+		rc = -EISDIR;
+	if (!rc)
 		return path;
-	error_set(&error, -ENOENT, "%s: %s", given,
-		  is_path ? error_name(errno) : "no such program in $PATH");
+	error_set(&error, rc, "%s: %s", given,
+		  is_path ? error_name(rc) : "no such program in $PATH");
 	error_advise(&error, "give one program without arguments: it is run without a shell");
 	cli_wrong_value("exec", &error);
 	free(path);

@@ -94,6 +94,7 @@ expect 0 'TestMessage md/two' "$TENON" raid watch two --oneshot --test
 expect 0 'no server of this user runs an array' env TENON_RUNTIME_DIR="$work/nobody" "$TENON" raid watch --oneshot
 expect 0 'no server runs it' "$TENON" raid watch other --oneshot
 expect 2 '[-]-exec: .*/none: No such file' "$TENON" raid watch small --oneshot --exec "$work/none"
+expect 2 '[-]-exec: .*: Is a directory' "$TENON" raid watch small --oneshot --exec "$work"
 expect 2 '[-]-exec: mail root: no such program' "$TENON" raid watch small --oneshot --exec 'mail root'
 stop
 [ ! -s watch.err ] || problem "watch said: $(cat watch.err)"
