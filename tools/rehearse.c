@@ -52,6 +52,9 @@ void rehearse_say_settings(const char *what, json_t *params, char *const *tags, 
 	static const struct {
 		const char *key, *what;
 	} limits[] = { { "max_lvs", "volumes" }, { "max_pvs", "physical volumes" } };
+	static const struct {
+		const char *key, *what;
+	} rates[] = { { "recovery_least", "least" }, { "recovery_most", "most" } };
 	json_t *policy = json_object_get(params, "allocation");
 	char size[SIZE_TEXT];
 
@@ -76,6 +79,18 @@ void rehearse_say_settings(const char *what, json_t *params, char *const *tags, 
 			size_format((uint64_t)json_integer_value(
 					    json_object_get(params, "extent_size")),
 				    size));
+	for (size_t i = 0; i < ARRAY_SIZE(rates); i++) {
+		json_t *given = json_object_get(params, rates[i].key);
+		uint64_t rate = (uint64_t)json_integer_value(given);
+
+		if (json_is_integer(given) && rate)
+			cli_say("%s: %s of each image would be synchronized a second, at %s", what,
+				size_format(rate, size), rates[i].what);
+		else if (json_is_integer(given))
+			cli_say("%s: nothing would be said of how much is synchronized a second, "
+				"at %s",
+				what, rates[i].what);
+	}
 	if (json_is_string(policy))
 		cli_say("%s: its allocation policy would be %s", what, json_string_value(policy));
 	if (json_array_size(json_object_get(params, "add_tags")) ||

@@ -177,7 +177,8 @@ static void tell_missing(struct vg_work *work)
 			tell_news(work, "%s: PV %s, which is missing, would leave it", group->name,
 				  group->pvs[i]->uuid);
 	for (unsigned i = 0; i < group->lv_count; i++)
-		if (group->lvs[i]->partial && group->lvs[i]->visible)
+		if (group->lvs[i]->partial && group->lvs[i]->visible &&
+		    !volume_lv_cut(group->lvs[i]))
 			tell_news(work, "%s/%s, which lies on what is missing, would be removed",
 				  group->name, group->lvs[i]->name);
 }
@@ -258,8 +259,8 @@ static int change_uuid(struct vg_work *work)
 static int change_system_id(struct vg_work *work)
 {
 	const char *was = json_string_value(json_object_get(work->change->params, "was"));
-	const char *now = work->group->system_id ? work->group->system_id : "";
-	const char *id;
+	json_t *cleaned = describe_text(work->group->system_id ? work->group->system_id : "");
+	const char *now = json_string_value(cleaned), *id;
 	int rc = rpc_param_string(work->change->params, "system_id", &id, work->error);
 
 	if (!rc && was && strcmp(was, now)) {
@@ -267,8 +268,9 @@ static int change_system_id(struct vg_work *work)
 			  "volume group %s: its system ID was \"%s\" when that was asked, and is "
 			  "\"%s\" now",
 			  work->group->name, was, now);
-		return error_advise(work->error, "look whose it is now, and ask again");
+		rc = error_advise(work->error, "look whose it is now, and ask again");
 	}
+	json_decref(cleaned);
 	return rc ? rc : volume_group_set_system_id(work->group, id, work->error);
 }
 

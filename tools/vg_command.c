@@ -81,33 +81,6 @@ static int plan_join(struct vg_command *command, struct error *error)
 	return rc;
 }
 
-static int plan_missing(struct vg_command *command, struct error *error)
-{
-	CLEANUP_STACK struct stack *look = NULL;
-	struct volume_group *group;
-	int rc;
-
-	if (!consent_asks(&command->consent) || command->consent.dry_run)
-		return 0;
-	rc = stack_look(&look, &command->given, error);
-	if (!rc)
-		rc = stack_find_group(look, command->name, &group, error);
-	if (rc)
-		return rc;
-	for (unsigned i = 0; i < group->pv_count; i++)
-		if (!group->pvs[i]->block)
-			consent_plan(&command->consent,
-				     "%s: PV %s, which is missing, would leave it", group->name,
-				     group->pvs[i]->uuid);
-	for (unsigned i = 0; i < group->lv_count; i++)
-		if (group->lvs[i]->partial)
-			consent_loss(&command->consent,
-				     "%s/%s, which lies on what is missing, would be removed",
-				     group->name, group->lvs[i]->name);
-	command->consent.always = true;
-	return consent_ask(&command->consent, error);
-}
-
 /* A group that another host has may be in use there. */
 static int plan_host(struct vg_command *command, struct error *error)
 {
@@ -121,10 +94,13 @@ static int plan_host(struct vg_command *command, struct error *error)
 	rc = stack_look(&look, &command->given, error);
 	if (!rc)
 		rc = stack_find_group(look, command->name, &group, error);
-	if (rc || !group->system_id)
+	if (rc)
 		return rc;
 	/* It may be yet another host's when it is claimed. */
-	json_object_set_new(command->params, "was", describe_text(group->system_id));
+	json_object_set_new(command->params, "was",
+			    describe_text(group->system_id ? group->system_id : ""));
+	if (!group->system_id)
+		return 0;
 	consent_plan(&command->consent, "%s: would belong to %s%s", group->name,
 		     *id ? "the host with system ID " : "no host alone", id);
 	consent_loss(
@@ -159,14 +135,12 @@ static int prepare(struct vg_command *command, struct error *error)
 		rc = check_all_outside(command, error);
 	if (!rc && command->devices.count)
 		rc = plan_join(command, error);
-	if (!rc && !strcmp(command->method, "vg.reduce_missing") &&
-	    json_is_true(json_object_get(command->params, "force")))
-		rc = plan_missing(command, error);
 	if (!rc && !strcmp(command->method, "vg.change_systemid") && !command->consent.dry_run)
 		rc = plan_host(command, error);
 	if (!rc)
 		json_object_set_new(command->params, "name", describe_text(command->name));
-	if (!rc && command->overwrite)
+	/* Of devices that come; what is missing takes volumes with it by its own --force alone. */
+	if (!rc && command->overwrite && command->devices.count)
 		json_object_set_new(command->params, "force", json_true());
 	return rc;
 }

@@ -159,6 +159,10 @@ theirs "8 1024" lvs --noheadings -o raid_min_recovery_rate,raid_max_recovery_rat
 t lv change vg0/half --minrecoveryrate none
 theirs "1024" lvs --noheadings -o raid_min_recovery_rate,raid_max_recovery_rate vg0/half
 has lv vg0/half recovery_max_bytes 1048576
+t lv change vg0/half --minrecoveryrate 8K --maxrecoveryrate none --dry-run
+grep -q 'vg0/half: 8 KiB of each image would be synchronized a second, at least' said || fail "a dry run of a rate"
+grep -q 'nothing would be said of how much is synchronized a second, at most' said || fail "a dry run without a rate"
+has lv vg0/half recovery_max_bytes 1048576
 refused 'above the greatest' lv change vg0/half --minrecoveryrate 2M
 refused 'nothing is synchronized' lv change vg0/here --maxrecoveryrate 2M
 for dry in '' --dry-run; do # what can be repaired is not thrown away; a dry run says so, too
@@ -171,7 +175,10 @@ t lv remove vg0/half --yes
 theirs "missing" pvs --noheadings -o pv_missing -S pv_missing=1
 theirs "lost" lvs --noheadings -o lv_name -S 'lv_name=lost||lv_name=here||lv_name=gone||lv_name=~half' -a vg0
 . "$root/tests/interop/lvm2_judge.sh"
-refused 'lies on a PV that is missing' vg reduce vg0 --remove-missing
+for yes in '' --yes; do # that it is meant is no --force: volumes go with that alone
+	# shellcheck disable=SC2086
+	refused 'lies on a PV that is missing' vg reduce vg0 --remove-missing $yes
+done
 t vg reduce vg0 --remove-missing --force --dry-run
 grep -q 'vg0/lost, which lies on what is missing' said || fail "a dry run does not say what is lost"
 t vg reduce vg0 --remove-missing --force --yes
