@@ -139,6 +139,8 @@ class Model:
                 self.write(client, first, count)
             elif name != "Machine":
                 self.read(client, first, count)
+            else:
+                return
             if chance.random() < 0.05:
                 client.flush()
             self.done[name] = self.done.get(name, 0) + 1
@@ -357,6 +359,7 @@ def storm(world, model, seed, seconds):
 
 
 def main():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("it takes too long"))  # whose processes are not left behind
     seed, seconds = int(sys.argv[1]), float(sys.argv[2])
     model = Model("mild" not in sys.argv[3:])
     world = World(seed)
