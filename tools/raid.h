@@ -39,15 +39,21 @@ int raid_open_member(struct stack *stack, struct raid_array *array, const char *
 /* The parts of that. A former member that is still on the list of devices is open already, and locked by us:
  * its block, or NULL. */
 struct block *raid_open_device(const struct stack *stack, const char *path);
-/* The block of an array that is to be in `array`, which was started before it: it is stopped behind it. NULL: there is none. */
-struct block *raid_open_array(const struct stack *stack, const struct raid_array *array,
+/* The block of an array that is to be in `array`, which was started before it: it is stopped behind it. NULL: there is none, */
+struct block *raid_open_array(struct stack *stack, const struct raid_array *array,
 			      const char *name);
+/* which is an error. */
+int raid_refuse_array(const char *name, struct error *error);
 int raid_open_new_member(const char *path, struct block **out, struct error *error);
-int raid_check_member(struct raid_array *array, struct block *block, bool force,
-		      struct error *error);
+/* Whether another array that runs in `stack`, or a group there, has it: who took it, if by force, would write over what is in use. */
+int raid_check_unused(const struct stack *stack, const struct raid_array *array,
+		      const struct block *block, struct error *error);
+int raid_check_member(const struct stack *stack, struct raid_array *array, struct block *block,
+		      bool force, struct error *error);
 
 /* That a new member is not on the list of devices, so that it is missing at the next start: here, or by what a server
  * answered to raid.add or raid.replace. */
+bool raid_is_listed(const struct cli_words *given, const char *device);
 void raid_warn_unlisted(const char *device);
 void raid_warn_unlisted_there(const json_t *answer, const char *device);
 

@@ -30,6 +30,12 @@ char *raid_target(const char *name)
 	return asprintf(&target, "md/%s", name) < 0 ? NULL : target;
 }
 
+/* An array is found by its own members. */
+bool raid_is_listed(const struct cli_words *given, const char *device)
+{
+	return stack_names_array(device) || device_list_is_among(given, device);
+}
+
 void raid_warn_unlisted(const char *device)
 {
 	cli_warn("%s: not among the devices that are looked at: name it with --device, "
@@ -200,7 +206,7 @@ static int apply_add(struct raid_change_command *change, struct stack *stack,
 		     struct raid_array *array, struct error *error)
 {
 	CLEANUP_BLOCK struct block *block = NULL;
-	bool listed = device_list_is_among(&change->given, change->device);
+	bool listed = raid_is_listed(&change->given, change->device);
 	int rc = raid_open_member(stack, array, change->device, change->force, &block, error);
 
 	if (!rc && change->journal)
@@ -221,7 +227,7 @@ static int apply_replace(struct raid_change_command *change, struct stack *stack
 			 struct raid_array *array, struct error *error)
 {
 	CLEANUP_BLOCK struct block *block = NULL;
-	bool listed = !change->with || device_list_is_among(&change->given, change->with);
+	bool listed = !change->with || raid_is_listed(&change->given, change->with);
 	int rc = 0;
 
 	if (change->with)

@@ -126,10 +126,22 @@ static int add_here(struct grow_command *command, struct stack *stack, struct ra
 	return rc;
 }
 
+/* Arrays that are to be in it are started before it. */
+static struct cli_words grow_targets(const struct grow_command *command)
+{
+	struct cli_words targets = { 0 };
+
+	for (unsigned i = 0; i < command->added.count; i++)
+		if (stack_names_array(command->added.words[i]))
+			cli_words_add(&targets, command->added.words[i]);
+	cli_words_add(&targets, command->target);
+	return targets;
+}
+
 static int grow_here(struct grow_command *command, struct error *error)
 {
 	const struct stack_options options = { .write = true };
-	struct cli_words targets = { &command->target, 1 };
+	struct cli_words targets = grow_targets(command);
 	struct raid_grow check = command->grow;
 	CLEANUP_BLOCK struct block *backup = NULL;
 	struct stack *stack = NULL;

@@ -38,7 +38,8 @@ const char *raid_plan_adds(const struct raid_plan *plan)
 
 int raid_plan_open(const char *path, struct block **out, struct error *error)
 {
-	int rc = device_check_answers(path, error);
+	int rc = stack_names_array(path) ? raid_refuse_array(path, error)
+					 : device_check_answers(path, error);
 
 	return rc ? rc : block_open_file(out, path, BLOCK_OPEN_LOCK, 0, error);
 }
@@ -252,6 +253,19 @@ static char *name_in_stack(const struct stack *stack, const char *device)
 	return same ? same : strdup(device);
 }
 
+/* All that there is; or the array that would be added, and then the one that it would be in, as the change itself has them. */
+static int plan_look(struct stack **out, const char *added, const struct cli_words *given,
+		     const char *target, struct error *error)
+{
+	const struct stack_options options = { .rehearse = true };
+	char *words[] = { (char *)added, (char *)target };
+	const struct cli_words targets = { words, 2 };
+
+	return added && stack_names_array(added)
+		       ? stack_claim(out, given, &targets, &options, error)
+		       : stack_look(out, given, error);
+}
+
 static int plan_by_look(struct raid_plan *plan, const struct cli_words *given, const char *target,
 			struct error *error)
 {
@@ -259,7 +273,7 @@ static int plan_by_look(struct raid_plan *plan, const struct cli_words *given, c
 	CLEANUP_BLOCK struct block *block = NULL;
 	CLEANUP_FREE char *device = NULL;
 	const char *added;
-	int rc = stack_look(&stack, given, error);
+	int rc = plan_look(&stack, raid_plan_adds(plan), given, target, error);
 
 	if (!rc)
 		rc = stack_find_running(stack, target, &plan->array, error);
@@ -272,6 +286,8 @@ static int plan_by_look(struct raid_plan *plan, const struct cli_words *given, c
 	if (!rc && added) {
 		struct block *open = raid_open_device(stack, added);
 
+		if (!open)
+			open = raid_open_array(stack, plan->array, added);
 		if (open)
 			block = block_ref(open);
 		else

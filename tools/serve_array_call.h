@@ -30,6 +30,9 @@ int array_call_find(struct array_call *call, bool with_device);
 /* The path of the device that parameter `key` means, by the name that the server has for it; the caller frees it. */
 int array_call_device(struct array_call *call, const char *key, char **device);
 
+/* Whether `device`, which is to be added, is an array that machines have as a disk: an error then. On the control worker. */
+int array_call_check_served(const struct array_call *call, const char *device);
+
 /* The stack's own reference on a device keeps its lock: gives it up, so that it can be added again. At home. */
 void array_call_forget(const struct array_call *call, const char *device);
 

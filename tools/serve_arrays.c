@@ -68,6 +68,13 @@ static int check_runs(struct array_call *call)
 	call->array = found->raid;
 	if (call->array)
 		return 0;
+	if (!found->wanted) {
+		error_set(call->error, -EBUSY,
+			  "%s: does not run: a server has some of what it lies on",
+			  json_string_value(json_object_get(call->params, "name")));
+		return error_advise(call->error, "end that server (`tenon status`), or have it "
+						 "serve this one");
+	}
 	error_set(call->error, -EINVAL, "%s",
 		  found->problem ? found->problem : "the array cannot be assembled");
 	if (found->advice)
@@ -199,6 +206,18 @@ static int remove_member(struct array_call *call)
 	return 0;
 }
 
+int array_call_check_served(const struct array_call *call, const char *device)
+{
+	const struct export *export =
+		stack_names_array(device) ? export_find(call->serve, device) : NULL;
+
+	if (!export || export->problem)
+		return 0;
+	error_set(call->error, -EBUSY, "%s: this server serves it, and whoever has it writes to it",
+		  device);
+	return error_advise(call->error, "end the server, and add it then");
+}
+
 /* Those that came while the server ran are not in the stack. */
 static int find_open(struct array_call *call)
 {
@@ -224,7 +243,8 @@ static int add_member(void *arg)
 	block_move(block);
 	rc = check_runs(call);
 	if (!rc)
-		rc = raid_check_member(call->array, block, call->force, call->error);
+		rc = raid_check_member(call->home->stack, call->array, block, call->force,
+				       call->error);
 	if (rc)
 		return rc;
 	if (call->journal)
@@ -249,7 +269,8 @@ static int replace_with(void *arg)
 	block_move(block);
 	rc = check_runs(call);
 	if (!rc)
-		rc = raid_check_member(call->array, block, call->force, call->error);
+		rc = raid_check_member(call->home->stack, call->array, block, call->force,
+				       call->error);
 	return rc ? rc
 		  : raid_replace_with(call->array, call->device, block, call->force, call->error);
 }
@@ -327,10 +348,13 @@ int serve_raid_remove(void *context, json_t *params, json_t **result, struct err
 	return rc;
 }
 
-/* Of a new member: whether this server would find it again. */
-static void tell_listed(const struct serve *serve, const char *device, json_t **result)
+/* It is a member by now: what is not known of it is just that it is ours. Whether this server would find it again is told. */
+static void note_added(struct serve *serve, const char *device, json_t **result)
 {
-	*result = json_pack("{s:b}", "listed", device_list_is_among(serve->given, device));
+	if (!stack_names_array(device) && device_list_add(&serve->owned, device))
+		log_warning(&serve->log, "%s: added, but out of memory to list it as this server's",
+			    device);
+	*result = json_pack("{s:b}", "listed", raid_is_listed(serve->given, device));
 }
 
 /* Opening a device may take long: it is done here, and handed over. */
@@ -346,17 +370,15 @@ int serve_raid_add(void *context, json_t *params, json_t **result, struct error 
 	if (!rc && serve->read_only)
 		rc = error_set(error, -EROFS, "%s: the server runs with --read-only", call.device);
 	if (!rc)
+		rc = array_call_check_served(&call, call.device);
+	if (!rc)
 		rc = array_call_do(&call, find_open);
 	if (!rc && !call.block)
 		rc = raid_open_new_member(call.device, &call.block, error);
 	if (!rc)
 		rc = serve_call(call.home, add_member, &call);
-	/* It is a member by now: what is not known of it is just that it is ours. */
-	if (!rc && !stack_names_array(call.device) && device_list_add(&serve->owned, call.device))
-		log_warning(&serve->log, "%s: added, but out of memory to list it as this server's",
-			    call.device);
 	if (!rc)
-		tell_listed(serve, call.device, result);
+		note_added(serve, call.device, result);
 	free(call.device);
 	return rc;
 }
@@ -374,17 +396,16 @@ int serve_raid_replace(void *context, json_t *params, json_t **result, struct er
 	if (!rc && with)
 		rc = device_param(serve, params, "with", &call.with, error);
 	if (!rc && with)
+		rc = array_call_check_served(&call, call.with);
+	if (!rc && with)
 		rc = array_call_do(&call, find_open);
 	if (!rc && with && !call.block)
 		rc = raid_open_new_member(call.with, &call.block, error);
 	if (!rc)
 		rc = with ? serve_call(call.home, replace_with, &call)
 			  : array_call_do(&call, replace_by_spare);
-	if (!rc && with && device_list_add(&serve->owned, call.with))
-		log_warning(&serve->log, "%s: added, but out of memory to list it as this server's",
-			    call.with);
 	if (!rc && with)
-		tell_listed(serve, call.with, result);
+		note_added(serve, call.with, result);
 	free(call.device);
 	free(call.with);
 	return rc;

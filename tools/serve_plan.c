@@ -16,8 +16,11 @@ struct planning_call {
 static int find_open(struct array_call *call)
 {
 	struct planning_call *planning = container_of(call, struct planning_call, call);
-	struct block *open = raid_open_device(call->home->stack, raid_plan_adds(&planning->plan));
+	const char *device = raid_plan_adds(&planning->plan);
+	struct block *open = raid_open_device(call->home->stack, device);
 
+	if (!open)
+		open = raid_open_array(call->home->stack, call->array, device);
 	call->block = open ? block_ref(open) : NULL;
 	return 0;
 }
@@ -27,12 +30,15 @@ static int make_plan(struct array_call *call)
 {
 	struct planning_call *planning = container_of(call, struct planning_call, call);
 	CLEANUP_BLOCK struct block *block = steal_pointer(&call->block);
+	int rc = 0;
 
-	if (block)
+	if (block) {
 		block_move(block);
+		rc = raid_check_unused(call->home->stack, call->array, block, call->error);
+	}
 	planning->plan.array = call->array;
 	planning->plan.block = block;
-	return raid_plan_make(&planning->plan, call->error);
+	return rc ? rc : raid_plan_make(&planning->plan, call->error);
 }
 
 int serve_raid_plan(void *context, json_t *params, json_t **result, struct error *error)
@@ -57,7 +63,9 @@ int serve_raid_plan(void *context, json_t *params, json_t **result, struct error
 	if (!rc && call->serve->read_only)
 		rc = error_set(error, -EROFS, "the server runs with --read-only");
 	if (!rc && raid_plan_adds(plan)) {
-		rc = array_call_do(call, find_open);
+		rc = array_call_check_served(call, raid_plan_adds(plan));
+		if (!rc)
+			rc = array_call_do(call, find_open);
 		if (!rc && !call->block)
 			rc = raid_plan_open(raid_plan_adds(plan), &call->block, error);
 	}

@@ -28,6 +28,16 @@ static bool carries_group(const struct stack *stack, struct raid_array *array)
 	return false;
 }
 
+/* The array that has it as a member, or NULL. */
+static const struct stack_array *array_above(const struct stack *stack,
+					     const struct raid_array *array)
+{
+	for (unsigned i = 0; array && i < stack->node_count; i++)
+		if (stack->nodes[i].raid == array && stack->nodes[i].is_member)
+			return &stack->arrays[stack->nodes[i].array];
+	return NULL;
+}
+
 /* Its UUID where its name is not its own. */
 static void add_group(struct cli_words *targets, const struct stack *look, unsigned which)
 {
@@ -58,7 +68,7 @@ static int add_array(struct cli_words *targets, const struct stack *look, unsign
 	return 0;
 }
 
-/* Every group, and every array that no group lies on. */
+/* Every group, and every array that no group and no other array lies on. */
 static int add_all_targets(struct cli_words *targets, const struct stack *look, struct error *error)
 {
 	int rc = 0;
@@ -66,7 +76,8 @@ static int add_all_targets(struct cli_words *targets, const struct stack *look, 
 	for (unsigned i = 0; i < look->scan->group_count; i++)
 		add_group(targets, look, i);
 	for (unsigned i = 0; !rc && i < look->array_count; i++)
-		if (!look->arrays[i].raid || !carries_group(look, look->arrays[i].raid))
+		if (!look->arrays[i].raid || (!carries_group(look, look->arrays[i].raid) &&
+					      !array_above(look, look->arrays[i].raid)))
 			rc = add_array(targets, look, i);
 	if (!rc)
 		rc = stack_report(look, targets->count > 0, error);
@@ -224,19 +235,26 @@ static int settle(struct serve *serve, struct serve_target *targets, unsigned co
 
 /* ---- Taking hold, at home ---- */
 
-/* An array and the group on it cannot both be written to. */
+/* An array and what lies on it, a group or another array, cannot both be written to. */
 static int check_overlap(struct stack *stack, const struct cli_words *targets, struct error *error)
 {
+	const struct stack_array *above;
 	struct raid_array *array;
 	bool volumes = false;
 
 	for (unsigned i = 0; i < targets->count; i++)
 		volumes |= !stack_names_array(targets->words[i]);
-	for (unsigned i = 0; volumes && i < targets->count; i++) {
+	for (unsigned i = 0; i < targets->count; i++) {
 		if (!stack_names_array(targets->words[i]) ||
 		    stack_find_running(stack, targets->words[i], &array, NULL))
 			continue;
-		if (!carries_group(stack, array))
+		above = array_above(stack, array);
+		if (above && above->raid) {
+			error_set(error, -EINVAL, "%s: is a member of %s", targets->words[i],
+				  raid_array_block(above->raid)->name);
+			return error_advise(error, "serve either that array or this one");
+		}
+		if (!volumes || !carries_group(stack, array))
 			continue;
 		error_set(error, -EINVAL, "%s: carries a physical volume", targets->words[i]);
 		error_advise(error, "serve either the array or its volumes");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Opening devices, assembling arrays, scanning for groups; see stack.h. */
+/* Opening devices, scanning for groups, looks and claims; see stack.h. */
 #include "tools/stack.h"
 
 #include <errno.h>
@@ -10,7 +10,6 @@
 #include "block/block.h"
 #include "block/ends.h"
 #include "tools/backup_file.h"
-#include "tools/member_part.h"
 #include "tools/state.h"
 #include "util/bytes.h"
 #include "util/error.h"
@@ -19,128 +18,6 @@
 #define CLAIM_ATTEMPTS 5
 
 /* ---- Opening ---- */
-
-/* The index of the array that `info` belongs to, made if it is new; negative errno without memory. */
-static int stack_array_of(struct stack *stack, const struct raid_info *info)
-{
-	struct stack_array *grown;
-
-	for (unsigned i = 0; i < stack->array_count; i++) {
-		struct stack_array *array = &stack->arrays[i];
-
-		if (memcmp(array->md.set_uuid, info->set_uuid, sizeof(info->set_uuid)))
-			continue;
-		if (info->events > array->md.events)
-			array->md = *info;
-		return (int)i;
-	}
-	grown = realloc(stack->arrays, (stack->array_count + 1) * sizeof(*grown));
-	if (!grown)
-		return -ENOMEM;
-	stack->arrays = grown;
-	grown[stack->array_count] = (struct stack_array){ .md = *info };
-	return (int)stack->array_count++;
-}
-
-/* Looks for an md superblock on a node. */
-static int stack_probe(struct stack *stack, struct stack_node *node)
-{
-	struct error why = { 0 };
-	int found;
-
-	if (!node->block)
-		return 0;
-	found = raid_probe(node->ends ? node->ends : node->block, &node->md, &why);
-	if ((found == 1 || found == -EINVAL) &&
-	    member_check_whole(node->name, node->block, found == 1 ? &node->md : NULL, &why))
-		found = stack_has_parts(stack, node) ? 0 : -EINVAL;
-	if (found < 0) {
-		free(node->problem);
-		node->problem = strdup(why.text);
-		node->unseen |= found != -EINVAL;
-	}
-	if (found <= 0)
-		return 0;
-	node->is_member = true;
-	node->array = stack_array_of(stack, &node->md);
-	return node->array < 0 ? node->array : 0;
-}
-
-/* What who only looks at an array is to know; NULL: nothing, or no memory. */
-static char *stack_note(const struct raid_status *status)
-{
-	CLEANUP_FREE char *missing = NULL;
-	char *note = NULL;
-
-	if (status->missing &&
-	    asprintf(&missing,
-		     "%u of the members that it had when it was last written are not here; read "
-		     "from the %u that are",
-		     status->missing, status->working) < 0)
-		return NULL;
-	if (status->from_log &&
-	    asprintf(&note,
-		     "md/%s: %s%sits log has what its members have not, and is read, too; `tenon "
-		     "raid "
-		     "assemble %s%s` writes that to the members",
-		     status->name, missing ? missing : "", missing ? "; " : "", status->name,
-		     missing ? " --degraded" : "") < 0)
-		return NULL;
-	if (missing && !note && asprintf(&note, "md/%s: %s", status->name, missing) < 0)
-		return NULL;
-	return note;
-}
-
-/* Assembles array `index` from the nodes that belong to it, and adds it as a node to look at in turn. A
- * failure is the array's problem, not the stack's; without memory it is the stack's. */
-static int stack_assemble(struct stack *stack, unsigned index, const struct stack_options *options)
-{
-	bool write = options->write || options->rehearse;
-	struct raid_assemble_options assemble = { .read_only = !write,
-						  .no_resync = !options->resync,
-						  .refuse_degraded = (write || options->strict) &&
-								     !options->degraded,
-						  .force = options->force,
-						  .journal_comes = options->journal_comes,
-						  .backups = stack->backups,
-						  .backup_count = stack->backup_count,
-						  .invalid_backup = options->invalid_backup,
-						  .log = options->log };
-	struct stack_array *array = &stack->arrays[index];
-	CLEANUP_FREE struct block **blocks = calloc(stack->node_count, sizeof(struct block *));
-	struct stack_node *node;
-	struct raid_status status;
-	struct error why = { 0 };
-	struct block *block;
-	unsigned count = 0;
-
-	if (!blocks)
-		return -ENOMEM;
-	if ((options->write || options->lock) && !assemble.log)
-		assemble.log = &stack->log;
-	for (unsigned i = 0; i < stack->node_count; i++)
-		if (stack->nodes[i].array == (int)index && stack->nodes[i].is_member)
-			blocks[count++] = stack->nodes[i].block;
-	if (raid_assemble(&array->raid, blocks, count, &assemble, &why)) {
-		array->raid = NULL;
-		array->problem = strdup(why.text);
-		array->advice = why.advice[0] ? strdup(why.advice) : NULL;
-		return 0;
-	}
-	raid_status(array->raid, &status);
-	if (!write)
-		array->note = stack_note(&status);
-	raid_status_free(&status);
-	block = raid_array_block(array->raid);
-	node = stack_add_node(stack, block->name, block_ref(block));
-	if (!node) {
-		block_unref(block);
-		return -ENOMEM;
-	}
-	node->raid = array->raid;
-	node->self = (int)index;
-	return 0;
-}
 
 /* Of all devices at once. */
 static int stack_read_ends(struct stack *stack)
@@ -164,37 +41,6 @@ static void stack_forget_ends(struct stack *stack)
 {
 	for (unsigned i = 0; i < stack->node_count; i++)
 		block_unref(steal_pointer(&stack->nodes[i].ends));
-}
-
-/* Whether the claim is for it. */
-static bool stack_wants(const struct stack_array *array, const struct stack_options *options)
-{
-	const struct stack_arrays *only = options->only;
-
-	for (unsigned i = 0; only && i < only->count; i++)
-		if (!memcmp(only->uuids[i], array->md.set_uuid, sizeof(only->uuids[i])))
-			return true;
-	return !only;
-}
-
-/* Probes nodes and assembles arrays until nothing new appears: an array may be a member of another. */
-static int stack_build(struct stack *stack, const struct stack_options *options)
-{
-	unsigned probed = 0, assembled = 0;
-	int rc = 0;
-
-	while (!rc && probed < stack->node_count) {
-		for (; !rc && probed < stack->node_count; probed++)
-			rc = stack_probe(stack, &stack->nodes[probed]);
-		for (; !rc && assembled < stack->array_count; assembled++) {
-			struct stack_array *array = &stack->arrays[assembled];
-
-			array->wanted = stack_wants(array, options);
-			if (array->wanted)
-				rc = stack_assemble(stack, assembled, options);
-		}
-	}
-	return rc;
 }
 
 static int stack_scan(struct stack *stack, const struct stack_options *options, struct error *error)
@@ -307,12 +153,13 @@ static void needed_free(struct needed *needed)
 
 static int keep_wanted(struct stack_arrays *arrays, const struct stack *look)
 {
-	arrays->uuids = calloc(look->array_count + 1, sizeof(*arrays->uuids));
+	arrays->uuids = calloc(look->wanted_count + 1, sizeof(*arrays->uuids));
 	if (!arrays->uuids)
 		return -ENOMEM;
+	arrays->count = look->wanted_count;
 	for (unsigned i = 0; i < look->array_count; i++)
 		if (look->arrays[i].wanted)
-			memcpy(arrays->uuids[arrays->count++], look->arrays[i].md.set_uuid,
+			memcpy(arrays->uuids[look->arrays[i].rank], look->arrays[i].md.set_uuid,
 			       sizeof(*arrays->uuids));
 	return 0;
 }
@@ -330,6 +177,8 @@ static int stack_needed(struct needed *needed, const struct cli_words *given,
 		stack_unseen(below, stack_tell, NULL);
 	for (unsigned i = 0; !rc && i < below->array_count; i++)
 		below->arrays[i].wanted = false;
+	if (!rc)
+		below->wanted_count = 0;
 	for (unsigned i = 0; !rc && i < targets->count; i++)
 		rc = stack_devices_of(below, targets->words[i], &needed->devices, error);
 	if (!rc)

@@ -10,7 +10,8 @@
  * Two paths that lead to the same bytes are one device (identity.h). A device that does not answer is told of and
  * left alone (device_look.h).
  *
- *	stack.c		opening and closing, arrays, groups; looks and claims
+ *	stack.c		opening and closing, groups; looks and claims
+ *	stack_arrays.c	arrays
  *	stack_devices.c	the devices at the bottom
  *	stack_find.c	finding things by name
  *
@@ -48,6 +49,10 @@ struct stack_array {
 	char *problem, *advice;  /* then why, and what to do (or NULL) */
 	char *note;              /* what whoever reads from it is to know, or NULL */
 	bool wanted;             /* it is a target, or one lies on it: stack_devices_of() */
+
+	unsigned rank;    /* when a claim assembles it */
+	unsigned present; /* members that have a place */
+	bool tried;       /* it was assembled, or could not be */
 };
 
 struct stack {
@@ -55,7 +60,7 @@ struct stack {
 	struct stack_node *nodes;
 	unsigned node_count;
 	struct stack_array *arrays;
-	unsigned array_count;
+	unsigned array_count, wanted_count;
 	struct volume_scan *scan;
 	struct block *
 		*backups; /* files of reshapes in place, for those arrays that have one there */
@@ -84,7 +89,7 @@ struct stack_options {
 	bool pvs_only;          /* the same: groups are there without their volumes */
 	struct stack *
 		*below; /* of a claim: a look that was made already, which it closes; or NULL */
-	/* Of a claim, which sets it itself: UUIDs of the arrays that it needs. Those above the targets are not assembled: they may
+	/* Of a claim, which sets it itself: UUIDs of the arrays that it needs, in the order in which they lie on each other. Those above the targets are not assembled: they may
 	 * have members elsewhere, and would be started without these. NULL: all are. */
 	const struct stack_arrays *only;
 };
@@ -96,6 +101,8 @@ int stack_open_devices(struct stack *stack, const struct device_list *devices,
 		       const struct stack_options *options, struct error *error);
 /* Once it is known which nodes are members of arrays: takes those out that show a PV of one as if it were theirs. */
 int stack_hide_members(struct stack *stack);
+/* Probes nodes and assembles arrays until nothing new appears. */
+int stack_build(struct stack *stack, const struct stack_options *options);
 /* Whether partitions of a node are on the list, too. */
 bool stack_has_parts(const struct stack *stack, const struct stack_node *node);
 /* An image that is nothing itself may have something inside, which was not looked at: unless its partitions are on

@@ -262,10 +262,14 @@ static int add_array_devices(struct stack *stack, int index, struct device_list 
 {
 	int rc = 0;
 
-	stack->arrays[index].wanted = true;
 	for (unsigned i = 0; !rc && i < stack->node_count; i++)
 		if (stack->nodes[i].is_member && stack->nodes[i].array == index)
 			rc = add_node_devices(stack, &stack->nodes[i], paths);
+	/* Behind those that it lies on. */
+	if (!stack->arrays[index].wanted) {
+		stack->arrays[index].wanted = true;
+		stack->arrays[index].rank = stack->wanted_count++;
+	}
 	return rc;
 }
 

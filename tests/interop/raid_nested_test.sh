@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 # Arrays of arrays: what is done with an inner one starts no outer one, which would lose the members that it has elsewhere;
-# and an array that had left another one comes back, under a server and without one.
-# timeout: 180
+# an array that had left another one comes back, under a server and without one; and what lies below something is not written to beside it.
+# timeout: 240
 set -u
 . "$(dirname "$0")/lib.sh"
 server=
@@ -81,6 +81,77 @@ two
 expect 0 '0 bytes differ' "$TENON" raid check out
 expect 0 ^ "$TENON" copy md/out back --force
 cmp -n 6553600 data back || problem 'other data'
+
+# ---- What an array lies on is no disk beside it ----
+fresh 1
+serve
+grep -q '^md/out ' served && ! grep -q '^md/in' served || problem "served: $(cat served)"
+end
+expect 1 'md/in1: is a member of md/out' timeout 20 "$TENON" serve --socket-dir s md/out md/in1
+expect 1 'md/in1: is a member of md/out' timeout 20 "$TENON" serve --socket-dir s md/in1 md/out
+serve md/in1
+expect 1 'a server has some of what it lies on' "$TENON" raid check out
+end
+
+# ---- A device and an array in one ----
+rm -f ./*.img
+truncate -s 20M a.img b.img c.img
+export TENON_DEVICES=$work/c.img:$work/a.img:$work/b.img
+expect 0 ^ "$TENON" raid create in1 --level 1 a.img b.img
+expect 0 ^ "$TENON" raid create out --level 1 --assume-clean c.img md/in1
+two
+expect 0 '0 bytes differ' "$TENON" raid check out
+serve
+two
+end
+mv a.img away
+two
+expect 1 'insist with --degraded' "$TENON" raid check out
+expect 0 '0 bytes differ' "$TENON" raid check out --degraded
+mv away a.img
+two
+
+# ---- And what is used or served is not taken as a member, by force neither ----
+rm -f ./*.img
+truncate -s 20M a.img b.img c.img d.img e.img f.img g.img
+export TENON_DEVICES=$work/a.img:$work/b.img:$work/c.img:$work/d.img:$work/e.img:$work/f.img:$work/g.img
+expect 0 ^ "$TENON" raid create in1 --level 0 a.img b.img
+expect 0 ^ "$TENON" raid create in2 --level 0 e.img f.img
+expect 0 ^ "$TENON" raid create out --level 1 c.img missing
+expect 0 ^ "$TENON" vg create vg d.img
+expect 0 ^ "$TENON" lv create vg/l --size 4M
+export TENON_WORKERS=1 # all of it is one worker's
+serve md/in1 md/out vg
+for dry in --dry-run ''; do
+	expect 1 'md/in1: this server serves it' "$TENON" raid add out md/in1 $dry
+	expect 1 'd.img: is a physical volume of vg' "$TENON" raid add out "$work/d.img" --force $dry
+	expect 1 'a.img: is a member of md/in1' "$TENON" raid add out "$work/a.img" --force $dry
+done
+end
+unset TENON_WORKERS
+expect 0 ^ "$TENON" vg check vg
+
+# ---- By any name, with a dry run, and with a change of its shape ----
+uuid=$("$TENON" raid show in1 --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["uuid"])')
+expect 0 'md/in1: would fill place 1 of md/out' "$TENON" raid add out md/in1 --dry-run
+expect 1 'no such array' "$TENON" raid add out md/none --dry-run
+expect 0 'md/[0-9a-f:-]*: added' "$TENON" raid add out "md/$uuid"
+expect 0 ^ "$TENON" raid rebuild out
+two
+serve md/out
+expect 0 ^ "$TENON" raid fail out md/in1
+expect 0 ^ "$TENON" raid remove out md/in1
+expect 0 ^ "$TENON" raid add out "$work/g.img"
+expect 0 ^ "$TENON" raid rebuild out
+expect 0 'md/in1: would be added to md/out' "$TENON" raid replace out "$work/c.img" --with md/in1 --dry-run
+"$TENON" raid replace out "$work/c.img" --with md/in1 >said 2>&1 || problem "$(cat said)"
+grep -q 'not among' said && problem "an array is no device: $(cat said)"
+"$TENON" status --json | grep -q '"md/in1"' && problem "an array is among the server's devices"
+expect 0 ^ "$TENON" raid rebuild out
+end
+"$TENON" raid grow out --devices 3 --add md/in2 >said 2>&1 || problem "$(cat said)"
+expect 0 ^ "$TENON" raid rebuild out
+expect 0 '"working": 3' "$TENON" raid show out --json
 
 [ $failures = 0 ] && echo "all as expected"
 exit $((failures > 0))
