@@ -53,6 +53,7 @@ struct user_network {
 	unsigned poll_count;
 	struct slirp_timer timers[TIMERS_MAX];
 	struct ip_fragments *fragments;
+	struct user_network_options live; /* its forwards */
 	uint8_t in[IN_SIZE], out[OUT_SIZE];
 	size_t in_end, out_first, out_end;
 
@@ -349,9 +350,13 @@ static int begin_forward(struct user_network *net, const struct user_network_for
 	char host[INET_ADDRSTRLEN];
 	int rc;
 
+	if (net->live.count == USER_NETWORK_FORWARDS)
+		return error_set(error, -ENOSPC, "hostfwd: at most %d fit", USER_NETWORK_FORWARDS);
 	if (net->forward(net->slirp, forward->udp, forward->host, forward->host_port,
-			 forward->guest, forward->guest_port) >= 0)
+			 forward->guest, forward->guest_port) >= 0) {
+		net->live.forwards[net->live.count++] = *forward;
 		return 0;
+	}
 	rc = errno ? -errno : -EADDRINUSE;
 	inet_ntop(AF_INET, &forward->host, host, sizeof(host));
 	return error_set(error, rc, "hostfwd: cannot listen at %s:%s:%u: %s",
@@ -389,27 +394,53 @@ static int set_up(struct user_network *net, const struct user_network_options *o
 
 /* ---- Being told ---- */
 
+/* The one from the same place, or NULL. */
+static struct user_network_forward *find_forward(struct user_network *net,
+						 const struct user_network_forward *wanted)
+{
+	for (unsigned i = 0; i < net->live.count; i++) {
+		struct user_network_forward *forward = &net->live.forwards[i];
+
+		if (forward->udp == wanted->udp && forward->host_port == wanted->host_port &&
+		    forward->host.s_addr == wanted->host.s_addr)
+			return forward;
+	}
+	return NULL;
+}
+
+/* Who did not hear the answer asks again: what is so already is done. */
 static int change_forwards(struct user_network *net, const char *text, struct error *error)
 {
 	struct user_network_options one = { 0 };
-	const struct user_network_forward *forward = &one.forwards[0];
-	int rc = user_network_parse_forward(&one, text + 1, error);
+	const struct user_network_forward *wanted = &one.forwards[0];
+	bool begins = *text == '+', may_be_gone = !strncmp(text, "--", 2);
+	const char *words = text + 1 + may_be_gone;
+	struct user_network_forward *found;
+	int rc = user_network_parse_forward(&one, words, error);
 
 	if (rc)
 		return rc;
-	if (*text == '+')
-		return begin_forward(net, forward, error);
-	if (net->end_forward(net->slirp, forward->udp, forward->host, forward->host_port) >= 0)
+	found = find_forward(net, wanted);
+	if (begins && found && found->guest.s_addr == wanted->guest.s_addr &&
+	    found->guest_port == wanted->guest_port)
 		return 0;
-	return error_set(error, -ENOENT, "hostfwd=%.80s: nothing is forwarded from there",
-			 text + 1);
+	if (begins)
+		return begin_forward(net, wanted, error);
+	if (!found)
+		return may_be_gone ? 0
+				   : error_set(error, -ENOENT, "nothing is forwarded from %.*s",
+					       (int)strcspn(words, "-"), words);
+	if (net->end_forward(net->slirp, wanted->udp, wanted->host, wanted->host_port) < 0)
+		return error_set(error, -EIO, "hostfwd=%.80s: it does not end", words);
+	*found = net->live.forwards[--net->live.count];
+	return 0;
 }
 
 static void read_control(struct user_network *net)
 {
-	char text[256];
+	char text[256], answer[sizeof(text) + sizeof(((struct error *)NULL)->text)];
 	struct error error = { 0 };
-	const char *answer = "done";
+	int number, rc;
 	ssize_t got = recv(net->control, text, sizeof(text) - 1, MSG_DONTWAIT);
 
 	if (got <= 0) {
@@ -417,8 +448,11 @@ static void read_control(struct user_network *net)
 		return;
 	}
 	text[got] = '\0';
-	if (change_forwards(net, text, &error))
-		answer = error.text;
+	number = (int)strcspn(text, " ");
+	if (!text[number] || !text[number + 1])
+		return;
+	rc = change_forwards(net, text + number + 1, &error);
+	snprintf(answer, sizeof(answer), "%.*s %s", number, text, rc ? error.text : "done");
 	(void)send(net->control, answer, strlen(answer), MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 

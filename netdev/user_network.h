@@ -45,8 +45,9 @@ int user_network_parse_forward(struct user_network_options *options, const char 
 			       struct error *error);
 
 /*
- * Runs until `fd` is closed by the other end: 0. `control` is a socket of SOCK_SEQPACKET, or -1: "+tcp:127.0.0.1:2222-:22" begins to
- * forward, "-" in front ends it (connections stay); the answer is "done", or why not. When all is set up it calls ready(arg), once. -ENOPKG (libslirp is not installed),
+ * Runs until `fd` is closed by the other end: 0. `control` is a socket of SOCK_SEQPACKET, or -1: "7 +tcp:127.0.0.1:2222-:22" begins to
+ * forward, "-" in place of "+" ends it (connections stay), and "--" is done where there is none, too. What is forwarded so already is done.
+ * The answer is "7 done", or "7 " and why not. When all is set up it calls ready(arg), once. -ENOPKG (libslirp is not installed),
  * -EADDRINUSE and others of a forward, with `error` set.
  */
 int user_network_run(int fd, int control, const struct user_network_options *options,

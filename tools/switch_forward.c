@@ -49,12 +49,15 @@ struct forward_change {
 	const char *port, *text;
 	bool remove;
 	struct user_network_options wanted;
-	char *spec; /* the port's description after it */
-	char *told; /* what its process is told */
+	bool same;   /* it is forwarded so already, by the description */
+	char *whole; /* as its process reads it */
+	char *spec;  /* the port's description after it */
+	char *told;  /* what its process is told */
 };
 
 static void forward_change_free(struct forward_change *change)
 {
+	free(change->whole);
 	free(change->spec);
 	free(change->told);
 }
@@ -62,16 +65,14 @@ static void forward_change_free(struct forward_change *change)
 /* Whom it leads to does not matter where one ends. */
 static int read_wanted(struct forward_change *change, struct error *error)
 {
-	CLEANUP_FREE char *whole = NULL;
-
-	if (asprintf(&whole, "%s%s", change->text,
+	if (asprintf(&change->whole, "%s%s", change->text,
 		     change->remove && !strchr(change->text, '-') ? "-:1" : "") < 0)
 		return error_set(error, -ENOMEM, "out of memory");
-	return user_network_parse_forward(&change->wanted, whole, error);
+	return user_network_parse_forward(&change->wanted, change->whole, error);
 }
 
 /* Whether a part of the description is a forward from the same place. */
-static bool is_from_there(const struct forward_change *change, const char *piece)
+static bool is_from_there(struct forward_change *change, const char *piece)
 {
 	const struct user_network_forward *wanted = &change->wanted.forwards[0], *other;
 	struct user_network_options one = { 0 };
@@ -79,11 +80,18 @@ static bool is_from_there(const struct forward_change *change, const char *piece
 	if (strncmp(piece, "hostfwd=", 8) || user_network_parse_forward(&one, piece + 8, NULL))
 		return false;
 	other = &one.forwards[0];
-	return other->udp == wanted->udp && other->host_port == wanted->host_port &&
-	       other->host.s_addr == wanted->host.s_addr;
+	if (other->udp != wanted->udp || other->host_port != wanted->host_port ||
+	    other->host.s_addr != wanted->host.s_addr)
+		return false;
+	change->same = !change->remove && other->guest.s_addr == wanted->guest.s_addr &&
+		       other->guest_port == wanted->guest_port;
+	return true;
 }
 
-/* The description as it is then; "out=user:hostfwd=..." is "out=user,hostfwd=...". */
+/*
+ * The description as it is then; "out=user:hostfwd=..." is "out=user,hostfwd=...". A process that did not answer may be otherwise than it says:
+ * so what is to be is told in any case, and what is so already is done.
+ */
 static int describe_change(struct forward_change *change, const char *spec, struct error *error)
 {
 	CLEANUP_FREE char *copy = strdup(spec), *found = NULL;
@@ -101,15 +109,15 @@ static int describe_change(struct forward_change *change, const char *spec, stru
 	if (stream && !change->remove)
 		fprintf(stream, ",hostfwd=%s", change->text);
 	if (!stream || fclose(stream) ||
-	    asprintf(&change->told, "%c%s", change->remove ? '-' : '+',
-		     change->remove && found ? found : change->text) < 0)
+	    asprintf(&change->told, "%s%s",
+		     !change->remove ? "+"
+		     : found         ? "--"
+				     : "-",
+		     change->whole) < 0)
 		return error_set(error, -ENOMEM, "out of memory");
-	if (found && !change->remove)
+	if (found && !change->remove && !change->same)
 		return error_set(error, -EEXIST, "port %s: hostfwd=%s: it is forwarded already: %s",
 				 change->port, change->text, found);
-	if (!found && change->remove)
-		return error_set(error, -ENOENT, "port %s: nothing is forwarded from %s",
-				 change->port, change->text);
 	return 0;
 }
 

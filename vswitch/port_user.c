@@ -15,23 +15,24 @@
 #include <unistd.h>
 
 #include "util/cleanup.h"
+#include "util/clock.h"
 #include "util/error.h"
 #include "vswitch/internal.h"
 #include "vswitch/port_link.h"
 #include "vswitch/port_stream.h"
 
-#define SOCKET_FD    3
-#define READY_FD     4
-#define CONTROL_FD   5
-#define PATIENCE_MS  10000
-#define ANSWER_MS    5000
-#define ANSWERS_LATE 16
+#define SOCKET_FD   3
+#define READY_FD    4
+#define CONTROL_FD  5
+#define PATIENCE_MS 10000
+#define ANSWER_NS   5000000000ull
 
 struct user_port {
 	char *program, **argv, *where;
 	int fd;             /* of the first process, until it is asked for */
 	int control;        /* by which it is told what has changed; -1: none */
 	uint64_t processes; /* that there were */
+	unsigned asked;     /* how often */
 	pid_t child;        /* 0: none */
 	bool again;         /* it was ended to have another one */
 };
@@ -255,6 +256,7 @@ struct user_call {
 	char **argv; /* the new ones, then the old ones; NULL: they stay */
 	int control; /* a copy of the port's */
 	uint64_t process;
+	unsigned number; /* of what it is asked */
 	struct error *error;
 };
 
@@ -315,6 +317,7 @@ static int get_control(void *arg)
 	if (rc)
 		return rc;
 	call->process = user->processes;
+	call->number = ++user->asked;
 	call->control = user->control < 0 ? -1 : fcntl(user->control, F_DUPFD_CLOEXEC, 0);
 	return call->control < 0
 		       ? error_set(call->error, -EAGAIN,
@@ -322,32 +325,54 @@ static int get_control(void *arg)
 		       : 0;
 }
 
-/* Says it, and waits for "done". What it did not answer in time before is passed over. */
-static int ask_process(const struct user_call *call, const char *text)
+static int no_answer(const struct user_call *call)
+{
+	error_set(call->error, -ETIMEDOUT,
+		  "port %s: its process does not answer: whether it was done is not known",
+		  call->name);
+	return error_advise(call->error, "ask again: what is done already is no error");
+}
+
+/* Its answer. What it says late of others, which were given up, is passed over. */
+static int take_answer(const struct user_call *call, uint64_t until)
 {
 	struct pollfd waited = { .fd = call->control, .events = POLLIN };
-	char answer[256];
-	ssize_t got;
+	char answer[512], *words;
 
-	for (unsigned i = 0; i < ANSWERS_LATE; i++)
-		if (recv(call->control, answer, sizeof(answer), MSG_DONTWAIT) <= 0)
-			break;
-	if (send(call->control, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-		return error_set(call->error, -EPIPE, "port %s: its process ended: try again",
-				 call->name);
-	if (poll(&waited, 1, ANSWER_MS) <= 0)
-		return error_set(call->error, -ETIMEDOUT,
-				 "port %s: its process does not answer: whether it was done is not "
-				 "known",
-				 call->name);
-	got = recv(call->control, answer, sizeof(answer) - 1, MSG_DONTWAIT);
-	if (got <= 0)
-		return error_set(call->error, -EPIPE, "port %s: its process ended: try again",
-				 call->name);
-	answer[got] = '\0';
-	return strcmp(answer, "done")
-		       ? error_set(call->error, -EIO, "port %s: %s", call->name, answer)
-		       : 0;
+	for (uint64_t now; (now = monotonic_ns()) < until;) {
+		ssize_t got;
+
+		if (poll(&waited, 1, (int)((until - now) / 1000000) + 1) <= 0)
+			continue;
+		got = recv(call->control, answer, sizeof(answer) - 1, MSG_DONTWAIT);
+		if (got <= 0)
+			return error_set(call->error, -EPIPE,
+					 "port %s: its process ended: try again", call->name);
+		answer[got] = '\0';
+		if (strtoul(answer, &words, 10) != call->number || *words++ != ' ')
+			continue;
+		return strcmp(words, "done")
+			       ? error_set(call->error, -EIO, "port %s: %s", call->name, words)
+			       : 0;
+	}
+	return no_answer(call);
+}
+
+/* Says it, and waits for "done". */
+static int ask_process(const struct user_call *call, const char *text)
+{
+	uint64_t until = monotonic_ns() + ANSWER_NS;
+	char question[256];
+	int length = snprintf(question, sizeof(question), "%u %s", call->number, text);
+
+	if (length < 0 || (size_t)length >= sizeof(question))
+		return error_set(call->error, -EINVAL, "port %s: %.80s...: it is too long",
+				 call->name, text);
+	if (send(call->control, question, (size_t)length, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+		return take_answer(call, until);
+	return errno == EAGAIN ? no_answer(call)
+			       : error_set(call->error, -EPIPE,
+					   "port %s: its process ended: try again", call->name);
 }
 
 int vswitch_tell_port_user(struct vswitch *vswitch, const char *name, const char *text,

@@ -32,9 +32,9 @@ int vswitch_restart_port_user(struct vswitch *vswitch, const char *name, char *c
 			      struct error *error);
 
 /*
- * Tells the process of such a port something that only changes what it does, by descriptor 5 (SOCK_SEQPACKET), on which it answers "done", or
- * why not; others begin with these words from now on. Errors as above; -EIO with what it says; -EPIPE, -EAGAIN: it ended meanwhile;
- * -ETIMEDOUT.
+ * Tells the process of such a port something that only changes what it does, by descriptor 5 (SOCK_SEQPACKET), after a number and a space;
+ * it answers with the number, a space, and "done", or why not. Others begin with these words from now on. Errors as above; -EIO with what it
+ * says; -EPIPE, -EAGAIN: it ended meanwhile; -ETIMEDOUT: it may be done yet.
  */
 int vswitch_tell_port_user(struct vswitch *vswitch, const char *name, const char *text,
 			   char *const *argv, struct error *error);

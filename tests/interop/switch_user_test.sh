@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # A port `user`: two hosts behind the switch get addresses by DHCP, reach a server and a resolver outside, and are reached by a
 # forward; not so the loopback of the switch's host, by no address. The router's process is killed, and another one comes.
-# timeout: 180
+# timeout: 240
 . "$(dirname "$0")/switch_lib.sh"
 ldconfig -p 2>/dev/null | grep -q 'libslirp\.so\.0' || lab_skip "libslirp0 is not installed"
 lab_enter "$@"
@@ -121,6 +121,34 @@ not_forwarded 'nothing is forwarded from udp::2222' remove out udp::2222
 not_forwarded 'hostfwd=tcp:x: expected tcp or udp' add out tcp:x
 not_forwarded 'port a: it is no way to the outside, but tap' add a tcp::1-:1
 "$TENON" switch show lab --config | grep -q 2224 && lab_fail "what failed is in the configuration"
+
+# A process that does not answer in time may do what it was told yet: that is said, its late answer is nobody else's, and who asks again gets what
+# was asked for.
+for child in $(cat "/proc/$LAB_PID/task/$LAB_PID/children"); do
+	tr '\0' ' ' <"/proc/$child/cmdline" | grep -q uplink-process && process=$child
+done
+kill -STOP "$process"
+not_forwarded 'whether it was done is not known' add out tcp::2225-:22
+"$TENON" switch forward lab add out tcp::2224-:1 2>err &
+late=$!
+sleep 1
+kill -CONT "$process"
+wait $late && lab_fail "the answer to another question was taken for its own"
+grep -q 'Address already in use\|does not answer' err || lab_fail "$(cat err)"
+"$TENON" switch show lab --config | grep -q '222[45]' && lab_fail "what failed is in the configuration"
+"$TENON" switch forward lab add out tcp::2225-:22 || lab_fail "what was done late cannot be added"
+"$TENON" switch show lab --config | grep -q 'hostfwd=tcp::2225-:22' || lab_fail "the configuration does not have it"
+[ "$(reach_at 2225)" = "a guest" ] || lab_fail "it is not forwarded"
+kill -STOP "$process"
+not_forwarded 'whether it was done is not known' add out tcp::2226-:22
+not_forwarded 'whether it was done is not known' remove out tcp::2225
+kill -CONT "$process"
+for port in 2225 2226; do
+	"$TENON" switch forward lab remove out tcp::$port || lab_fail "what was done late cannot be removed: $port"
+	[ -z "$(reach_at $port)" ] || lab_fail "it is forwarded: $port"
+done
+"$TENON" switch show lab --config | grep -q '222[56]' && lab_fail "what was removed is in the configuration"
+not_forwarded 'nothing is forwarded from tcp::2226' remove out tcp::2226
 
 # A large datagram, by fragments in the order in which libslirp 4.7 does not survive them, from a raw socket of the guest.
 cat >fragments.py <<'PYTHON'
