@@ -143,10 +143,10 @@ static void makes_the_block_good(struct raid_rig *rig)
 					 .offset = PAGE,
 					 .length = 4096,
 					 /* by the request, with others, and by itself */
-					 .count = level == 1 ? 2 : 3,
+					 .count = level == 1 || level == 10 ? 2 : 3,
 					 .action = BLOCK_FAULT_ERROR,
 					 .error = -EIO };
-	unsigned bad = level == 1 ? 0 : 1; /* who is read from */
+	unsigned bad = level == 1 || level == 10 ? 0 : 1; /* who is read from */
 	uint8_t before[4096], after[4096];
 	uint64_t size;
 
@@ -190,6 +190,9 @@ static void test_knows_blocks_of_4096(void)
 	rig_run(writes_no_part_of_a_block);
 	rig_run(makes_the_block_good);
 	level = 5;
+	disks = 4;
+	rig_run(makes_the_block_good);
+	level = 10;
 	disks = 4;
 	rig_run(makes_the_block_good);
 	level = 1;
