@@ -54,7 +54,8 @@ struct port_stream {
 	struct port_watch listener, stream;
 	bool connecting, lost, readable;
 	struct timer retry;
-	struct error last; /* why the last try failed */
+	struct error last;  /* why the last try failed */
+	struct error ended; /* why its process said that it ends */
 
 	uint8_t *in;
 	size_t in_first, in_end;
@@ -80,24 +81,35 @@ static void retry_later(struct port_stream *stream)
 }
 
 /* Returns whether that was wanted. */
-static bool stream_close(struct port_stream *stream)
+static bool stream_close(struct port_stream *stream, struct error *why)
 {
 	port_unwatch(&stream->stream);
 	cleanup_close(&stream->fd);
 	stream->connecting = stream->lost = stream->readable = false;
 	stream->in_first = stream->in_end = stream->rest_first = stream->rest_end = 0;
 	stream->port.peer = 0;
-	return stream->maker.make && stream->maker.gone(stream->maker.context);
+	return stream->maker.make && stream->maker.gone(stream->maker.context, why);
+}
+
+/* One that cannot be says the same each second. */
+static void say_ended(struct port_stream *stream, const struct error *why)
+{
+	bool again = why->code && !strcmp(stream->ended.text, why->text);
+
+	stream->ended = stream->last = *why;
+	if (!again)
+		log_warning(stream->port.log, "port %s: its process ended%s%s; another is started",
+			    stream->port.name, why->code ? ": " : "", why->text);
 }
 
 static void stream_disconnect(struct port_stream *stream)
 {
-	bool was_up = stream->port.up, wanted = stream_close(stream);
+	struct error why = { 0 };
+	bool was_up = stream->port.up, wanted = stream_close(stream, &why);
 
 	port_set_up(&stream->port, false);
 	if (was_up && stream->maker.make && !wanted)
-		log_warning(stream->port.log, "port %s: its process ended; another is started",
-			    stream->port.name);
+		say_ended(stream, &why);
 	else if (was_up)
 		log_info(stream->port.log, "port %s: %s", stream->port.name,
 			 wanted ? "its process is started again" : "the peer left");
@@ -488,8 +500,9 @@ static void stream_describe(struct port *port, char where[PORT_TEXT_MAX], char s
 static void stream_destroy(struct port *port)
 {
 	struct port_stream *stream = stream_of(port);
+	struct error unused;
 
-	stream_close(stream);
+	stream_close(stream, &unused);
 	port_unwatch(&stream->listener);
 	if (stream->socket.fd < 0)
 		cleanup_close(&stream->listen_fd);

@@ -22,8 +22,8 @@ struct port_stream_maker {
 	const char *type, *where; /* as describe() says them; as long as the port */
 	/* A connected, non-blocking socket, or a negative errno with `error` set. On the port's thread: it must not wait. */
 	int (*make)(void *context, struct error *error);
-	bool (*gone)(
-		void *context); /* its connection was lost, or is given up; true: as was wanted */
+	/* Its connection was lost, or is given up; true: as was wanted. `why` is set if the other end said so. */
+	bool (*gone)(void *context, struct error *why);
 	pid_t (*stopped)(
 		void *context); /* its process, if that is stopped; 0: it runs. NULL: there is none */
 	void (*destroy)(void *context); /* last of all */

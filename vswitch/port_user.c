@@ -30,6 +30,7 @@
 struct user_port {
 	char *program, **argv, *where;
 	int fd;             /* of the first process, until it is asked for */
+	int ready;          /* a later one says here why it cannot be; -1: none */
 	int control;        /* by which it is told what has changed; -1: none */
 	uint64_t processes; /* that there were */
 	unsigned asked;     /* how often */
@@ -37,20 +38,49 @@ struct user_port {
 	bool again;         /* it was ended to have another one */
 };
 
-static bool user_port_gone(void *context)
+/* A line, and advice in another; `text` is ended where they part. */
+static int set_said(char *text, struct error *error)
+{
+	char *advice = strchr(text, '\n');
+
+	if (advice)
+		*advice++ = '\0';
+	error_set(error, -EIO, "%s", text);
+	if (advice && *advice)
+		error_advise(error, "%s", advice);
+	return -EIO;
+}
+
+/* What it said, if anything; it has ended, or is not waited for. */
+static void read_why(struct user_port *user, struct error *why)
+{
+	char text[sizeof(why->text) + sizeof(why->advice)];
+	ssize_t got = user->ready < 0 ? 0 : read(user->ready, text, sizeof(text) - 1);
+
+	cleanup_close(&user->ready);
+	if (got <= 0)
+		return;
+	text[got] = '\0';
+	set_said(text, why);
+}
+
+static bool user_port_gone(void *context, struct error *why)
 {
 	struct user_port *user = context;
 	bool again = user->again;
 
 	user->again = false;
 	cleanup_close(&user->control);
-	if (user->child <= 0)
+	if (user->child <= 0) {
+		cleanup_close(&user->ready);
 		return again;
+	}
 	/* It has no state, and nobody waits for it long: it was killed. */
 	kill(user->child, SIGKILL);
 	while (waitpid(user->child, NULL, 0) < 0 && errno == EINTR)
 		;
 	user->child = 0;
+	read_why(user, why);
 	return again;
 }
 
@@ -93,8 +123,9 @@ static char **copy_words(char *const *words)
 static void user_port_destroy(void *context)
 {
 	struct user_port *user = context;
+	struct error unused;
 
-	user_port_gone(user);
+	user_port_gone(user, &unused);
 	cleanup_close(&user->fd);
 	free_words(user->argv);
 	free(user->program);
@@ -174,8 +205,11 @@ static int user_port_make(void *context, struct error *error)
 	if (user->fd >= 0)
 		return steal_fd(&user->fd);
 	fd = user_port_spawn(user, &ready, error);
-	if (fd >= 0)
-		close(ready); /* if it is not, it ends, and is started again */
+	if (fd < 0)
+		return fd;
+	/* If it is not, it says why and ends, and is started again. */
+	(void)fcntl(ready, F_SETFL, O_NONBLOCK);
+	user->ready = ready;
 	return fd;
 }
 
@@ -183,7 +217,7 @@ static int user_port_make(void *context, struct error *error)
 static int await_ready(int ready, struct error *error)
 {
 	struct pollfd waited = { .fd = ready, .events = POLLIN };
-	char text[sizeof(error->text) + sizeof(error->advice)], *advice;
+	char text[sizeof(error->text) + sizeof(error->advice)];
 	size_t used = 0;
 	ssize_t got;
 
@@ -194,15 +228,7 @@ static int await_ready(int ready, struct error *error)
 		used += got > 0 ? (size_t)got : 0;
 	} while (got > 0 && used < sizeof(text) - 1);
 	text[used] = '\0';
-	if (!used)
-		return 0;
-	advice = strchr(text, '\n');
-	if (advice)
-		*advice++ = '\0';
-	error_set(error, -EIO, "%s", text);
-	if (advice && *advice)
-		error_advise(error, "%s", advice);
-	return -EIO;
+	return used ? set_said(text, error) : 0;
 }
 
 static struct user_port *user_port_create(const struct vswitch_user_options *options)
@@ -211,7 +237,7 @@ static struct user_port *user_port_create(const struct vswitch_user_options *opt
 
 	if (!user)
 		return NULL;
-	user->fd = user->control = -1;
+	user->fd = user->control = user->ready = -1;
 	user->program = strdup(options->program);
 	user->where = strdup(options->where);
 	user->argv = copy_words(options->argv);

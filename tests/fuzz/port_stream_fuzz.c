@@ -96,9 +96,9 @@ static int make_connection(void *context, struct error *error)
 	return fd < 0 ? -ECONNREFUSED : fd;
 }
 
-static bool no_more(void *context)
+static bool no_more(void *context, struct error *why)
 {
-	(void)context;
+	(void)context, (void)why;
 	return false;
 }
 
