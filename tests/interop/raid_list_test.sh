@@ -19,7 +19,9 @@ theirs() {
 import re, sys
 for text in sys.stdin.read().split("ARRAY ")[1:]:
     word = lambda key: (re.search(r"\b" + key + r"=(\S+)", text) or [0, ""])[1]
-    print(word("level"), word("UUID"), word("name"), word("num-devices"), word("spares") or 0)' | sort
+    # mdadm 4.4 says the name in the path alone.
+    name = word("name") or re.match(r"/dev/md/(\S*)", text)[1]
+    print(word("level"), word("UUID"), name, word("num-devices"), word("spares") or 0)' | sort
 }
 ours() {
 	"$TENON" raid list --json 2>said | python3 -c '
