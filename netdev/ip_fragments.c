@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "util/bytes.h"
-#include "util/ethernet.h"
+#include "virtio/virtio_net.h"
 
 #define ETHERNET_SIZE 14u
 #define HEADER_LEAST  20u
@@ -61,16 +61,10 @@ bool ip_fragments_is_one(const uint8_t *frame, size_t length)
 	       get_be16(frame + ETHERNET_SIZE + 6) & (MORE_FRAGMENTS | OFFSET);
 }
 
-/* Of a header: 0, if its checksum is right. */
+/* Of a header, in memory order: 0, if its checksum is right. */
 static uint16_t header_sum(const uint8_t *header, unsigned length)
 {
-	uint32_t sum = 0;
-
-	for (unsigned i = 0; i < length; i += 2)
-		sum += get_be16(header + i);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum += sum >> 16;
-	return (uint16_t)~sum;
+	return (uint16_t)~virtio_net_fold(virtio_net_sum(0, header, length));
 }
 
 static bool look(struct fragment *fragment, const uint8_t *frame, size_t length)
@@ -154,6 +148,7 @@ const uint8_t *ip_fragments_add(struct ip_fragments *fragments, const uint8_t *f
 	struct fragment fragment;
 	struct datagram *datagram;
 	unsigned total;
+	uint16_t sum;
 	uint8_t *ip;
 
 	if (!look(&fragment, frame, *length))
@@ -174,7 +169,8 @@ const uint8_t *ip_fragments_add(struct ip_fragments *fragments, const uint8_t *f
 	put_be16(ip + 2, (uint16_t)total);
 	memset(ip + 6, 0, 2);
 	memset(ip + 10, 0, 2);
-	put_be16(ip + 10, header_sum(ip, datagram->header));
+	sum = header_sum(ip, datagram->header);
+	memcpy(ip + 10, &sum, sizeof(sum));
 	*length = ETHERNET_SIZE + total;
 	return ip - ETHERNET_SIZE;
 }
