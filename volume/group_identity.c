@@ -54,9 +54,12 @@ int volume_group_renew_uuid(struct volume_group *group, struct error *error)
 	rc = yield_to_new(group, uuid, error);
 	if (rc)
 		return rc;
+	lvm_vg_lock_exported(group);
 	rc = become_new(group, uuid, error);
-	if (!rc)
+	if (!rc) {
+		lvm_vg_unlock(group, LVM_LOCK_EXPORTED);
 		return 0;
+	}
 	/* Which of the two the disks have may be unknown. */
 	lvm_vg_lock(group, LVM_LOCK_OTHER, "its UUID was being changed, which failed");
 	return error_advise(

@@ -90,7 +90,11 @@ static int check(const struct merging *merging)
 	for (unsigned i = 0; !rc && i < 2; i++) {
 		const struct volume_lv *move = lvm_move_find(both[i]);
 
-		rc = lvm_vg_check_changeable(both[i], merging->error);
+		rc = lvm_vg_check_but(both[i],
+				      merging->half_done && both[i] == merging->from
+					      ? LVM_LOCK_BIT(LVM_LOCK_EXPORTED)
+					      : 0,
+				      merging->error);
 		if (!rc && move)
 			rc = error_set(merging->error, -EBUSY,
 				       "volume group %s: a move is half done (%s)", both[i]->name,
@@ -250,8 +254,6 @@ static int merge(struct merging *merging)
 
 	change_begin(&change, merging->group);
 	merging->half_done = is_half_done(merging);
-	if (merging->half_done)
-		lvm_vg_unlock(from, LVM_LOCK_EXPORTED);
 	rc = check(merging);
 	if (!rc)
 		rc = make_copy(merging);
@@ -259,11 +261,10 @@ static int merge(struct merging *merging)
 		rc = join(merging, &change);
 	if (!rc && !merging->half_done)
 		rc = export_from(merging);
-	if (rc) {
-		if (merging->half_done)
-			lvm_vg_lock_exported(from);
+	if (rc)
 		return rc;
-	}
+	/* It stays exported for the disks until the other one is written, and for who would open a volume of it meanwhile. */
+	lvm_vg_lock_exported(from);
 	learn_areas(merging);
 	rc = change_commit(&change, merging->error);
 	if (rc) {

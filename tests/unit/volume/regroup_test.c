@@ -10,7 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "block/fault.h"
 #include "util/bytes.h"
+#include "volume/yield.h"
 #include "volume_cuts.h"
 
 #define EXTENT (64u << 10)
@@ -322,6 +324,39 @@ static void test_into_is_refused(void)
 	fixture_run(into_is_refused, 3, SIZE);
 }
 
+/* A merge that goes on, on disks that then take nothing more: what goes is exported all the while. */
+static void going_on_fails(struct fixture *f)
+{
+	const struct block_fault_rule broken = { .requests = BLOCK_FAULT_WRITE,
+						 .length = SIZE,
+						 .action = BLOCK_FAULT_ERROR,
+						 .error = -EIO };
+	struct volume_group *other;
+
+	fixture_put_faults(f);
+	fixture_create(f, &group_options);
+	make_on(f->group, "b", "d1", 2, &f->error);
+	CU_ASSERT_EQUAL_FATAL(split(f), 0);
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	other = find(f, "vg1");
+	CU_ASSERT_EQUAL_FATAL(lvm_yield_set(other, f->group->uuid), 0);
+	CU_ASSERT_EQUAL_FATAL(volume_group_set_exported(other, true, &f->error), 0);
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	other = find(f, "vg1");
+	block_fault_add(f->disks[0], &broken);
+	CU_ASSERT_EQUAL(merge(f), -EIO);
+	CU_ASSERT(lvm_vg_locks(other) & LVM_LOCK_BIT(LVM_LOCK_EXPORTED));
+	block_fault_clear(f->disks[0]);
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	CU_ASSERT_EQUAL(merge(f), 0);
+	CU_ASSERT(has(f->group, "b", 2));
+}
+
+static void test_going_on_fails(void)
+{
+	fixture_run(going_on_fails, 3, SIZE);
+}
+
 /* As many tags as fill a third of a metadata area. */
 static void put_tags(struct volume_group *group, const char *name, struct error *error)
 {
@@ -425,5 +460,5 @@ static void test_is_refused(void)
 
 UNIT_MAIN("splitting and merging groups", UNIT(test_is_refused), UNIT(test_split_is_cut_off),
 	  UNIT(test_merge_is_cut_off), UNIT(test_split_fails), UNIT(test_merge_fails),
-	  UNIT(test_into_is_refused), UNIT(test_no_room), UNIT(test_split_into_is_cut_off),
-	  UNIT(test_split_into_fails))
+	  UNIT(test_into_is_refused), UNIT(test_no_room), UNIT(test_going_on_fails),
+	  UNIT(test_split_into_is_cut_off), UNIT(test_split_into_fails))
