@@ -389,8 +389,7 @@ int volume_lv_remove(struct volume_group *group, const char *name, struct error 
 	if (!rc)
 		rc = lvm_raid_check_tracked_closed(group, lv, error);
 	/* Of a volume without parts that is itself. */
-	if (!rc && (change_mark_missing(&change) ||
-		    (lvm_lv_raid(lv) ? lvm_raid_drop(&change, lv) : lvm_mirror_drop(&change, lv))))
+	if (!rc && (lvm_lv_raid(lv) ? lvm_raid_drop(&change, lv) : lvm_mirror_drop(&change, lv)))
 		rc = change_no_memory(group, error);
 	return rc ? rc : change_commit(&change, error);
 }

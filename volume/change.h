@@ -67,12 +67,11 @@ int change_write(struct change *change, struct error *error);
 int change_commit(struct change *change, struct error *error);
 /*
  * The few changes that a group with missing PVs takes: whether nothing else stands in the way, as change_open() says it (or only the locks
- * `borne`, bits of lock.h), nor a PV that is there twice;
- * these PVs marked as missing, so that lvm2 does not take them for current when they come back (-ENOMEM).
+ * `borne`, bits of lock.h), nor a PV that is there twice. change_build() marks these PVs as missing, so that lvm2 does not take them for current
+ * when they come back.
  */
 int change_check_but(const struct volume_group *group, unsigned borne, struct error *error);
 int change_check_but_missing(const struct volume_group *group, struct error *error);
-int change_mark_missing(struct change *change);
 /* The few that end it that a device became shorter: as above; lvm_vg_lock_short() behind them. */
 int change_check_but_short(const struct volume_group *group, struct error *error);
 void change_end(struct change *change);

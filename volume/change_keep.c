@@ -299,9 +299,27 @@ static void say_touched(struct change *change)
 	commit->touched_count = count;
 }
 
+/* Whatever is changed without a PV, lvm2 must not take it for current when it comes back. */
+static int mark_missing(struct change *change)
+{
+	struct volume_group *group = change->group;
+
+	for (unsigned i = 0; i < group->pv_count; i++) {
+		struct volume_pv *pv = group->pvs[i];
+
+		if (pv->block || pv->marked_missing)
+			continue;
+		if (change_keep_pv(change, pv) ||
+		    change_set_flag(group, &pv->private->flags, "MISSING", true))
+			return -ENOMEM;
+		pv->marked_missing = true;
+	}
+	return 0;
+}
+
 int change_build(struct change *change, struct error *error)
 {
-	int rc = 0;
+	int rc = mark_missing(change) ? change_no_memory(change->group, error) : 0;
 
 	for (struct change_kept *kept = change->kept; !rc && kept; kept = kept->next)
 		if (kept->kind == KEPT_LV)
@@ -377,23 +395,6 @@ int volume_group_check_planned(const struct volume_group *group, bool removal, s
 	int rc = lvm_vg_check_locks(group, removal ? LVM_LOCK_LOSS : 0, error);
 
 	return rc || !removal ? rc : refuse_duplicates(group, error);
-}
-
-int change_mark_missing(struct change *change)
-{
-	struct volume_group *group = change->group;
-
-	for (unsigned i = 0; i < group->pv_count; i++) {
-		struct volume_pv *pv = group->pvs[i];
-
-		if (pv->block || pv->marked_missing)
-			continue;
-		if (change_keep_pv(change, pv) ||
-		    change_set_flag(group, &pv->private->flags, "MISSING", true))
-			return -ENOMEM;
-		pv->marked_missing = true;
-	}
-	return 0;
 }
 
 /* ---- Taking it back ---- */

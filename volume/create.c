@@ -480,8 +480,6 @@ int volume_group_extend(struct volume_group *group, struct block *const *blocks,
 	change_begin(&change, group);
 	wanted.extent_size = group->extent_size;
 	rc = check_extensible(group, count, error);
-	if (!rc && change_mark_missing(&change))
-		rc = change_no_memory(group, error);
 	if (!rc)
 		rc = plan_extension(&plan, &change, blocks, count);
 	for (unsigned i = old_count; !rc && i < group->pv_count; i++) {

@@ -95,8 +95,8 @@ static int set_exported(struct volume_group *group, bool exported, bool partial_
 	rc = check_exportable(group, exported, partial_too, error);
 	if (!rc)
 		rc = change_check_unused(group, error);
-	if (!rc && (change_set_exported(&change, exported) || change_mark_missing(&change) ||
-		    (!exported && lvm_yield_set(group, NULL))))
+	if (!rc &&
+	    (change_set_exported(&change, exported) || (!exported && lvm_yield_set(group, NULL))))
 		rc = change_no_memory(group, error);
 	if (!rc)
 		rc = change_commit(&change, error);

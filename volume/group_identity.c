@@ -119,8 +119,7 @@ int volume_group_set_system_id(struct volume_group *group, const char *id, struc
 		rc = change_check_but(group, borne_by(id), error);
 	if (!rc)
 		rc = change_check_unused(group, error);
-	if (!rc && (change_mark_missing(&change) ||
-		    change_set_key(group, &group->private->extra, SYSTEM_ID_KEY, *id ? id : NULL)))
+	if (!rc && change_set_key(group, &group->private->extra, SYSTEM_ID_KEY, *id ? id : NULL))
 		rc = change_no_memory(group, error);
 	if (!rc)
 		rc = change_commit(&change, error);

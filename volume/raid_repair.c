@@ -285,7 +285,7 @@ static int replace(struct mending *mending)
 	if (rc)
 		return rc == -ENOSPC ? no_place(mending, image + meta)
 				     : change_no_memory(group, mending->error);
-	rc = drop_old(mending) || change_mark_missing(&mending->change) ? -ENOMEM : 0;
+	rc = drop_old(mending);
 	segment = rc ? NULL : lvm_raid_copy_segment(group, mending->lv);
 	if (!segment)
 		rc = change_no_memory(group, mending->error);

@@ -268,8 +268,7 @@ int volume_lv_set(struct volume_group *group, const char *name,
 		return rc;
 	if (nothing_new(lv, settings))
 		return lvm_vg_unchanged(group, error);
-	if (change_mark_missing(&change) || change_keep_lv(&change, lv) ||
-	    plan_lv(group, lv, settings))
+	if (change_keep_lv(&change, lv) || plan_lv(group, lv, settings))
 		return change_no_memory(group, error);
 	rc = change_commit(&change, error);
 	if (!rc)

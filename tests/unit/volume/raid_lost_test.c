@@ -151,6 +151,33 @@ static void unreadable_open(struct fixture *f)
 	replace_unreadable(f, true);
 }
 
+/* A repair that was cut short goes on while a PV is away that has nothing of the volume: it is marked as missing by that, too. */
+static void the_rest_of_a_repair(struct fixture *f)
+{
+	static const char *rebuild[] = { "READ", "WRITE", "REBUILD" };
+	struct volume_lv *image;
+	unsigned replaced;
+
+	fixture_create(f, NULL);
+	fixture_filled_raid(f, "a", "raid1", 2);
+	f->count = 2;
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	image = volume_group_get_lv(f->group, "a_rimage_1");
+	image->private->status = (struct lvm_strings){ rebuild, 3 };
+	CU_ASSERT_EQUAL(volume_lv_repair(f->group, "a", NULL, &replaced, &f->error), 0);
+	CU_ASSERT_EQUAL(replaced, 0);
+	f->count = 3;
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	CU_ASSERT_FALSE(f->group->pvs[0]->marked_missing);
+	CU_ASSERT_TRUE(f->group->pvs[2]->marked_missing);
+	CU_ASSERT_TRUE(fixture_is_filled(f, "a", 7));
+}
+
+static void test_the_rest_of_a_repair(void)
+{
+	fixture_run(the_rest_of_a_repair, 3, 8 * MIB);
+}
+
 /* All PVs have images, and one is lost: another one comes to the group, and gets a new image, as lvm2 has it. */
 static void a_disk_comes_for_a_lost_one(struct fixture *f)
 {
@@ -316,5 +343,5 @@ static void test_an_image_leaves_a_disk_that_is_here(void)
 
 UNIT_MAIN("volume raid with lost PVs", UNIT(test_one_that_is_back_gets_what_it_missed),
 	  UNIT(test_a_lost_image_is_replaced), UNIT(test_a_disk_comes_for_a_lost_one),
-	  UNIT(test_an_unreadable_image), UNIT(test_what_can_be_read_has_not_all),
-	  UNIT(test_an_image_leaves_a_disk_that_is_here))
+	  UNIT(test_the_rest_of_a_repair), UNIT(test_an_unreadable_image),
+	  UNIT(test_what_can_be_read_has_not_all), UNIT(test_an_image_leaves_a_disk_that_is_here))
