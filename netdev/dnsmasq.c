@@ -223,6 +223,12 @@ static int set_host(struct dnsmasq *dnsmasq, char *value, struct error *error)
 			return error_set(error, -EINVAL,
 					 "host=%.80s: this address is another machine's already",
 					 value);
+		if (!IN6_IS_ADDR_UNSPECIFIED(&host.address6) &&
+		    IN6_ARE_ADDR_EQUAL(&other->address6, &host.address6))
+			return error_set(error, -EINVAL,
+					 "host=%.80s: this address of IPv6 is another machine's "
+					 "already",
+					 value);
 	}
 	dnsmasq->hosts[dnsmasq->host_count++] = host;
 	return 0;
@@ -398,6 +404,10 @@ static int check_hosts(const struct dnsmasq *dnsmasq, struct error *error)
 		if (host->address.s_addr && (!is_inside(dnsmasq, host->address) ||
 					     host->address.s_addr == dnsmasq->address.s_addr))
 			return outside(dnsmasq, "host", host->address, error);
+		if (host->address.s_addr && host->address.s_addr == dnsmasq->router.s_addr)
+			return error_set(error, -EINVAL,
+					 "host=%s: this address is the router's (router=)",
+					 inet_ntop(AF_INET, &host->address, text, sizeof(text)));
 		if (IN6_IS_ADDR_UNSPECIFIED(&host->address6))
 			continue;
 		inet_ntop(AF_INET6, &host->address6, text, sizeof(text));
@@ -409,6 +419,9 @@ static int check_hosts(const struct dnsmasq *dnsmasq, struct error *error)
 			return error_set(
 				error, -EINVAL,
 				"host=%s: expected an address in the network of ipv6=", text);
+		if (IN6_ARE_ADDR_EQUAL(&host->address6, &dnsmasq->address6))
+			return error_set(error, -EINVAL,
+					 "host=%s: this address is the server's own (ipv6=)", text);
 	}
 	return 0;
 }

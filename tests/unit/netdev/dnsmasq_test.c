@@ -154,6 +154,14 @@ static void test_wrong_words(void)
 		  "host=02:00:00:00:00:02/10.0.0.2",
 		  "another machine's" },
 		{ "address=10.0.0.1/24 host=02:00:00:00:00:01/fd00::2", "needs ipv6=" },
+		{ "address=10.0.0.1/24 router=10.0.0.2 host=02:00:00:00:00:01/10.0.0.2",
+		  "host=10.0.0.2: this address is the router's" },
+		{ "address=10.0.0.1/24 ipv6=fd00::1/64 range6=fd00::10-fd00::20 "
+		  "host=02:00:00:00:00:01/fd00::9 host=02:00:00:00:00:02/10.0.0.9/fd00::9",
+		  "this address of IPv6 is another machine's" },
+		{ "address=10.0.0.1/24 ipv6=fd00::1/64 range6=fd00::10-fd00::20 "
+		  "host=02:00:00:00:00:01/fd00::1",
+		  "host=fd00::1: this address is the server's own" },
 		{ "address=10.0.0.1/24 option=0:x", "option=0" },
 		{ "address=10.0.0.1/24 option=42", "option=42" },
 		{ "address=10.0.0.1/24 option=42:\"x", "option=42" },
