@@ -43,6 +43,7 @@
 #include "util/confine.h"
 #include "util/error.h"
 #include "util/ethernet.h"
+#include "vswitch/port_user.h"
 
 #define SOCKET_FD   3
 #define READY_FD    4
@@ -269,10 +270,13 @@ static int start_dnsmasq(struct dhcp_process *process, struct error *error)
 static void take_line(struct dhcp_process *process)
 {
 	const char *text = strstr(process->line, ": ");
+	int unused;
 
 	text = text ? text + 2 : process->line;
 	if (!strncmp(text, "started,", 8)) {
 		process->ready = true;
+		unused = dprintf(READY_FD, USER_PORT_READY);
+		(void)unused;
 		close(READY_FD);
 	} else if (strncmp(text, "FAILED to start", 15) != 0) {
 		snprintf(process->last, sizeof(process->last), "%s", text);

@@ -169,8 +169,8 @@ static void add_hosts(json_t *leases, const struct port_spec *spec, const bool *
 	}
 }
 
-static int add_server(const struct switch_control *control, const struct port_spec *spec, bool up,
-		      json_t *result, struct error *error)
+static int add_server(const struct switch_control *control, const struct port_spec *spec,
+		      const char *state, json_t *result, struct error *error)
 {
 	CLEANUP_FREE char *path = port_dhcp_leases(spec, control->name, error);
 	CLEANUP_FREE char *text = path ? read_leases(path) : NULL;
@@ -187,9 +187,9 @@ static int add_server(const struct switch_control *control, const struct port_sp
 	add_hosts(leases, spec, seen);
 	json_array_append_new(json_object_get(result, "dhcp_servers"),
 			      json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:i, s:o}", "port",
-					spec->name, "state", up ? "up" : "down", "address",
-					spec->argument, "range_first", address_json(dhcp->first),
-					"range_last", address_json(dhcp->last), "domain",
+					spec->name, "state", state, "address", spec->argument,
+					"range_first", address_json(dhcp->first), "range_last",
+					address_json(dhcp->last), "domain",
 					dhcp->domain[0] ? json_string(dhcp->domain) : json_null(),
 					"router", address_json(dhcp->router), "lease_count",
 					(int)count, "leases_path", describe_path(path)));
@@ -215,7 +215,7 @@ int switch_dhcp_show(void *context, json_t *params, json_t **result, struct erro
 			continue;
 		rc = port_spec_parse(&spec, text, error);
 		if (!rc)
-			rc = add_server(control, &spec, port->up, *result, error);
+			rc = add_server(control, &spec, port->state, *result, error);
 		port_spec_free(&spec);
 	}
 	if (!rc)

@@ -2,8 +2,8 @@
 /*
  * `tenon switch dhcp NAME add|remove`: machines and names of a segment's DHCP and DNS, while it runs; both sides. See switch.h.
  *
- * dnsmasq has no way to be told more: it is started again, with the same leases (vswitch_restart_port_user()). What is asked for is checked
- * as a whole before, as of a new port.
+ * dnsmasq has no way to be told more: it is started again, with the same leases (vswitch_restart_port_user()), and the answer waits until it
+ * listens. What is asked for is checked as a whole before, as of a new port; what dnsmasq refuses is undone.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -11,6 +11,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "fiber/fiber.h"
 #include "tools/output.h"
 #include "tools/switch.h"
 #include "tools/switch_port.h"
@@ -135,7 +136,7 @@ static int change(struct switch_control *control, const char *port, json_t *para
 	if (!rc)
 		rc = port_spec_parse(&after, changed, error);
 	if (!rc)
-		rc = port_dhcp_restart(control->vswitch, &after, error);
+		rc = port_dhcp_restart(control->vswitch, &before, &after, error);
 	if (!rc)
 		json_object_set_new(control->specs, port, json_string(changed));
 	return rc;
@@ -148,7 +149,10 @@ int switch_dhcp_change_method(void *context, json_t *params, json_t **result, st
 	int rc = rpc_param_string(params, "port", &port, error);
 
 	(void)result;
-	if (!rc)
-		rc = change(control, port, params, error);
+	if (rc)
+		return rc;
+	fiber_mutex_lock(&control->changing);
+	rc = change(control, port, params, error);
+	fiber_mutex_unlock(&control->changing);
 	return switch_answer(rc, error);
 }

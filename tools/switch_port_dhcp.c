@@ -5,15 +5,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fiber/fiber.h"
 #include "netdev/dnsmasq.h"
 #include "tools/dhcp_process.h"
 #include "tools/runtime.h"
 #include "tools/switch.h"
 #include "tools/switch_port.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
 #include "util/error.h"
 #include "vswitch/port_user.h"
 #include "vswitch/switch.h"
+
+#define RESTART_MOST_NS  10000000000ull
+#define RESTART_PAUSE_NS 10000000ull
 
 static unsigned count_words(const struct port_spec *spec)
 {
@@ -149,10 +154,42 @@ int port_dhcp_add(struct vswitch *vswitch, const struct port_spec *spec, const c
 	return rc ? rc : vswitch_add_port_user(vswitch, spec->name, &options, error);
 }
 
-int port_dhcp_restart(struct vswitch *vswitch, const struct port_spec *spec, struct error *error)
+static int begin_again(struct vswitch *vswitch, const struct port_spec *spec, uint64_t *process,
+		       struct error *error)
 {
 	CLEANUP(dhcp_words_free) struct dhcp_words words = { .argv = NULL };
 	int rc = dhcp_words_make(&words, vswitch_name(vswitch), spec, error);
 
-	return rc ? rc : vswitch_restart_port_user(vswitch, spec->name, words.argv, error);
+	return rc ? rc : vswitch_restart_port_user(vswitch, spec->name, words.argv, process, error);
+}
+
+/* Until dnsmasq listens. */
+static int await_again(struct vswitch *vswitch, const char *port, uint64_t process,
+		       struct error *error)
+{
+	uint64_t until = monotonic_ns() + RESTART_MOST_NS;
+	int rc;
+
+	while ((rc = vswitch_look_port_user(vswitch, port, process, error)) == -EINPROGRESS)
+		if (monotonic_ns() >= until || fiber_sleep(RESTART_PAUSE_NS))
+			return error_set(error, -ETIMEDOUT,
+					 "port %s: its process does not get ready", port);
+	return rc;
+}
+
+int port_dhcp_restart(struct vswitch *vswitch, const struct port_spec *before,
+		      const struct port_spec *after, struct error *error)
+{
+	struct error unused;
+	uint64_t process;
+	int rc = begin_again(vswitch, after, &process, error);
+
+	if (rc)
+		return rc;
+	rc = await_again(vswitch, after->name, process, error);
+	if (rc && !error->advice[0])
+		error_advise(error, "nothing is changed: it is started again as it was");
+	if (rc)
+		begin_again(vswitch, before, &process, &unused);
+	return rc;
 }

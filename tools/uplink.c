@@ -22,6 +22,7 @@
 #include "util/cleanup.h"
 #include "util/confine.h"
 #include "util/error.h"
+#include "vswitch/port_user.h"
 
 #define SOCKET_FD  3
 #define READY_FD   4
@@ -83,8 +84,12 @@ static void confine(void)
 
 static void tell_ready(void *arg)
 {
+	int unused;
+
 	(void)arg;
 	confine();
+	unused = dprintf(READY_FD, USER_PORT_READY);
+	(void)unused;
 	close(READY_FD);
 }
 

@@ -75,9 +75,9 @@ static struct port_stream *stream_of(struct port *port)
 
 /* ---- Connections ---- */
 
-static void retry_later(struct port_stream *stream)
+static void retry_after(struct port_stream *stream, uint64_t pause)
 {
-	port_timer_arm(&stream->port, &stream->retry, port_now(&stream->port) + RETRY_NS);
+	port_timer_arm(&stream->port, &stream->retry, port_now(&stream->port) + pause);
 }
 
 /* Returns whether that was wanted. */
@@ -114,7 +114,7 @@ static void stream_disconnect(struct port_stream *stream)
 		log_info(stream->port.log, "port %s: %s", stream->port.name,
 			 wanted ? "its process is started again" : "the peer left");
 	if (stream->client)
-		retry_later(stream);
+		retry_after(stream, wanted ? 0 : RETRY_NS);
 }
 
 /* A peer whose machine is gone says nothing: it is asked, and does not keep the place of the one that comes after it. */
@@ -245,7 +245,7 @@ static void try_to_connect(struct port_stream *stream)
 		return;
 	if (before != rc)
 		log_info(stream->port.log, "port %s: %s", stream->port.name, stream->last.text);
-	retry_later(stream);
+	retry_after(stream, RETRY_NS);
 }
 
 static void retry_expired(struct timer *timer)
@@ -472,28 +472,29 @@ static void stream_detach(struct port *port)
 	port_timer_disarm(port, &stream_of(port)->retry);
 }
 
+static void stream_state(struct port_stream *stream, char state[PORT_TEXT_MAX])
+{
+	if (stream->port.up) {
+		if (!stream->maker.make || !stream->maker.waits(stream->maker.context, state))
+			snprintf(state, PORT_TEXT_MAX, "up");
+	} else if (!stream->client) {
+		snprintf(state, PORT_TEXT_MAX, "%s",
+			 port_waiting(&stream->socket, "waiting for a peer"));
+	} else if (stream->last.code) {
+		snprintf(state, PORT_TEXT_MAX, "%.*s", PORT_TEXT_MAX - 1, stream->last.text);
+	} else {
+		snprintf(state, PORT_TEXT_MAX, "connecting");
+	}
+}
+
 static void stream_describe(struct port *port, char where[PORT_TEXT_MAX], char state[PORT_TEXT_MAX],
 			    char text[PORT_TEXT_MAX])
 {
 	struct port_stream *stream = stream_of(port);
-	pid_t stopped = port->up && stream->maker.stopped
-				? stream->maker.stopped(stream->maker.context)
-				: 0;
 
 	snprintf(where, PORT_TEXT_MAX, "%s",
 		 stream->maker.make ? stream->maker.where : stream->endpoint.text);
-	if (stopped)
-		snprintf(state, PORT_TEXT_MAX, "its process %d is stopped (`kill -CONT %d`)",
-			 stopped, stopped);
-	else if (port->up)
-		snprintf(state, PORT_TEXT_MAX, "up");
-	else if (!stream->client)
-		snprintf(state, PORT_TEXT_MAX, "%s",
-			 port_waiting(&stream->socket, "waiting for a peer"));
-	else if (stream->last.code)
-		snprintf(state, PORT_TEXT_MAX, "%.*s", PORT_TEXT_MAX - 1, stream->last.text);
-	else
-		snprintf(state, PORT_TEXT_MAX, "connecting");
+	stream_state(stream, state);
 	text[0] = '\0';
 }
 

@@ -8,7 +8,8 @@
 #define TENON_VSWITCH_PORT_STREAM_H
 
 #include <stdbool.h>
-#include <sys/types.h>
+
+#include "vswitch/port.h"
 
 struct endpoint;
 struct error;
@@ -24,8 +25,8 @@ struct port_stream_maker {
 	int (*make)(void *context, struct error *error);
 	/* Its connection was lost, or is given up; true: as was wanted. `why` is set if the other end said so. */
 	bool (*gone)(void *context, struct error *why);
-	pid_t (*stopped)(
-		void *context); /* its process, if that is stopped; 0: it runs. NULL: there is none */
+	/* Why frames do not pass although it is connected, as `text`; false: they do. */
+	bool (*waits)(void *context, char text[PORT_TEXT_MAX]);
 	void (*destroy)(void *context); /* last of all */
 	void *context;
 };

@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "fiber/fiber.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/error.h"
@@ -24,18 +25,23 @@
 #define SOCKET_FD   3
 #define READY_FD    4
 #define CONTROL_FD  5
-#define PATIENCE_MS 10000
+#define PATIENCE_NS 10000000000ull
 #define ANSWER_NS   5000000000ull
 
 struct user_port {
 	char *program, **argv, *where;
-	int fd;             /* of the first process, until it is asked for */
-	int ready;          /* a later one says here why it cannot be; -1: none */
+	int fd;     /* of the first process, until it is asked for */
+	int saying; /* a later one says here that it is ready, or why it cannot be; -1: nothing more */
+	char said[1024];
+	size_t said_end;
 	int control;        /* by which it is told what has changed; -1: none */
 	uint64_t processes; /* that there were */
-	unsigned asked;     /* how often */
-	pid_t child;        /* 0: none */
-	bool again;         /* it was ended to have another one */
+	uint64_t
+		failed; /* the number of the last one that did not get ready, as `why` says; 0: none */
+	struct error why;
+	unsigned asked; /* how often */
+	pid_t child;    /* 0: none */
+	bool again;     /* it was ended to have another one */
 };
 
 /* A line, and advice in another; `text` is ended where they part. */
@@ -51,17 +57,35 @@ static int set_said(char *text, struct error *error)
 	return -EIO;
 }
 
-/* What it said, if anything; it has ended, or is not waited for. */
-static void read_why(struct user_port *user, struct error *why)
+/* Whether the process is ready, by what it has said until now. */
+static bool look_ready(struct user_port *user)
 {
-	char text[sizeof(why->text) + sizeof(why->advice)];
-	ssize_t got = user->ready < 0 ? 0 : read(user->ready, text, sizeof(text) - 1);
+	ssize_t got = 1;
 
-	cleanup_close(&user->ready);
-	if (got <= 0)
-		return;
-	text[got] = '\0';
-	set_said(text, why);
+	while (user->saying >= 0 && got > 0 && user->said_end < sizeof(user->said) - 1) {
+		got = read(user->saying, user->said + user->said_end,
+			   sizeof(user->said) - 1 - user->said_end);
+		user->said_end += got > 0 ? (size_t)got : 0;
+	}
+	if (got <= 0 && (!got || errno != EAGAIN))
+		cleanup_close(&user->saying);
+	user->said[user->said_end] = '\0';
+	return !strncmp(user->said, USER_PORT_READY, strlen(USER_PORT_READY));
+}
+
+/* It has ended. */
+static void note_end(struct user_port *user)
+{
+	if (look_ready(user)) {
+		user->why.code = 0;
+	} else {
+		user->failed = user->processes;
+		if (!user->said_end)
+			error_set(&user->why, -EIO, "it ended before it was ready");
+		else
+			set_said(user->said, &user->why);
+	}
+	cleanup_close(&user->saying);
 }
 
 static bool user_port_gone(void *context, struct error *why)
@@ -71,29 +95,41 @@ static bool user_port_gone(void *context, struct error *why)
 
 	user->again = false;
 	cleanup_close(&user->control);
-	if (user->child <= 0) {
-		cleanup_close(&user->ready);
+	if (user->child <= 0)
 		return again;
-	}
 	/* It has no state, and nobody waits for it long: it was killed. */
 	kill(user->child, SIGKILL);
 	while (waitpid(user->child, NULL, 0) < 0 && errno == EINTR)
 		;
 	user->child = 0;
-	read_why(user, why);
+	note_end(user);
+	*why = user->why;
 	return again;
 }
 
 /* By a signal (SIGSTOP, a terminal's, a debugger's). It is looked at, not waited for: that is user_port_gone()'s. */
-static pid_t user_port_stopped(void *context)
+static bool is_stopped(const struct user_port *user)
 {
-	const struct user_port *user = context;
 	siginfo_t found = { 0 };
 
-	if (user->child <= 0 ||
-	    waitid(P_PID, (id_t)user->child, &found, WSTOPPED | WNOHANG | WNOWAIT))
-		return 0;
-	return found.si_code == CLD_STOPPED ? user->child : 0;
+	return !waitid(P_PID, (id_t)user->child, &found, WSTOPPED | WNOHANG | WNOWAIT) &&
+	       found.si_code == CLD_STOPPED;
+}
+
+static bool user_port_waits(void *context, char text[PORT_TEXT_MAX])
+{
+	struct user_port *user = context;
+
+	if (user->child > 0 && is_stopped(user))
+		snprintf(text, PORT_TEXT_MAX, "its process %d is stopped (`kill -CONT %d`)",
+			 user->child, user->child);
+	else if (look_ready(user))
+		return false;
+	else if (user->why.code)
+		snprintf(text, PORT_TEXT_MAX, "%.*s", PORT_TEXT_MAX - 1, user->why.text);
+	else
+		snprintf(text, PORT_TEXT_MAX, "its process is starting");
+	return true;
 }
 
 static void free_words(char **words)
@@ -161,15 +197,15 @@ static int spawn_with(struct user_port *user, int socket, int ready, int control
 	return -rc;
 }
 
-/* Starts it; `ready` gets the end of a pipe on which it says so. The socket, or a negative errno. */
-static int user_port_spawn(struct user_port *user, int *ready, struct error *error)
+/* Starts it. The socket, or a negative errno. */
+static int user_port_spawn(struct user_port *user, struct error *error)
 {
 	int sockets[2] = { -1, -1 }, pipes[2] = { -1, -1 }, control[2] = { -1, -1 };
 	int high[3] = { -1, -1, -1 }, rc = 0;
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, sockets) ||
 	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, control) ||
-	    pipe2(pipes, O_CLOEXEC))
+	    pipe2(pipes, O_CLOEXEC) || fcntl(pipes[0], F_SETFL, O_NONBLOCK))
 		rc = -errno;
 	/* Out of the way of the numbers that they get. */
 	if (!rc) {
@@ -188,7 +224,8 @@ static int user_port_spawn(struct user_port *user, int *ready, struct error *err
 	if (!rc) {
 		user->processes++;
 		user->control = control[0];
-		*ready = pipes[0];
+		user->saying = pipes[0];
+		user->said_end = 0;
 		return sockets[0];
 	}
 	cleanup_close(&sockets[0]);
@@ -197,38 +234,29 @@ static int user_port_spawn(struct user_port *user, int *ready, struct error *err
 	return error_set(error, rc, "cannot start %s: %s", user->argv[0], error_name(rc));
 }
 
+/* If it does not get ready, it says why and ends, and is started again. */
 static int user_port_make(void *context, struct error *error)
 {
 	struct user_port *user = context;
-	int fd, ready;
 
-	if (user->fd >= 0)
-		return steal_fd(&user->fd);
-	fd = user_port_spawn(user, &ready, error);
-	if (fd < 0)
-		return fd;
-	/* If it is not, it says why and ends, and is started again. */
-	(void)fcntl(ready, F_SETFL, O_NONBLOCK);
-	user->ready = ready;
-	return fd;
+	return user->fd >= 0 ? steal_fd(&user->fd) : user_port_spawn(user, error);
 }
 
-/* What it says until it closes its end: nothing, or why it cannot be. */
-static int await_ready(int ready, struct error *error)
+/* Until it is, or has ended. */
+static int await_ready(struct user_port *user, struct error *error)
 {
-	struct pollfd waited = { .fd = ready, .events = POLLIN };
-	char text[sizeof(error->text) + sizeof(error->advice)];
-	size_t used = 0;
-	ssize_t got;
+	uint64_t now, until = monotonic_ns() + PATIENCE_NS;
 
-	do {
-		if (poll(&waited, 1, PATIENCE_MS) <= 0)
+	while (!look_ready(user) && user->saying >= 0) {
+		now = monotonic_ns();
+		if (now >= until || fiber_poll(user->saying, POLLIN, until - now) < 0)
 			return error_set(error, -ETIMEDOUT, "its process does not get ready");
-		got = read(ready, text + used, sizeof(text) - 1 - used);
-		used += got > 0 ? (size_t)got : 0;
-	} while (got > 0 && used < sizeof(text) - 1);
-	text[used] = '\0';
-	return used ? set_said(text, error) : 0;
+	}
+	if (look_ready(user))
+		return 0;
+	note_end(user);
+	*error = user->why;
+	return error->code;
 }
 
 static struct user_port *user_port_create(const struct vswitch_user_options *options)
@@ -237,7 +265,7 @@ static struct user_port *user_port_create(const struct vswitch_user_options *opt
 
 	if (!user)
 		return NULL;
-	user->fd = user->control = user->ready = -1;
+	user->fd = user->control = user->saying = -1;
 	user->program = strdup(options->program);
 	user->where = strdup(options->where);
 	user->argv = copy_words(options->argv);
@@ -255,17 +283,16 @@ int vswitch_add_port_user(struct vswitch *vswitch, const char *name,
 					   .where = user ? user->where : NULL,
 					   .make = user_port_make,
 					   .gone = user_port_gone,
-					   .stopped = user_port_stopped,
+					   .waits = user_port_waits,
 					   .destroy = user_port_destroy,
 					   .context = user };
 	struct vswitch_stream_options stream = { .maker = &maker, .config = options->config };
-	CLEANUP_CLOSE int ready = -1;
-	int rc = 0;
+	int rc;
 
 	if (!user)
 		return error_set(error, -ENOMEM, "port %s: out of memory", name);
-	user->fd = user_port_spawn(user, &ready, error);
-	rc = user->fd < 0 ? user->fd : await_ready(ready, error);
+	user->fd = user_port_spawn(user, error);
+	rc = user->fd < 0 ? user->fd : await_ready(user, error);
 	if (rc < 0) {
 		user_port_destroy(user);
 		error_prefix(error, "port %s", name);
@@ -300,7 +327,7 @@ static int find_user(const struct user_call *call, struct user_port **user)
 				 call->name);
 }
 
-/* The words of the next process; the one that there is ends unless it is `process`, which knows already. */
+/* The words of the next process; the one that there is, `process` from then on, ends unless it was that already, and knows. */
 static int set_words(void *arg)
 {
 	struct user_call *call = arg;
@@ -317,11 +344,12 @@ static int set_words(void *arg)
 		user->again = true;
 		kill(user->child, SIGKILL);
 	}
+	call->process = user->processes;
 	return 0;
 }
 
 int vswitch_restart_port_user(struct vswitch *vswitch, const char *name, char *const *argv,
-			      struct error *error)
+			      uint64_t *process, struct error *error)
 {
 	struct user_call call = { .vswitch = vswitch, .name = name, .error = error };
 	int rc;
@@ -330,8 +358,36 @@ int vswitch_restart_port_user(struct vswitch *vswitch, const char *name, char *c
 	if (!call.argv)
 		return error_set(error, -ENOMEM, "port %s: out of memory", name);
 	rc = vswitch_call(vswitch, set_words, &call);
+	*process = call.process;
 	free_words(call.argv);
 	return rc;
+}
+
+static int look_after(void *arg)
+{
+	struct user_call *call = arg;
+	struct user_port *user;
+	int rc = find_user(call, &user);
+
+	if (rc)
+		return rc;
+	if (user->child > 0 && user->processes > call->process && look_ready(user))
+		return 0;
+	if (user->failed <= call->process)
+		return -EINPROGRESS;
+	*call->error = user->why;
+	error_prefix(call->error, "port %s", call->name);
+	return user->why.code;
+}
+
+int vswitch_look_port_user(struct vswitch *vswitch, const char *name, uint64_t process,
+			   struct error *error)
+{
+	struct user_call call = {
+		.vswitch = vswitch, .name = name, .process = process, .error = error
+	};
+
+	return vswitch_call(vswitch, look_after, &call);
 }
 
 static int get_control(void *arg)
@@ -362,14 +418,17 @@ static int no_answer(const struct user_call *call)
 /* Its answer. What it says late of others, which were given up, is passed over. */
 static int take_answer(const struct user_call *call, uint64_t until)
 {
-	struct pollfd waited = { .fd = call->control, .events = POLLIN };
 	char answer[512], *words;
 
 	for (uint64_t now; (now = monotonic_ns()) < until;) {
 		ssize_t got;
 
-		if (poll(&waited, 1, (int)((until - now) / 1000000) + 1) <= 0)
+		int came = fiber_poll(call->control, POLLIN, until - now);
+
+		if (came == -ETIMEDOUT)
 			continue;
+		if (came < 0)
+			break;
 		got = recv(call->control, answer, sizeof(answer) - 1, MSG_DONTWAIT);
 		if (got <= 0)
 			return error_set(call->error, -EPIPE,

@@ -7,33 +7,44 @@
 #ifndef TENON_VSWITCH_PORT_USER_H
 #define TENON_VSWITCH_PORT_USER_H
 
+#include <stdint.h>
+
 struct error;
 struct port_config;
 struct vswitch;
 
+/* What a process says when it is ready: an empty line. */
+#define USER_PORT_READY "\n"
+
 struct vswitch_user_options {
-	/* What is run: argv[0] and its words, NULL at the end. It has the socket as descriptor 3, and says on 4 that it is ready, by
-	 * closing it; or why not, in a line, and what to do about it in another, which may be empty. */
+	/* What is run: argv[0] and its words, NULL at the end. It has the socket as descriptor 3, and says on 4 that it is ready; or
+	 * why not, in a line, and what to do about it in another, which may be empty. */
 	char *const *argv;
 	const char *program;              /* the file of it */
 	const char *type, *where;         /* as it is shown; copied */
 	const struct port_config *config; /* NULL: nothing was decided */
 };
 
-/* Waits until it is ready. What it says, or the errno of starting it, with `error` set; -ETIMEDOUT after ten seconds. */
+/* Waits until it is ready, on a fiber. What it says, or the errno of starting it, with `error` set; -ETIMEDOUT after ten seconds. */
 int vswitch_add_port_user(struct vswitch *vswitch, const char *name,
 			  const struct vswitch_user_options *options, struct error *error);
 
 /*
- * Has the process of such a port end, and another one be started with these words, a second later as after any end. -ENOENT; -EINVAL: the
- * port is of another type; -ENOMEM; nothing has changed then.
+ * Has the process of such a port end, and another one be started with these words. *process is for vswitch_look_port_user(). -ENOENT; -EINVAL:
+ * the port is of another type; -ENOMEM; nothing has changed then.
  */
 int vswitch_restart_port_user(struct vswitch *vswitch, const char *name, char *const *argv,
-			      struct error *error);
+			      uint64_t *process, struct error *error);
+/*
+ * Whether a process that was started after that one is ready: 0; -EINPROGRESS: not yet; or why one could not be, with `error` set (it is tried
+ * again and again).
+ */
+int vswitch_look_port_user(struct vswitch *vswitch, const char *name, uint64_t process,
+			   struct error *error);
 
 /*
  * Tells the process of such a port something that only changes what it does, by descriptor 5 (SOCK_SEQPACKET), after a number and a space;
- * it answers with the number, a space, and "done", or why not. Others begin with these words from now on. Errors as above; -EIO with what it
+ * it answers with the number, a space, and "done", or why not; on a fiber, which waits for it. Others begin with these words from now on. Errors as above; -EIO with what it
  * says; -EPIPE, -EAGAIN: it ended meanwhile; -ETIMEDOUT: it may be done yet.
  */
 int vswitch_tell_port_user(struct vswitch *vswitch, const char *name, const char *text,
