@@ -61,6 +61,20 @@ static int add_rule(void *arg)
 	return 0;
 }
 
+static int check_way(const struct filter_action *action, enum port_way way, struct error *error)
+{
+	bool mirrors = action->mirror[0];
+
+	if (way != PORT_OUT || (!mirrors && !filter_marks(&action->mark)))
+		return 0;
+	error_set(error, -EINVAL, "action \"%s\": %s= is for what comes in", action->text,
+		  mirrors ? "mirror" : "mark");
+	return error_advise(error,
+			    mirrors ? "for copies of what goes out: `tenon switch mirror NAME add "
+				      "MIRROR PORT:out --to PORT`"
+				    : "mark it where it comes in, at the ports that send it");
+}
+
 static int put_rule(struct vswitch *vswitch, const char *name, enum port_way way, unsigned position,
 		    struct filter_program *program, const char *action, bool absent,
 		    struct error *error)
@@ -74,10 +88,10 @@ static int put_rule(struct vswitch *vswitch, const char *name, enum port_way way
 	int rc = filter_action_parse(&call.rule.action, action, error);
 
 	call.rule.action.absent = absent;
-	if (!rc && way == PORT_OUT &&
-	    (filter_marks(&call.rule.action.mark) || call.rule.action.mirror[0]))
-		rc = error_set(error, -EINVAL,
-			       "action \"%s\": mark= and mirror= are for what comes in", action);
+	if (!rc)
+		rc = check_way(&call.rule.action, way, error);
+	if (rc)
+		error_prefix(error, "switch %s: port %s", vswitch->name, name);
 	if (!rc) {
 		call.fresh = calloc(1, sizeof(*call.fresh));
 		rc = call.fresh ? vswitch_call(vswitch, add_rule, &call)

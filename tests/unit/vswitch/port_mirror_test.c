@@ -324,6 +324,12 @@ static void test_rules(void)
 	CU_ASSERT_EQUAL(bed.m->out_count, 5);
 	CU_ASSERT_EQUAL(bed.a->port.counters.drops[PORT_DROP_FILTERED], 1);
 	CU_ASSERT_EQUAL(add_rule(&bed, "a", PORT_OUT, "", "mark=pcp:1", &error), -EINVAL);
+	CU_ASSERT_PTR_NOT_NULL(
+		strstr(error.text, "port a: action \"mark=pcp:1\": mark= is for what comes in"));
+	CU_ASSERT_EQUAL(add_rule(&bed, "a", PORT_OUT, "", "drop,mirror=m", &error), -EINVAL);
+	CU_ASSERT_PTR_NOT_NULL(strstr(
+		error.text, "port a: action \"drop,mirror=m\": mirror= is for what comes in"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(error.advice, "switch mirror"));
 	CU_ASSERT_EQUAL(add_rule(&bed, "a", PORT_IN, "", "mirror=a", &error), -EINVAL);
 	CU_ASSERT_EQUAL(add_rule(&bed, "a", PORT_IN, "", "mirror=z", &error), -ENOENT);
 	/* Who gets the copies goes. */
