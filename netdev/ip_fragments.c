@@ -16,6 +16,9 @@
 #define UNIT          8u /* offsets count these */
 #define UNITS         (TOTAL_MOST / UNIT + 1)
 
+#define KEY_SIZE    17 /* who sent it (Ethernet), identification, protocol, addresses */
+#define SOURCE_SIZE 6
+
 #define MORE_FRAGMENTS 0x2000
 #define OFFSET         0x1fff
 
@@ -23,7 +26,7 @@
 struct datagram {
 	bool used;
 	uint64_t began;
-	uint8_t key[11]; /* identification, protocol, addresses */
+	uint8_t key[KEY_SIZE];
 	unsigned header; /* bytes, once its first fragment is there; else 0 */
 	unsigned end;    /* of its payload, once its last one is; else 0 */
 	unsigned reach;  /* the farthest end of those that came */
@@ -41,7 +44,7 @@ struct fragment {
 	const uint8_t *frame, *payload;
 	unsigned header, offset, length;
 	bool last;
-	uint8_t key[11];
+	uint8_t key[KEY_SIZE];
 };
 
 struct ip_fragments *ip_fragments_create(void)
@@ -82,35 +85,68 @@ static bool look(struct fragment *fragment, const uint8_t *frame, size_t length)
 	fragment->length = total - fragment->header;
 	fragment->offset = (place & OFFSET) * UNIT;
 	fragment->last = !(place & MORE_FRAGMENTS);
-	memcpy(fragment->key, ip + 4, 2);
-	fragment->key[2] = ip[9];
-	memcpy(fragment->key + 3, ip + 12, 8);
+	memcpy(fragment->key, frame + 6, SOURCE_SIZE);
+	memcpy(fragment->key + 6, ip + 4, 2);
+	fragment->key[8] = ip[9];
+	memcpy(fragment->key + 9, ip + 12, 8);
 	return (fragment->last || fragment->length % UNIT == 0) &&
 	       fragment->header + fragment->offset + fragment->length <= TOTAL_MOST;
 }
 
-/* The one that it is of, or room for a new one: free, over its time, or the oldest. */
+/* How many wait of who sent this. */
+static unsigned count_of(const struct ip_fragments *fragments, const uint8_t *source)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < IP_FRAGMENTS_DATAGRAMS; i++)
+		count += fragments->datagrams[i].used &&
+			 !memcmp(fragments->datagrams[i].key, source, SOURCE_SIZE);
+	return count;
+}
+
+/* Of who has most, with the new one for `source`, the oldest: who sends many gives up its own. All are used. */
+static struct datagram *choose_victim(struct ip_fragments *fragments, const uint8_t *source)
+{
+	struct datagram *victim = NULL;
+	unsigned most = 0;
+
+	for (unsigned i = 0; i < IP_FRAGMENTS_DATAGRAMS; i++) {
+		struct datagram *datagram = &fragments->datagrams[i];
+		unsigned count = count_of(fragments, datagram->key) +
+				 !memcmp(datagram->key, source, SOURCE_SIZE);
+
+		if (!victim || count > most || (count == most && datagram->began < victim->began)) {
+			victim = datagram;
+			most = count;
+		}
+	}
+	return victim;
+}
+
+/* The one that it is of, or room for a new one. */
 static struct datagram *find(struct ip_fragments *fragments, const struct fragment *fragment,
 			     uint64_t now)
 {
-	struct datagram *oldest = &fragments->datagrams[0];
+	struct datagram *room = NULL;
 
 	for (unsigned i = 0; i < IP_FRAGMENTS_DATAGRAMS; i++) {
 		struct datagram *datagram = &fragments->datagrams[i];
 
 		if (datagram->used && now - datagram->began > IP_FRAGMENTS_PATIENCE_NS)
 			datagram->used = false;
-		if (datagram->used && !memcmp(datagram->key, fragment->key, sizeof(datagram->key)))
+		if (datagram->used && !memcmp(datagram->key, fragment->key, KEY_SIZE))
 			return datagram;
-		if (oldest->used && (!datagram->used || datagram->began < oldest->began))
-			oldest = datagram;
+		if (!datagram->used)
+			room = datagram;
 	}
-	oldest->used = true;
-	oldest->began = now;
-	oldest->header = oldest->end = oldest->reach = oldest->units = 0;
-	memcpy(oldest->key, fragment->key, sizeof(oldest->key));
-	memset(oldest->there, 0, sizeof(oldest->there));
-	return oldest;
+	if (!room)
+		room = choose_victim(fragments, fragment->key);
+	room->used = true;
+	room->began = now;
+	room->header = room->end = room->reach = room->units = 0;
+	memcpy(room->key, fragment->key, KEY_SIZE);
+	memset(room->there, 0, sizeof(room->there));
+	return room;
 }
 
 /* Puts it where it belongs. False: it does not fit to what came before. */

@@ -4,7 +4,8 @@
  *
  * Fragments come in any order, and twice. Where two overlap otherwise, or disagree about where the datagram ends, it is dropped, as Linux does
  * (RFC 5722 says so for IPv6): nobody sends such by accident. At most 16 datagrams wait at a time, each for 30 seconds; with one more the
- * oldest is given up.
+ * oldest one of the station that has most waiting is given up: none can take the others' place. What another station sends is never part of
+ * a datagram.
  */
 #ifndef TENON_NETDEV_IP_FRAGMENTS_H
 #define TENON_NETDEV_IP_FRAGMENTS_H

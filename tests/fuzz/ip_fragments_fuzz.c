@@ -48,6 +48,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		uint8_t *frame = calloc(1, length), *ip = frame + 14;
 		const uint8_t *whole;
 
+		frame[11] = data[0] >> 6; /* one of four stations */
 		put_be16(frame + 12, 0x0800);
 		ip[0] = (uint8_t)(0x40 | header / 4);
 		put_be16(ip + 2, (uint16_t)(header + payload));

@@ -60,13 +60,22 @@ static size_t make(uint8_t *frame, uint16_t id, unsigned offset, unsigned length
 	return ETHERNET + header + length;
 }
 
-static const uint8_t *give(struct ip_fragments *fragments, uint16_t id, unsigned offset,
-			   unsigned length, bool more, uint64_t now, size_t *whole)
+/* From the station of that number. */
+static const uint8_t *give_from(struct ip_fragments *fragments, uint8_t station, uint16_t id,
+				unsigned offset, unsigned length, bool more, uint64_t now,
+				size_t *whole)
 {
 	static uint8_t frame[ETHERNET + 60 + 65536];
 
 	*whole = make(frame, id, offset, length, more);
+	frame[11] = station;
 	return ip_fragments_add(fragments, frame, whole, now);
+}
+
+static const uint8_t *give(struct ip_fragments *fragments, uint16_t id, unsigned offset,
+			   unsigned length, bool more, uint64_t now, size_t *whole)
+{
+	return give_from(fragments, 0, id, offset, length, more, now, whole);
 }
 
 static bool is_right(const uint8_t *frame, size_t length, uint16_t id, unsigned payload)
@@ -181,6 +190,41 @@ static void test_room_and_patience(void)
 	ip_fragments_destroy(fragments);
 }
 
+/* One that begins datagrams without end takes nobody else's place, and its fragments are part of nobody else's datagram. */
+static void test_greedy_station(void)
+{
+	struct ip_fragments *fragments = ip_fragments_create();
+	const uint8_t *frame;
+	uint64_t now = 0;
+	size_t length;
+
+	for (uint16_t id = 0; id < 100; id++)
+		CU_ASSERT_PTR_NULL(give_from(fragments, 1, id, 0, 16, true, now++, &length));
+	/* Three others, of which one has several on their way. */
+	for (uint8_t station = 2; station < 5; station++)
+		for (uint16_t id = 0; id < (station == 4 ? 5 : 1); id++)
+			CU_ASSERT_PTR_NULL(
+				give_from(fragments, station, id, 0, 16, true, now++, &length));
+	for (uint16_t id = 100; id < 1000; id++)
+		CU_ASSERT_PTR_NULL(give_from(fragments, 1, id, 0, 16, true, now++, &length));
+	/* A station that says it were another. */
+	CU_ASSERT_PTR_NULL(give_from(fragments, 1, 0, 8, 16, true, now, &length));
+	for (uint8_t station = 2; station < 5; station++)
+		for (uint16_t id = 0; id < (station == 4 ? 5 : 1); id++) {
+			frame = give_from(fragments, station, id, 16, 5, false, now, &length);
+			CU_ASSERT_PTR_NOT_NULL_FATAL(frame);
+			CU_ASSERT_TRUE(is_right(frame, length, id, 21));
+		}
+	/* Alone, it has all the room. */
+	for (uint16_t id = 0; id < IP_FRAGMENTS_DATAGRAMS; id++)
+		CU_ASSERT_PTR_NULL(give_from(fragments, 1, (uint16_t)(2000 + id), 0, 16, true,
+					     now + id, &length));
+	for (uint16_t id = 0; id < IP_FRAGMENTS_DATAGRAMS; id++)
+		CU_ASSERT_PTR_NOT_NULL(give_from(fragments, 1, (uint16_t)(2000 + id), 16, 5, false,
+						 now + 99, &length));
+	ip_fragments_destroy(fragments);
+}
+
 static void test_what_is_a_fragment(void)
 {
 	struct ip_fragments *fragments = ip_fragments_create();
@@ -207,4 +251,4 @@ static void test_what_is_a_fragment(void)
 }
 
 UNIT_MAIN("fragments of IPv4", UNIT(test_any_order), UNIT(test_contradictions),
-	  UNIT(test_room_and_patience), UNIT(test_what_is_a_fragment))
+	  UNIT(test_room_and_patience), UNIT(test_greedy_station), UNIT(test_what_is_a_fragment))
