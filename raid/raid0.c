@@ -103,9 +103,10 @@ static uint32_t count_zones(const struct raid_array *array)
 	return count;
 }
 
+/* The array's blocks are as large, or as its superblocks say. */
 static uint32_t largest_block(const struct raid_array *array)
 {
-	uint32_t size = MD_SECTOR_SIZE;
+	uint32_t size = array->block.logical_block_size;
 
 	for (uint32_t i = 0; i < array->now.disks; i++) {
 		if (array->places[i].member)
@@ -119,6 +120,17 @@ static int check_sizes(const struct raid_array *array, struct error *error)
 	uint32_t block_size = largest_block(array);
 	uint64_t sum = 0;
 
+	/* As md: a block may not lie on two members. */
+	if (array->now.level == RAID_LEVEL_0 &&
+	    array->now.chunk_sectors % (block_size / MD_SECTOR_SIZE)) {
+		error_set(error, -EINVAL,
+			  "%s: its chunk is %u sectors, expected a multiple of %u: the largest "
+			  "blocks of its members have %u bytes",
+			  array->block.name, array->now.chunk_sectors, block_size / MD_SECTOR_SIZE,
+			  block_size);
+		error_advise(error, "copy the members to devices with blocks of 512 bytes");
+		return -EINVAL;
+	}
 	for (uint32_t i = 0; i < array->now.disks; i++) {
 		const struct raid_member *member = array->places[i].member;
 

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Layouts by name, levels without redundancy, and arrays that cannot be. Virtual time. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "raid/geometry.h"
+#include "raid/md_superblock.h"
 #include "raid_rig.h"
 #include "util/bytes.h"
 
@@ -166,5 +168,60 @@ static void test_refuses(void)
 	rig_run(refuses);
 }
 
+static void take_over(struct raid_rig *rig, uint32_t recorded)
+{
+	static const struct raid_create_options options = { .name = "x",
+							    .level = 0,
+							    .chunk = 4096 };
+	struct md_superblock *sb = calloc(1, sizeof(*sb));
+	bool found;
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(sb);
+	rig_create(rig, 2, &options);
+	rig_stop(rig);
+	for (unsigned i = 0; i < 2; i++) {
+		CU_ASSERT_EQUAL_FATAL(md_superblock_find(rig->disk[i], sb, &found, NULL), 0);
+		sb->chunk_sectors = 12;
+		sb->logical_block_size = recorded;
+		CU_ASSERT_EQUAL_FATAL(md_superblock_write(rig->disk[i], sb), 0);
+	}
+	free(sb);
+}
+
+static void expect_refused(struct raid_rig *rig)
+{
+	int rc = raid_assemble(&rig->array, rig->disk, 2, NULL, &rig->error);
+
+	CU_ASSERT_EQUAL(rc, -EINVAL);
+	if (!rc)
+		rig_stop(rig);
+	rig->array = NULL;
+	CU_ASSERT_PTR_NOT_NULL(
+		strstr(rig->error.text, "chunk is 12 sectors, expected a multiple of 8"));
+}
+
+/* Chunks of 6 KiB: md starts it where blocks have 512 bytes, and refuses it where they have 4096. */
+static void blocks_of_two(struct raid_rig *rig)
+{
+	take_over(rig, 0);
+	CU_ASSERT_EQUAL_FATAL(raid_assemble(&rig->array, rig->disk, 2, NULL, &rig->error), 0);
+	rig_stop(rig);
+	rig->disk[1]->logical_block_size = 4096;
+	expect_refused(rig);
+}
+
+/* The superblocks themselves may say so, whatever the members are. */
+static void blocks_by_superblock(struct raid_rig *rig)
+{
+	take_over(rig, 4096);
+	expect_refused(rig);
+}
+
+static void test_raid0_blocks(void)
+{
+	rig_run(blocks_of_two);
+	rig_run(blocks_by_superblock);
+}
+
 UNIT_MAIN("raid levels", UNIT(test_layout_names), UNIT(test_raid0_zones), UNIT(test_linear),
-	  UNIT(test_refuses))
+	  UNIT(test_refuses), UNIT(test_raid0_blocks))
