@@ -88,6 +88,17 @@ bool raid_end_is_of_part(uint64_t size, uint64_t start, uint64_t length, bool ol
 	       whole == part + (start >> MD_SECTOR_SHIFT) && least <= part << MD_SECTOR_SHIFT;
 }
 
+bool raid_end_has_superblock(struct block *block, bool old)
+{
+	uint8_t page[MD_SUPERBLOCK_BYTES];
+	uint64_t sector;
+
+	if (md_superblock_place(old ? MD_VERSION_90 : 0, block->size >> MD_SECTOR_SHIFT, &sector) ||
+	    block_read(block, sector << MD_SECTOR_SHIFT, page, sizeof(page)))
+		return false;
+	return old ? md90_is_there(page) : get_le32(page) == MD_MAGIC;
+}
+
 /* Places that could not be read. */
 struct unread {
 	uint64_t sectors[PLACES];

@@ -80,8 +80,8 @@ struct raid_info {
 
 /*
  * Looks for an md superblock on `block`: a few reads of 4 KiB. 1 when there is a valid one (`info` is
- * filled in; also where the device has become shorter than it must be), 0 when there is none at any of the three places, a negative errno with
- * `error` set for one that is damaged, of version 0.90, or cannot be read.
+ * filled in; also where the device has become shorter than it must be), 0 when there is none at any of the four places, a negative errno with
+ * `error` set for one that is damaged, or cannot be read.
  */
 int raid_probe(struct block *block, struct raid_info *info, struct error *error);
 
@@ -91,6 +91,9 @@ int raid_probe(struct block *block, struct raid_info *info, struct error *error)
  * has (raid_info.member_size).
  */
 bool raid_end_is_of_part(uint64_t size, uint64_t start, uint64_t length, bool old, uint64_t least);
+
+/* Whether there is one, of 0.90 or of 1.0, damaged or not; false, too, where that cannot be read. */
+bool raid_end_has_superblock(struct block *block, bool old);
 
 /* ---- Creating ---- */
 

@@ -11,8 +11,8 @@
 struct block;
 struct error;
 
-/* Of what raid_probe() found (`info`; NULL: it refused it) on the device at `path`: 0, or -EINVAL, with which partition it is of in `error`. */
-int member_check_whole(const char *path, const struct block *block, const struct raid_info *info,
+/* Of what raid_probe() found (`info`; NULL: it refused it, wherever that was) on the device at `path`: 0, or -EINVAL, with which partition it is of in `error`. */
+int member_check_whole(const char *path, struct block *block, const struct raid_info *info,
 		       struct error *error);
 
 #endif

@@ -200,5 +200,14 @@ expect 1 'that of partition 1|in use' $TENON raid add 1 o0.img
 cmp -n $((1 << 20)) start o0.img || problem 'the partition table was written over'
 expect 0 '' $TENON raid add 1 o0.img:1
 
+# One that is damaged is told of where it is: at the end, of the partition; elsewhere, of the whole.
+damage() { printf '\377' | dd of="$1" bs=1 seek="$2" conv=notrunc status=none; }
+cp o1.img damaged.img && damage damaged.img $(((21 << 20) - 65536 + 200))
+expect 1 'that of partition 1: name .*damaged.img:1' env TENON_DEVICES=damaged.img $TENON raid list
+truncate -s 21504K begin.img && table begin.img <<<$'label: dos\nstart=1M, size=20M'
+printf '\374\116\053\251\001' | dd of=begin.img bs=1 seek=4096 conv=notrunc status=none
+expect 1 'superblock at byte 4096: checksum' env TENON_DEVICES=begin.img $TENON raid list
+grep -q 'at its end' <(TENON_DEVICES=begin.img $TENON raid list 2>&1) && problem 'a superblock at the beginning is told as one at the end'
+
 [ $failures = 0 ] || { echo "$failures failures"; exit 1; }
 echo 'all as expected'
