@@ -17,38 +17,6 @@
 #include "util/bytes.h"
 #include "util/size.h"
 
-/* Also by one that is marked faulty until it is removed: who had its number would be taken for it. */
-static bool is_taken(struct raid_array *array, uint32_t number)
-{
-	list_for_each(at, &array->members) {
-		const struct raid_member *member = list_entry(at, struct raid_member, node);
-
-		if (member->state == RAID_MEMBER_STALE && member->marked_faulty &&
-		    member->sb.dev_number == number)
-			return true;
-	}
-	return raid_member_by_number(array, number) != NULL;
-}
-
-uint32_t raid_member_new_number(struct raid_array *array)
-{
-	uint32_t number = array->now.disks, most = array->metadata->most_devices;
-
-	/* As mdadm: the first free one after those that the first members have, else any. */
-	while (number < most && is_taken(array, number))
-		number++;
-	if (number == most) {
-		number = 0;
-		while (number < most && is_taken(array, number))
-			number++;
-	}
-	if (number == most)
-		return MD_MAX_DEVICES;
-	if (number >= array->max_dev)
-		array->max_dev = md_layout_max_dev(number + 1);
-	return number;
-}
-
 static int empty_place(const struct raid_array *array, uint16_t wanted)
 {
 	if (wanted < array->now.disks && !array->places[wanted].member)
@@ -274,7 +242,9 @@ static int add_as_spare(struct raid_array *array, struct raid_member *member, st
 	raid_device_uuid(member->sb.device_uuid);
 	member->sb.dev_number = raid_member_new_number(array);
 	if (member->sb.dev_number >= MD_MAX_DEVICES)
-		return error_set(error, -ENOSPC, "%s has %u members, no more fit into a superblock",
+		return error_set(error, -ENOSPC,
+				 "%s: no number is left for another member: superblocks have room "
+				 "for %u, with its places and the faulty that were not removed",
 				 array->block.name, array->metadata->most_devices);
 	/* Its superblock will speak of one. */
 	if (array->intent) {

@@ -19,6 +19,7 @@ struct raid_member;
 struct raid_metadata_ops {
 	const char *name;      /* for people */
 	uint32_t most_devices; /* numbers of devices are smaller */
+	bool behind_places;    /* who is not in sync has a number behind those of the places */
 	bool replacements;     /* a member and its replacement can be told apart */
 	bool adding;           /* a device can be added by itself */
 	bool grows;            /* members may have become larger since, and the bitmap not */

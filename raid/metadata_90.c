@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Writing superblocks of version 0.90, as super_90_sync() of Linux 6.1 does: a member in sync has the number of its place, all
- * others those behind the places, in the order in which they are known. What is being filled is a spare until it is full. While the array
+ * others those behind the places; but md counts these anew each time, and here who has one keeps it: a spare that failed is written no more, and
+ * is known by the number that its own superblock has. What is being filled is a spare until it is full. While the array
  * is reshaped the minor version is 91; data are where they were, since nothing could say of another place.
  */
+#include <errno.h>
+
 #include "raid/array.h"
 #include "raid/md_superblock_90.h"
 #include "raid/metadata.h"
@@ -16,9 +19,36 @@ static uint32_t places_of(const struct md_superblock *sb)
 	       (sb->features & MD_FEATURE_RESHAPE ? (uint32_t)MAX(-sb->delta_disks, 0) : 0);
 }
 
+/* Numbers behind the places, a bit each. */
+struct numbers {
+	uint32_t first;
+	uint32_t kept;  /* by who has them by its own superblock */
+	uint32_t given; /* so far */
+};
+
+static bool has_number(const struct numbers *numbers, const struct raid_member *member)
+{
+	return member->own_number >= numbers->first && member->own_number < MD90_DEVICES;
+}
+
+/* md gives one number to two, one after the other: who is known first keeps it. */
+static uint32_t number_behind(struct numbers *numbers, const struct raid_member *member)
+{
+	uint32_t number = member->own_number;
+
+	if (!has_number(numbers, member) || (numbers->given & 1u << number)) {
+		number = numbers->first;
+		while (number < MD90_DEVICES && ((numbers->kept | numbers->given) & 1u << number))
+			number++;
+	}
+	if (number < MD90_DEVICES)
+		numbers->given |= 1u << number;
+	return number;
+}
+
 /* What the superblock of the member that is written says of it: one that came to its place since is not there yet. */
 static struct md90_device describe(const struct raid_member *member,
-				   const struct md_superblock *view, uint32_t *next)
+				   const struct md_superblock *view, struct numbers *numbers)
 {
 	struct md90_device device = { .number = member->sb.dev_number };
 	uint16_t role = md_superblock_role(view, member->sb.dev_number);
@@ -27,7 +57,7 @@ static struct md90_device describe(const struct raid_member *member,
 
 	/* What is filled as data are moved goes by the position. */
 	has_place = full || (has_place && (view->features & MD_FEATURE_RESHAPE));
-	device.number = device.raid_disk = has_place ? role : (*next)++;
+	device.number = device.raid_disk = has_place ? role : number_behind(numbers, member);
 	if (role == MD_ROLE_FAULTY) {
 		/* Its place, by which it is known again: its own superblock has it still. md has the number there, which nobody reads. */
 		device.raid_disk =
@@ -56,23 +86,38 @@ static void count(struct md90_superblock *to, const struct md90_device *device)
 		to->spare_disks++;
 }
 
-static void put_devices(const struct raid_member *of, struct md90_superblock *to)
+/* Who was left out has no number, but for one that is not removed yet. */
+static bool is_told(const struct raid_member *member, const struct raid_member *of)
 {
-	uint32_t next = places_of(&of->sb);
+	return member->state != RAID_MEMBER_STALE || member == of || member->marked_faulty;
+}
 
+/* 0; -ENOSPC: there is no number for the member itself, and 0 would be another's. */
+static int put_devices(const struct raid_member *of, struct md90_superblock *to)
+{
+	int rc = -ENOSPC;
+	struct numbers numbers = { .first = places_of(&of->sb) };
+
+	list_for_each(at, &of->array->members) {
+		const struct raid_member *member = list_entry(at, struct raid_member, node);
+
+		if (is_told(member, of) && has_number(&numbers, member))
+			numbers.kept |= 1u << member->own_number;
+	}
 	list_for_each(at, &of->array->members) {
 		const struct raid_member *member = list_entry(at, struct raid_member, node);
 		struct md90_device device;
 
-		/* Who was left out has no number, but for one that is not removed yet. */
-		if (member->state == RAID_MEMBER_STALE && member != of && !member->marked_faulty)
+		if (!is_told(member, of))
 			continue;
-		device = describe(member, &of->sb, &next);
+		device = describe(member, &of->sb, &numbers);
 		if (device.number >= MD90_DEVICES)
 			continue;
 		to->devices[device.number] = device;
-		if (member == of)
+		if (member == of) {
 			to->this_device = device;
+			rc = 0;
+		}
 		count(to, &device);
 	}
 	for (uint32_t i = 0; i < MIN(of->sb.raid_disks, MD90_DEVICES); i++) {
@@ -83,6 +128,7 @@ static void put_devices(const struct raid_member *of, struct md90_superblock *to
 						       .state = MD90_REMOVED | MD90_FAULTY };
 		to->failed_disks++;
 	}
+	return rc;
 }
 
 static void put_array(const struct md_superblock *sb, struct md90_superblock *to)
@@ -126,7 +172,9 @@ static int write_90(struct raid_member *member)
 	int rc;
 
 	put_array(&member->sb, &to);
-	put_devices(member, &to);
+	rc = put_devices(member, &to);
+	if (rc)
+		return rc;
 	md90_encode(&to, page);
 	rc = block_write(member->block, member->sb.super_offset << MD_SECTOR_SHIFT, page,
 			 sizeof(page), BLOCK_FUA);
@@ -143,6 +191,7 @@ static void bitmap_uuid_90(const struct raid_array *array, uint8_t uuid[16])
 const struct raid_metadata_ops raid_metadata_90 = {
 	.name = "0.90",
 	.most_devices = MD90_DEVICES,
+	.behind_places = true,
 	.adding = true,
 	.says_dirty = true,
 	.write = write_90,
