@@ -118,6 +118,8 @@ static void say_unread(const struct raid_array *array, struct error *error)
 {
 	const struct raid_rebuild *rebuild = &array->rebuild;
 	uint64_t row = rebuild->unread_at / rebuild->unread_row * rebuild->unread_row;
+	/* With fewer members the array may end in the middle of one. */
+	uint64_t end = MIN(row + rebuild->unread_row, array->block.size);
 
 	error_set(error, -EIO,
 		  "%s: its reshape stands, and has harmed nothing: it came to byte %llu, which no "
@@ -126,8 +128,7 @@ static void say_unread(const struct raid_array *array, struct error *error)
 	error_advise(error,
 		     "give a member that is missing; or, if that is lost, write bytes %llu to %llu "
 		     "anew, in one request; `tenon raid rebuild %s` goes on then",
-		     (unsigned long long)row, (unsigned long long)(row + rebuild->unread_row - 1),
-		     array->name);
+		     (unsigned long long)row, (unsigned long long)(end - 1), array->name);
 }
 
 int raid_rebuild_wait(struct raid_array *array, raid_progress_fn *report, void *arg,
