@@ -111,6 +111,12 @@ static int mirror_to_5(const struct raid_array *array, struct raid_geometry *g, 
 /* All members of level 0 have as much: one zone. */
 static int from_0(const struct raid_array *array, struct raid_geometry *g, struct error *error)
 {
+	if (!is_power_of_two(g->chunk_sectors))
+		return error_set(error, -EINVAL,
+				 "%s: its chunk is %u sectors, expected a power of two: level %s "
+				 "has no other",
+				 array->block.name, g->chunk_sectors,
+				 g->level == RAID_LEVEL_4 ? "4" : "5");
 	g->member_sectors = 0;
 	for (uint32_t i = 0; i < array->now.disks; i++) {
 		const struct raid_member *member = array->places[i].member;

@@ -233,6 +233,15 @@ static void refuses(struct raid_rig *rig)
 	CU_ASSERT_EQUAL(to_level(rig, options.level == 5 ? "6" : "5"), -EBUSY);
 }
 
+/* RAID0 alone has such chunks, and what is left of its members where they end is no matter then. */
+static void refuses_chunk(struct raid_rig *rig)
+{
+	rig_create(rig, 3, &options);
+	CU_ASSERT_EQUAL(to_level(rig, "5"), -EINVAL);
+	CU_ASSERT_PTR_NOT_NULL(
+		strstr(rig->error.text, "its chunk is 24 sectors, expected a power of two"));
+}
+
 static void test_refuses(void)
 {
 	static const int levels[] = { 1, 5, 6 };
@@ -245,6 +254,8 @@ static void test_refuses(void)
 			options.chunk = 65536;
 		rig_run(refuses);
 	}
+	options = (struct raid_create_options){ .name = "x", .level = 0, .chunk = 12288 };
+	rig_run(refuses_chunk);
 }
 
 /* No superblock can be written in the middle: nothing is written to the array either until they can, and its data are right. */
