@@ -13,6 +13,7 @@
 #define LEAST_TEXT 12u /* columns that a shortened text keeps */
 #define FAIR_TEXT  24u /* and has before columns that matter are left out for it */
 #define LEAST_NOTE 32u /* and one that goes on in further lines has */
+#define BELOW      4   /* where one begins for which there is no room beside the others */
 
 /* ---- Cells ---- */
 
@@ -232,13 +233,22 @@ static void grid_shorten(struct grid *grid, size_t width)
 				longest = i;
 		}
 		if (!over)
-			return;
+			break;
 		grid->widths[longest]--;
 	}
 	for (unsigned i = 0; i < grid->count; i++)
 		for (size_t row = 0; row < grid->row_count && !is_note(grid, i); row++)
 			terminal_shorten(grid->cells[row * grid->count + i], grid->widths[i],
 					 grid->columns[i].format == CLI_AS_PATH);
+}
+
+/* Whether there is room for the others as they are, but none for the note beside them, or for neither. */
+static bool note_is_below(const struct grid *grid, size_t width)
+{
+	size_t note = grid->widths[grid->count - 1], others = grid_width(grid) - note;
+
+	return (others <= width && others + MIN(note, (size_t)LEAST_NOTE) > width) ||
+	       grid_least(grid, true) > width;
 }
 
 static void grid_fit(struct grid *grid, size_t width)
@@ -257,9 +267,11 @@ static void grid_fit(struct grid *grid, size_t width)
 	/* A note has the room that the others leave. */
 	last = &grid->widths[grid->count - 1];
 	note = *last;
-	if (is_note(grid, grid->count - 1))
-		*last = MIN(*last, (size_t)LEAST_NOTE);
-	if (grid_width(grid) > width)
+	if (is_note(grid, grid->count - 1)) {
+		grid->below = grid->count > 1 && note_is_below(grid, width);
+		*last = grid->below ? 0 : MIN(*last, (size_t)LEAST_NOTE);
+	}
+	if (grid_width(grid) > width + (grid->below ? GAP : 0))
 		grid_shorten(grid, width);
 	if (is_note(grid, grid->count - 1))
 		*last = note;
@@ -286,7 +298,7 @@ static void print_spaces(size_t count)
 static void print_cell(const struct grid *grid, unsigned index, const char *text,
 		       const struct cli_style *style, bool title)
 {
-	bool last = index + 1 == grid->count;
+	bool last = index + 1 == grid->count - grid->below;
 	const char *color = style->color && !title && grid->columns[index].format == CLI_AS_STATE
 				    ? terminal_color_of(text)
 				    : "";
@@ -303,6 +315,19 @@ static void print_cell(const struct grid *grid, unsigned index, const char *text
 	}
 }
 
+static void print_note(const struct grid *grid, const char *text, size_t column, int indent,
+		       const struct cli_style *style)
+{
+	if (grid->below) {
+		printf("\n");
+		if (!strcmp(text, "-"))
+			return;
+		column = (size_t)(indent + BELOW);
+		print_spaces(column);
+	}
+	terminal_print_wrapped(stdout, text, column, style->width);
+}
+
 static void print_row(const struct grid *grid, char *const *cells, int indent,
 		      const struct cli_style *style)
 {
@@ -311,7 +336,7 @@ static void print_row(const struct grid *grid, char *const *cells, int indent,
 	print_spaces((size_t)indent);
 	for (unsigned i = 0; i < grid->count; i++) {
 		if (is_note(grid, i) && style->width && !style->tabs) {
-			terminal_print_wrapped(stdout, cells[i], column, style->width);
+			print_note(grid, cells[i], column, indent, style);
 			return;
 		}
 		print_cell(grid, i, cells[i], style, false);
@@ -327,9 +352,11 @@ void grid_print(struct grid *grid, int indent, bool fit, const struct cli_style 
 			 style->width > (unsigned)indent ? style->width - (unsigned)indent : 1);
 	if (style->header) {
 		print_spaces((size_t)indent);
-		for (unsigned i = 0; i < grid->count; i++)
+		for (unsigned i = 0; i < grid->count - grid->below; i++)
 			print_cell(grid, i, grid->columns[i].title, style, true);
 		printf("\n");
+		if (grid->below)
+			printf("%*s%s\n", indent + BELOW, "", grid->columns[grid->count - 1].title);
 	}
 	for (size_t row = 0; row < grid->row_count; row++)
 		print_row(grid, &grid->cells[row * grid->count], indent, style);

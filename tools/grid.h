@@ -14,6 +14,7 @@ struct grid {
 	size_t widths[GRID_COLUMNS];
 	bool empty[GRID_COLUMNS]; /* no row has anything there */
 	unsigned count;
+	bool below;   /* the note at the end is in lines of its own */
 	char **cells; /* of row 0, row 1 ... */
 	size_t row_count;
 	struct texts *texts;

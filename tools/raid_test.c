@@ -86,7 +86,7 @@ static int run_once(const struct raid_test *test, const struct lab_scenario *sce
 		cli_print_json(report);
 		json_decref(report);
 	} else {
-		lab_report_text(scenario, &result, cli_say);
+		raid_test_tell(scenario, &result);
 	}
 	lab_result_end(&result);
 	return status;

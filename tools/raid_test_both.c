@@ -23,8 +23,8 @@ static void tell_both(bool as_json, const struct lab_scenario *scenario,
 		json_decref(both);
 		return;
 	}
-	lab_report_text(scenario, &results[0], cli_say);
-	lab_report_text(scenario, &results[1], cli_say);
+	raid_test_tell(scenario, &results[0]);
+	raid_test_tell(scenario, &results[1]);
 	cli_say("%s", json_array_size(differences) ? "they differ:" : "both are the same");
 	json_array_foreach(differences, i, text)
 		cli_say("  %s", json_string_value(text));

@@ -28,7 +28,7 @@ size_t terminal_columns(const char *text);
 void terminal_shorten(char *text, size_t columns, bool is_path);
 
 /* Prints a text and ends its line. `width` is that of the terminal: a long text goes on in lines that begin at
- * `column`, where the cursor is; 0: none. */
+ * `column`, where the cursor is, or, where that leaves no room, begins below; 0: none. */
 void terminal_print_wrapped(FILE *to, const char *text, size_t column, size_t width);
 
 #endif

@@ -7,6 +7,7 @@
 #include "util/cleanup.h"
 
 #define LEAST_WIDTH 20u /* for a text beside its title */
+#define BELOW       4u  /* where one begins that has no room there */
 
 /* At most `width` columns of whole words; returns how many bytes. One word that is longer stays whole. */
 static size_t line_of(const char *text, size_t width)
@@ -30,8 +31,17 @@ static size_t line_of(const char *text, size_t width)
 
 void terminal_print_wrapped(FILE *to, const char *text, size_t column, size_t width)
 {
-	size_t room = width > column + LEAST_WIDTH ? width - column : 0;
+	size_t least = column > BELOW ? LEAST_WIDTH : 0, room = 0;
 
+	if (width > column + least)
+		room = width - column;
+	/* With `width` 0 a line holds the first word. */
+	if (column > BELOW && width > BELOW && column + terminal_columns(text) > width &&
+	    line_of(text, 0) > room) {
+		column = BELOW;
+		room = width - column;
+		fprintf(to, "\n%*s", (int)column, "");
+	}
 	while (room) {
 		size_t length = line_of(text, room);
 

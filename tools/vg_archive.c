@@ -50,12 +50,12 @@ int vg_archive_verb(int argc, char **argv)
 {
 	static const struct cli_column columns[] = {
 		{ "VG", "vg", CLI_AS_TEXT },
-		{ "SEQNO", "seqno", CLI_AS_TEXT },
-		{ "KIND", "kind", CLI_AS_TEXT },
+		{ "SEQNO", "seqno", CLI_AS_TEXT, 2 },
+		{ "KIND", "kind", CLI_AS_TEXT, 1 },
 		{ "TIME", "created", CLI_AS_TEXT },
-		{ "DESCRIPTION", "description", CLI_AS_TEXT },
-		{ "FILE", "file", CLI_AS_TEXT },
-		{ "PROBLEM", "problem", CLI_AS_TEXT },
+		{ "FILE", "file", CLI_AS_PATH },
+		{ "PROBLEM", "problem", CLI_AS_TEXT, 1 },
+		{ "DESCRIPTION", "description", CLI_AS_NOTE },
 		{ NULL, NULL, CLI_AS_TEXT },
 	};
 	struct look look = { .usage = "vg archive [VG] [--json]",
