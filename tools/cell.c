@@ -165,25 +165,27 @@ enum cli_format cli_format_of(const char *key)
 	return CLI_AS_TEXT;
 }
 
-/* Words that are not written as others are. */
+/* Keys that are called otherwise. */
 static const struct {
 	const char *key, *title;
 } titles[] = {
-	{ "uuid", "UUID" },
-	{ "device_uuid", "Device UUID" },
-	{ "pvs", "PVs" },
-	{ "lvs", "LVs" },
-	{ "vg", "VG" },
-	{ "lv", "LV" },
-	{ "pid", "PID" },
 	{ "lv_count", "LVs" },
 	{ "pv_count", "PVs" },
 	{ "seqno", "Sequence number" },
 	{ "pe_start_bytes", "First extent at" },
-	{ "done_percent", "Done" },
-	{ "created", "Created" },
-	{ "cpus", "CPUs" },
 };
+
+/* Words that are not written as others are. */
+static const char *const words[] = { "CPUs", "DHCP", "DNS", "ID",  "IGMP", "LACP", "LLDP", "LV",
+				     "LVs",  "MAC",  "MLD", "MTU", "OS",   "PID",  "PV",   "PVs",
+				     "TTL",  "UUID", "VG",  "VGs", "VLAN", "VLANs" };
+
+static void set_word(char *at, size_t length)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		if (strlen(words[i]) == length && !strncasecmp(at, words[i], length))
+			memcpy(at, words[i], length);
+}
 
 void cli_title(const char *key, char title[64])
 {
@@ -197,8 +199,13 @@ void cli_title(const char *key, char title[64])
 		title[strlen(title) - 6] = '\0';
 	else if (ends_in(title, "_percent"))
 		title[strlen(title) - 8] = '\0';
-	for (char *at = title; *at; at++)
-		if (*at == '_')
-			*at = ' ';
 	title[0] = (char)toupper((unsigned char)title[0]);
+	for (char *at = title; *at;) {
+		size_t length = strcspn(at, "_");
+
+		set_word(at, length);
+		at += length;
+		if (*at)
+			*at++ = ' ';
+	}
 }

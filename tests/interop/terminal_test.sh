@@ -69,6 +69,13 @@ expect 0 "^$folder/d.img +other .* [0-9A-Za-z]{6}-[0-9A-Za-z-]{31} " "$TENON" pv
 expect 0 "^$name +vg0 " "$TENON" lv list
 expect 0 "^  $folder/a.img +0 +in sync" "$TENON" raid show r0
 
+# Words that are not written as others are.
+expect 0 '^Table UUID: ' "$TENON" image show a.img
+expect 0 '^OS: ' "$TENON" image show a.img
+expect 0 '^ +Number .* Partition UUID .* OS version ' "$TENON" image show a.img
+expect 0 '^Max PVs: ' "$TENON" vg show other
+expect 0 '^System ID: ' "$TENON" vg show other
+
 # As lvs and zfs have it.
 expect 0 "^root\t8 MiB$" "$TENON" lv list vg0 -H -o name,size
 expect 0 "^root\t8388608$" "$TENON" lv list vg0 -H -o name,size_bytes --units b
