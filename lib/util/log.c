@@ -7,9 +7,9 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "util/clock.h"
 #include "util/text.h"
 
 /* Whoever reads standard error may have paused (a terminal's Ctrl-S, a pager): no thread of ours waits. */
@@ -23,14 +23,9 @@ static bool is_writable(void)
 /* Whether another line may be written in this second. */
 static bool has_room(struct log *log)
 {
-	struct timespec now;
+	long second = (long)(monotonic_ns() / 1000000000u);
 
-	if (!is_writable()) {
-		atomic_fetch_add(&log->left_out, 1);
-		return false;
-	}
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	if (atomic_exchange(&log->second, now.tv_sec) != now.tv_sec) {
+	if (atomic_exchange(&log->second, second) != second) {
 		unsigned left_out = atomic_exchange(&log->left_out, 0);
 
 		atomic_store(&log->lines, 0);
@@ -38,23 +33,43 @@ static bool has_room(struct log *log)
 			fprintf(stderr, "tenon: warning: %u messages were left out here\n",
 				left_out);
 	}
-	if (atomic_fetch_add(&log->lines, 1) < LOG_LINES_PER_SECOND)
-		return true;
-	atomic_fetch_add(&log->left_out, 1);
-	return false;
+	return atomic_fetch_add(&log->lines, 1) < LOG_LINES_PER_SECOND;
+}
+
+static bool is_repeated(struct log *log, const char *text, unsigned *left_out)
+{
+	bool tells;
+
+	pthread_mutex_lock(&log->lock);
+	tells = log_repeat_tells(&log->repeat, text, monotonic_ns(), left_out);
+	pthread_mutex_unlock(&log->lock);
+	return !tells;
 }
 
 static void log_write_stderr(struct log *log, enum log_level level, const char *text)
 {
 	static const char *const names[] = { "error", "warning", "info", "debug" };
+	unsigned more = 0;
 
-	if (has_room(log))
-		fprintf(stderr, "tenon: %s: %s\n", names[level], text);
+	if (is_writable()) {
+		if (is_repeated(log, text, &more))
+			return;
+		if (has_room(log)) {
+			fprintf(stderr,
+				more ? "tenon: %s: %s (%u more about it were left out)\n"
+				     : "tenon: %s: %s\n",
+				names[level], text, more);
+			return;
+		}
+	}
+	atomic_fetch_add(&log->left_out, 1);
 }
 
 void log_to_stderr(struct log *log, enum log_level level)
 {
-	*log = (struct log){ .level = level, .write = log_write_stderr };
+	*log = (struct log){ .level = level,
+			     .write = log_write_stderr,
+			     .lock = PTHREAD_MUTEX_INITIALIZER };
 }
 
 void log_message(struct log *log, enum log_level level, const char *format, ...)
