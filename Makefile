@@ -83,7 +83,7 @@ help:
 	@echo '                          SANITIZE=1: unit and interop tests under ASan and UBSan'
 	@echo 'make check-quick          the unit tests; 1 minute'
 	@echo 'make torture              every test in its long form; hours. ONLY=unit/raid: those with that in their path.'
-	@echo '                          Begun again, it goes on with what has not passed yet'
+	@echo '                          Begun again, it goes on with what failed or was not run yet'
 	@echo 'make check-distributions  demo and check in clean Debian 12 and 13, as root and as a user; 2 hours'
 	@echo 'make fuzz                 a minute for each fuzz target (FUZZ_SECONDS=60); 20 minutes'
 	@echo 'make bench                measure, side by side with other tools; results in build/bench; 10 minutes'
@@ -198,7 +198,7 @@ check-built:
 		$(if $(TORTURE),$(TESTS_GUEST)) $(UNITS) $(SCRIPTS_INTEROP) $(if $(TORTURE),,$(TESTS_GUEST)) \
 		$(if $(SANITIZE),,$(wildcard tests/*_test.sh) $(if $(TORTURE),,$(UNITS:$(BUILD)/%=$(BUILD)-sanitize/%))))
 
-# The long form of every test that has one: hours. Begun again, it goes on with what has not passed yet (tests/run -c; `rm -r build/torture` begins anew).
+# The long form of every test that has one: hours. Begun again, it goes on with what failed or was not run yet (tests/run -c; `rm -r build/torture` begins anew).
 # A part of it: ONLY=unit/raid, ONLY=interop, ONLY=guest/raid_walk (what has that in its path).
 # The unit tests under sanitizers take ten times as long, and are a run of their own: SANITIZE=1.
 only = $(if $(ONLY),$(strip $(foreach test,$(1),$(if $(findstring $(ONLY),$(test)),$(test)))),$(1))
