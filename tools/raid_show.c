@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* `tenon raid list` and `show`: arrays as their server or their superblocks have them. */
+#include <errno.h>
+
 #include "block/block.h"
 #include "tools/describe.h"
 #include "tools/look.h"
@@ -9,6 +11,7 @@
 #include "tools/served.h"
 #include "tools/stack.h"
 #include "util/bytes.h"
+#include "util/error.h"
 
 /* For scripts, as `mdadm --detail --test` has it. */
 #define EXIT_DEGRADED    3
@@ -103,15 +106,28 @@ static json_t *describe_not_assembled(const struct stack *stack, const struct st
 	return object;
 }
 
+/* Asks the server that has it. One that has only what it lies on, or some of that, does not run it: then it is as its superblocks say. */
+static int show_owned(struct look *look, const char *target, struct error *error)
+{
+	int rc =
+		owner_call(&look->given, target, "raid.show",
+			   json_pack("{s:o}", "name", describe_text(target)), &look->result, error);
+
+	if (rc == -EBUSY) {
+		cli_warn("%s", error->text);
+		*error = (struct error){ 0 };
+		rc = 0;
+	}
+	return rc;
+}
+
 static int show_run(struct look *look, struct error *error)
 {
 	CLEANUP_STACK struct stack *stack = NULL;
 	CLEANUP_FREE char *target = raid_target(look->name);
 	struct stack_array *found = NULL;
 	struct raid_array *array;
-	int rc =
-		owner_call(&look->given, target, "raid.show",
-			   json_pack("{s:o}", "name", describe_text(target)), &look->result, error);
+	int rc = show_owned(look, target, error);
 
 	if (!rc)
 		rc = stack_look(&stack, &look->given, error);

@@ -91,6 +91,8 @@ expect 1 'md/in1: is a member of md/out' timeout 20 "$TENON" serve --socket-dir 
 expect 1 'md/in1: is a member of md/out' timeout 20 "$TENON" serve --socket-dir s md/in1 md/out
 serve md/in1
 expect 1 'a server has some of what it lies on' "$TENON" raid check out
+expect 0 'a server has some of what it lies on' "$TENON" raid show out
+two
 end
 
 # ---- A device and an array in one ----
