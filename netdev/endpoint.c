@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,11 @@
 #include "util/error.h"
 #include "util/number.h"
 #include "util/unix_socket.h"
+
+/* A TCP peer that answers nothing for 25 s is gone. */
+#define KEEP_IDLE_S     10
+#define KEEP_INTERVAL_S 5
+#define KEEP_PROBES     3
 
 static int bad_endpoint(const char *text, const char *scheme, struct error *error)
 {
@@ -143,4 +149,17 @@ int endpoint_listen(const struct endpoint *endpoint, int type, struct error *err
 	close(fd);
 	return error_set(error, rc, "address %s: cannot listen there: %s", endpoint->text,
 			 error_name(rc));
+}
+
+void endpoint_tune_tcp(int fd)
+{
+	int on = 1, idle = KEEP_IDLE_S, interval = KEEP_INTERVAL_S, probes = KEEP_PROBES;
+	unsigned patience = (KEEP_IDLE_S + KEEP_INTERVAL_S * KEEP_PROBES) * 1000;
+
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof(interval));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
+	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &patience, sizeof(patience));
 }

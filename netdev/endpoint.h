@@ -52,4 +52,7 @@ int endpoint_socket(const struct endpoint *endpoint, int type);
 /* The same, bound to it and, a stream one, listening; not for paths. With `error` set. */
 int endpoint_listen(const struct endpoint *endpoint, int type, struct error *error);
 
+/* Of a TCP connection: nothing is held back, and a peer whose machine is gone, which says nothing, is asked, and given up after 25 s. */
+void endpoint_tune_tcp(int fd);
+
 #endif

@@ -2,7 +2,7 @@
 /*
  * A port on a stream socket: see port_stream.h.
  *
- * States: without a connection (a listener waits, or a timer for the next try), connecting (TCP only), and connected, the
+ * States: without a connection (a listener waits, or who gets another one: port_connector.h), connecting (TCP only), and connected, the
  * only one in which the port is up. The port's thread changes them, with `out_lock`; receive(), which has no lock, notes in
  * `lost` that the connection is of no use any more, and its watch, which an end of file keeps ready, ends it.
  *
@@ -16,7 +16,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,32 +29,24 @@
 #include "util/unix_socket.h"
 #include "vswitch/internal.h"
 #include "vswitch/port_accept.h"
+#include "vswitch/port_connector.h"
 
 #define LENGTH_SIZE 4
 #define PEER_MAX                                                                                   \
 	69632 /* the longest that QEMU sends or takes (NET_BUFSIZE); beyond it, the stream makes no sense */
-#define IN_SIZE  (4 * 69632)
-#define RETRY_NS 1000000000ULL /* between two tries to connect */
-
-/* A TCP peer that answers nothing for 25 s is gone. */
-#define KEEP_IDLE_S     10
-#define KEEP_INTERVAL_S 5
-#define KEEP_PROBES     3
+#define IN_SIZE (4 * 69632)
 
 struct port_stream {
 	struct port port;
 	struct port_ops ops;
 	struct endpoint endpoint;
-	struct port_stream_maker maker; /* `make` is NULL: there is none */
 	bool client;
-	int fd, listen_fd;           /* the connection, or the socket that connects; -1: none */
-	struct unix_listener socket; /* a path's */
-	int spare_fd;                /* see port_accept() */
+	struct port_connector connector; /* a client's */
+	int fd, listen_fd;               /* the connection, or the socket that connects; -1: none */
+	struct unix_listener socket;     /* a path's */
+	int spare_fd;                    /* see port_accept() */
 	struct port_watch listener, stream;
 	bool connecting, lost, readable;
-	struct timer retry;
-	struct error last;  /* why the last try failed */
-	struct error ended; /* why its process said that it ends */
 
 	uint8_t *in;
 	size_t in_first, in_end;
@@ -75,60 +66,25 @@ static struct port_stream *stream_of(struct port *port)
 
 /* ---- Connections ---- */
 
-static void retry_after(struct port_stream *stream, uint64_t pause)
-{
-	port_timer_arm(&stream->port, &stream->retry, port_now(&stream->port) + pause);
-}
-
-/* Returns whether that was wanted. */
-static bool stream_close(struct port_stream *stream, struct error *why)
+static void stream_close(struct port_stream *stream)
 {
 	port_unwatch(&stream->stream);
 	cleanup_close(&stream->fd);
 	stream->connecting = stream->lost = stream->readable = false;
 	stream->in_first = stream->in_end = stream->rest_first = stream->rest_end = 0;
 	stream->port.peer = 0;
-	return stream->maker.make && stream->maker.gone(stream->maker.context, why);
-}
-
-/* One that cannot be says the same each second. */
-static void say_ended(struct port_stream *stream, const struct error *why)
-{
-	bool again = why->code && !strcmp(stream->ended.text, why->text);
-
-	stream->ended = stream->last = *why;
-	if (!again)
-		log_warning(stream->port.log, "port %s: its process ended%s%s; another is started",
-			    stream->port.name, why->code ? ": " : "", why->text);
 }
 
 static void stream_disconnect(struct port_stream *stream)
 {
-	struct error why = { 0 };
-	bool was_up = stream->port.up, wanted = stream_close(stream, &why);
+	bool was_up = stream->port.up;
 
+	stream_close(stream);
 	port_set_up(&stream->port, false);
-	if (was_up && stream->maker.make && !wanted)
-		say_ended(stream, &why);
-	else if (was_up)
-		log_info(stream->port.log, "port %s: %s", stream->port.name,
-			 wanted ? "its process is started again" : "the peer left");
 	if (stream->client)
-		retry_after(stream, wanted ? 0 : RETRY_NS);
-}
-
-/* A peer whose machine is gone says nothing: it is asked, and does not keep the place of the one that comes after it. */
-static void tune_tcp(int fd)
-{
-	int on = 1, idle = KEEP_IDLE_S, interval = KEEP_INTERVAL_S, probes = KEEP_PROBES;
-	unsigned patience = (KEEP_IDLE_S + KEEP_INTERVAL_S * KEEP_PROBES) * 1000;
-
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
-	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof(interval));
-	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
-	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &patience, sizeof(patience));
+		port_connector_lost(&stream->connector, was_up);
+	else if (was_up)
+		log_info(stream->port.log, "port %s: the peer left", stream->port.name);
 }
 
 static void stream_connected(struct port_stream *stream)
@@ -136,12 +92,13 @@ static void stream_connected(struct port_stream *stream)
 	int fd = stream->fd;
 
 	if (!endpoint_is_local(&stream->endpoint))
-		tune_tcp(fd);
+		endpoint_tune_tcp(fd);
 	else
 		stream->port.peer = unix_socket_peer(fd);
 	stream->connecting = false;
 	stream->readable = true;
-	stream->last.code = 0;
+	if (stream->client)
+		port_connector_made(&stream->connector);
 	stream->port.counters.connections++;
 	port_set_up(&stream->port, true);
 	log_info(stream->port.log, "port %s: a peer connected", stream->port.name);
@@ -173,9 +130,8 @@ static void connect_ready(struct port_stream *stream)
 
 	getsockopt(stream->fd, SOL_SOCKET, SO_ERROR, &reason, &length);
 	if (reason) {
-		error_set(&stream->last, -reason, "cannot connect to %s: %s", stream->endpoint.text,
-			  error_name(reason));
 		stream_disconnect(stream);
+		port_connector_refused(&stream->connector, -reason);
 		return;
 	}
 	port_watch_output(&stream->stream, false);
@@ -196,14 +152,14 @@ static void stream_ready(struct port_watch *watch)
 }
 
 /* Takes `fd` over. */
-static int stream_take(struct port_stream *stream, int fd, bool connecting)
+static int stream_take(struct port *port, int fd, bool connecting, struct error *error)
 {
-	int rc = port_watch(&stream->port, &stream->stream, fd, stream_ready);
+	struct port_stream *stream = stream_of(port);
+	int rc = port_watch(port, &stream->stream, fd, stream_ready);
 
 	if (rc) {
 		close(fd);
-		return error_set(&stream->last, rc, "cannot watch its connection: %s",
-				 error_name(rc));
+		return error_set(error, rc, "cannot watch its connection: %s", error_name(rc));
 	}
 	stream->fd = fd;
 	stream->connecting = connecting;
@@ -214,54 +170,11 @@ static int stream_take(struct port_stream *stream, int fd, bool connecting)
 	return 0;
 }
 
-/* Begins to connect. */
-static int stream_connect(struct port_stream *stream)
-{
-	const struct endpoint *endpoint = &stream->endpoint;
-	int fd, rc = 0;
-
-	if (stream->maker.make) {
-		fd = stream->maker.make(stream->maker.context, &stream->last);
-		return fd < 0 ? fd : stream_take(stream, fd, false);
-	}
-	fd = endpoint_socket(endpoint, SOCK_STREAM);
-	if (fd >= 0 && connect(fd, &endpoint->address.any, endpoint->length))
-		rc = -errno;
-	if (fd >= 0 && (!rc || rc == -EINPROGRESS))
-		return stream_take(stream, fd, rc == -EINPROGRESS);
-	if (fd >= 0)
-		close(fd);
-	else
-		rc = fd;
-	return error_set(&stream->last, rc, "cannot connect to %s: %s", endpoint->text,
-			 error_name(rc));
-}
-
-static void try_to_connect(struct port_stream *stream)
-{
-	int before = stream->last.code, rc = stream_connect(stream);
-
-	if (!rc)
-		return;
-	if (before != rc)
-		log_info(stream->port.log, "port %s: %s", stream->port.name, stream->last.text);
-	retry_after(stream, RETRY_NS);
-}
-
-static void retry_expired(struct timer *timer)
-{
-	struct port_stream *stream = container_of(timer, struct port_stream, retry);
-	struct port *port = &stream->port;
-
-	vswitch_lock_if_shared(port->vswitch, &port->out_lock);
-	try_to_connect(stream);
-	vswitch_unlock_if_shared(port->vswitch, &port->out_lock);
-}
-
 static void stream_listener_ready(struct port_watch *watch)
 {
 	struct port_stream *stream = stream_of(watch->port);
 	int fd = port_accept(&stream->port, watch->fd, &stream->spare_fd);
+	struct error error;
 	char byte;
 
 	if (fd < 0)
@@ -274,8 +187,8 @@ static void stream_listener_ready(struct port_watch *watch)
 		log_warning(stream->port.log, "port %s: a second peer was refused",
 			    stream->port.name);
 		close(fd);
-	} else if (stream_take(stream, fd, false)) {
-		log_warning(stream->port.log, "port %s: %s", stream->port.name, stream->last.text);
+	} else if (stream_take(&stream->port, fd, false, &error)) {
+		log_warning(stream->port.log, "port %s: %s", stream->port.name, error.text);
 	}
 }
 
@@ -457,7 +370,7 @@ static int stream_attach(struct port *port, struct error *error)
 	int rc;
 
 	if (stream->client) {
-		try_to_connect(stream);
+		port_connector_try(&stream->connector);
 		return 0;
 	}
 	rc = port_watch(port, &stream->listener, stream->listen_fd, stream_listener_ready);
@@ -469,22 +382,8 @@ static int stream_attach(struct port *port, struct error *error)
 
 static void stream_detach(struct port *port)
 {
-	port_timer_disarm(port, &stream_of(port)->retry);
-}
-
-static void stream_state(struct port_stream *stream, char state[PORT_TEXT_MAX])
-{
-	if (stream->port.up) {
-		if (!stream->maker.make || !stream->maker.waits(stream->maker.context, state))
-			snprintf(state, PORT_TEXT_MAX, "up");
-	} else if (!stream->client) {
-		snprintf(state, PORT_TEXT_MAX, "%s",
-			 port_waiting(&stream->socket, "waiting for a peer"));
-	} else if (stream->last.code) {
-		snprintf(state, PORT_TEXT_MAX, "%.*s", PORT_TEXT_MAX - 1, stream->last.text);
-	} else {
-		snprintf(state, PORT_TEXT_MAX, "connecting");
-	}
+	if (stream_of(port)->client)
+		port_connector_stop(&stream_of(port)->connector);
 }
 
 static void stream_describe(struct port *port, char where[PORT_TEXT_MAX], char state[PORT_TEXT_MAX],
@@ -492,25 +391,28 @@ static void stream_describe(struct port *port, char where[PORT_TEXT_MAX], char s
 {
 	struct port_stream *stream = stream_of(port);
 
-	snprintf(where, PORT_TEXT_MAX, "%s",
-		 stream->maker.make ? stream->maker.where : stream->endpoint.text);
-	stream_state(stream, state);
+	if (stream->client) {
+		port_connector_describe(&stream->connector, where, state);
+	} else {
+		snprintf(where, PORT_TEXT_MAX, "%s", stream->endpoint.text);
+		snprintf(state, PORT_TEXT_MAX, "%s",
+			 port->up ? "up" : port_waiting(&stream->socket, "waiting for a peer"));
+	}
 	text[0] = '\0';
 }
 
 static void stream_destroy(struct port *port)
 {
 	struct port_stream *stream = stream_of(port);
-	struct error unused;
 
-	stream_close(stream, &unused);
+	stream_close(stream);
 	port_unwatch(&stream->listener);
 	if (stream->socket.fd < 0)
 		cleanup_close(&stream->listen_fd);
 	unix_listener_close(&stream->socket);
 	cleanup_close(&stream->spare_fd);
-	if (stream->maker.make)
-		stream->maker.destroy(stream->maker.context);
+	if (stream->client)
+		port_connector_end(&stream->connector);
 	free(stream->in);
 	free(stream);
 }
@@ -542,8 +444,11 @@ static int stream_listen(struct port_stream *stream, const struct unix_socket_ac
 
 void *port_stream_context(struct port *port, int (*make)(void *context, struct error *error))
 {
-	return port->ops->destroy == stream_destroy && stream_of(port)->maker.make == make
-		       ? stream_of(port)->maker.context
+	const struct port_stream *stream = stream_of(port);
+
+	return port->ops->destroy == stream_destroy && stream->client &&
+			       stream->connector.maker.make == make
+		       ? stream->connector.maker.context
 		       : NULL;
 }
 
@@ -565,11 +470,12 @@ int vswitch_add_port_stream(struct vswitch *vswitch, const char *name,
 	stream->port.ops = &stream->ops;
 	stream->fd = stream->listen_fd = stream->socket.fd = -1;
 	stream->listener.fd = stream->stream.fd = -1;
-	stream->retry.expire = retry_expired;
 	stream->client = options->client || options->maker;
 	stream->spare_fd = stream->client ? -1 : port_spare_fd();
+	if (stream->client)
+		port_connector_init(&stream->connector, &stream->port, &stream->endpoint,
+				    options->maker, stream_take);
 	if (options->maker) {
-		stream->maker = *options->maker;
 		stream->ops.type = options->maker->type;
 		stream->endpoint.address.any.sa_family = AF_UNIX;
 	} else {
