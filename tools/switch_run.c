@@ -379,6 +379,34 @@ static void block_signals(struct switch_run *run)
 	pthread_sigmask(SIG_BLOCK, &run->signals, NULL);
 }
 
+/* What can be refused before anything is made; a status other than EXIT_DONE, and it has been said why. */
+static int check_options(struct switch_run *run)
+{
+	struct error error = { 0 };
+
+	if (!socket_options_parse(&run->sockets))
+		return EXIT_USAGE;
+	if (!run->sockets.directory && switch_needs_sockets(&run->ports))
+		return cli_usage_error("--socket-dir DIR is missing: ports without an address "
+				       "have their sockets there");
+	if (run->force && !run->capture)
+		return cli_usage_error(
+			"--force: it is about the file of --capture, which is not given");
+	if (vswitch_check_port_name(run->name, &error))
+		return cli_usage_error("switch name: %s", error.text);
+	if (run->reserved && reserved_parse(&run->choices, run->reserved, &error))
+		return cli_usage_error("--reserved: %s", error.text);
+	if (run->stp && switch_tree_words(run->name, &run->tree, run->stp, &error))
+		return cli_usage_error("--stp: %s", error.text);
+	if (run->igmp && switch_igmp_check(run->igmp, false, NULL, &error))
+		return cli_usage_error("--igmp: %s", error.text);
+	if (run->lldp && switch_lldp_check(run->lldp, NULL, &error))
+		return cli_usage_error("--lldp: %s", error.text);
+	if (switch_check_ports(&run->ports, &error))
+		return cli_usage_error("%s", error.text);
+	return EXIT_DONE;
+}
+
 int switch_run(int argc, char **argv)
 {
 	struct switch_run run = { .ageing = NOT_GIVEN };
@@ -430,26 +458,12 @@ int switch_run(int argc, char **argv)
 		json_decref(run.config);
 		return cli_usage_error("--config: %s", error.text);
 	}
-	if (!socket_options_parse(&run.sockets))
-		return EXIT_USAGE;
-	if (!run.sockets.directory && switch_needs_sockets(&run.ports))
-		return cli_usage_error("--socket-dir DIR is missing: ports without an address "
-				       "have their sockets there");
-	if (run.force && !run.capture)
-		return cli_usage_error(
-			"--force: it is about the file of --capture, which is not given");
-	if (vswitch_check_port_name(run.name, &error))
-		return cli_usage_error("switch name: %s", error.text);
-	if (run.reserved && reserved_parse(&run.choices, run.reserved, &error))
-		return cli_usage_error("--reserved: %s", error.text);
-	if (run.stp && switch_tree_words(run.name, &run.tree, run.stp, &error))
-		return cli_usage_error("--stp: %s", error.text);
-	if (run.igmp && switch_igmp_check(run.igmp, false, NULL, &error))
-		return cli_usage_error("--igmp: %s", error.text);
-	if (run.lldp && switch_lldp_check(run.lldp, NULL, &error))
-		return cli_usage_error("--lldp: %s", error.text);
-	if (switch_check_ports(&run.ports, &error))
-		return cli_usage_error("%s", error.text);
+	status = check_options(&run);
+	if (status != EXIT_DONE) {
+		json_decref(run.config);
+		free(run.config_ports);
+		return status;
+	}
 	log_to_stderr(&run.log, verbose ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING);
 	raise_open_files(&run);
 	block_signals(&run);

@@ -9,6 +9,7 @@
 
 #include "util/bytes.h"
 #include "util/error.h"
+#include "vswitch/lacp.h"
 #include "vswitch/mac_table.h"
 
 static const char *const modes[] = {
@@ -228,4 +229,17 @@ void bond_config_describe(const struct bond_config *config, char *text, size_t s
 	if (config->system && used < size)
 		snprintf(text + used, size - used, ",bond-system=%s",
 			 mac_format(config->system, address));
+}
+
+struct lacp_config bond_config_lacp(const struct bond_config *config, uint64_t mac, uint16_t key)
+{
+	return (struct lacp_config){
+		.system_priority =
+			config->system_priority ? config->system_priority : BOND_PRIORITY,
+		.system = config->system ? config->system : mac,
+		.key = config->key ? config->key : key,
+		.passive = config->passive,
+		.fast = config->fast,
+		.fallback = config->fallback,
+	};
 }

@@ -28,6 +28,7 @@
 #include <stdint.h>
 
 struct error;
+struct lacp_config;
 
 #define BOND_NAME_MAX    32 /* as port names */
 #define BOND_PRIORITY    32768
@@ -62,5 +63,8 @@ bool bond_config_is_of_bond(const struct bond_config *config);
 
 const char *bond_mode_name(enum bond_mode mode);
 const char *bond_hash_name(enum bond_hash_kind kind);
+
+/* What LACP is to be by it; the address and key are the switch's and the bond's own. */
+struct lacp_config bond_config_lacp(const struct bond_config *config, uint64_t mac, uint16_t key);
 
 #endif

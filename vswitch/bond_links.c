@@ -197,21 +197,6 @@ static void carriers_changed(struct lacp *lacp)
 
 static const struct lacp_ops lacp_ops = { .send = send_slow, .changed = carriers_changed };
 
-static struct lacp_config lacp_config_of(const struct bond *bond)
-{
-	const struct bond_config *config = &bond->port.config.bond;
-
-	return (struct lacp_config){
-		.system_priority =
-			config->system_priority ? config->system_priority : BOND_PRIORITY,
-		.system = config->system ? config->system : bond->port.vswitch->mac,
-		.key = config->key ? config->key : (uint16_t)(bond->port.index + 1),
-		.passive = config->passive,
-		.fast = config->fast,
-		.fallback = config->fallback,
-	};
-}
-
 /* LACP's links are up while there is LACP. */
 static void tell_lacp(struct bonds *bonds, unsigned slot)
 {
@@ -236,6 +221,14 @@ static void end_waits(struct bonds *bonds, const struct bond *bond)
 		bonds->up[slot] = true;
 		tell_lacp(bonds, slot);
 	}
+}
+
+static struct lacp_config lacp_config_of(const struct bond *bond)
+{
+	const struct port *port = &bond->port;
+
+	return bond_config_lacp(&port->config.bond, port->vswitch->mac,
+				(uint16_t)(port->index + 1));
 }
 
 void bond_start(struct bond *bond)
