@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "rpc/rpc.h"
+#include "tools/describe.h"
 #include "tools/runtime.h"
 #include "util/process.h"
 
@@ -82,4 +83,25 @@ void ask_free(struct ask *ask)
 		json_decref(ask->answers[i].result);
 	free(ask->answers);
 	*ask = (struct ask){ 0 };
+}
+
+json_t *ask_row(pid_t pid, const struct ask_answer *answer)
+{
+	json_t *row = describe_process(pid);
+
+	json_object_set_new(row, "control", describe_path(answer->path));
+	json_object_set_new(row, "problem",
+			    answer->rc
+				    ? describe_text(answer->error.text[0] ? answer->error.text
+									  : error_name(answer->rc))
+				    : json_null());
+	return row;
+}
+
+void ask_take(json_t *row, json_t *answer, const char *key, json_t *nothing)
+{
+	json_t *value = json_object_get(answer, key);
+
+	json_object_set_new(row, key, value ? json_incref(value) : json_incref(nothing));
+	json_decref(nothing);
 }

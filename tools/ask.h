@@ -32,6 +32,11 @@ struct ask {
 int ask_all(struct ask *ask, const char *prefix, const char *method, uint64_t limit_ns);
 void ask_free(struct ask *ask);
 
+/* What is known of the process without its answer: pid, command, control, problem. */
+json_t *ask_row(pid_t pid, const struct ask_answer *answer);
+/* A member of the answer; else `nothing`, which is stolen. */
+void ask_take(json_t *row, json_t *answer, const char *key, json_t *nothing);
+
 /* For those that hold what lists are about: they answer from memory. */
 #define ASK_LIST_NS (3 * 1000000000ull)
 

@@ -17,6 +17,7 @@
 #include "tools/output.h"
 #include "tools/runtime.h"
 #include "tools/served.h"
+#include "tools/switch.h"
 #include "util/bytes.h"
 #include "util/cleanup.h"
 #include "util/text.h"
@@ -27,28 +28,6 @@ struct status {
 };
 
 /* ---- Asking ---- */
-
-/* What is known of a process without asking it. */
-static json_t *process_row(pid_t pid, const struct ask_answer *answer)
-{
-	json_t *row = describe_process(pid);
-
-	json_object_set_new(row, "control", describe_path(answer->path));
-	json_object_set_new(row, "problem",
-			    answer->rc
-				    ? describe_text(answer->error.text[0] ? answer->error.text
-									  : error_name(answer->rc))
-				    : json_null());
-	return row;
-}
-
-static void take(json_t *row, json_t *answer, const char *key, json_t *nothing)
-{
-	json_t *value = json_object_get(answer, key);
-
-	json_object_set_new(row, key, value ? json_incref(value) : json_incref(nothing));
-	json_decref(nothing);
-}
 
 /* Of the servers the arrays come from a second question, and the exports from a third. */
 static json_t *find_answer(const struct ask *ask, const char *path)
@@ -94,19 +73,19 @@ static int add_servers(json_t *result)
 		rc = served_exports(&exports);
 	for (unsigned i = 0; !rc && i < servers.count; i++) {
 		const struct ask_answer *answer = &servers.answers[i];
-		json_t *row = answer->rc == -ECONNREFUSED ? NULL : process_row(answer->pid, answer);
+		json_t *row = answer->rc == -ECONNREFUSED ? NULL : ask_row(answer->pid, answer);
 		json_t *rows = find_answer(&arrays, answer->path);
 
 		if (!row)
 			continue;
-		take(row, answer->result, "devices", json_array());
+		ask_take(row, answer->result, "devices", json_array());
 		json_object_set(row, "owned", json_object_get(row, "devices"));
 		json_object_del(row, "devices");
-		take(row, answer->result, "groups", json_array());
+		ask_take(row, answer->result, "groups", json_array());
 		json_object_set_new(row, "arrays", rows ? json_incref(rows) : json_array());
 		rows = find_answer(&moves, answer->path);
 		json_object_set_new(row, "moves", rows ? json_incref(rows) : json_array());
-		take(row, exports, answer->path, json_array());
+		ask_take(row, exports, answer->path, json_array());
 		json_object_set(row, "exports", json_object_get(row, answer->path));
 		json_object_del(row, answer->path);
 		add_rebuilds(rebuilds, json_object_get(row, "arrays"), answer->pid);
@@ -115,43 +94,6 @@ static int add_servers(json_t *result)
 	json_decref(exports);
 	json_object_set_new(result, "servers", list);
 	json_object_set_new(result, "rebuilds", rebuilds);
-	return rc;
-}
-
-/* DIRECTORY/switch-NAME.sock */
-static json_t *switch_name(const char *path)
-{
-	const char *name = strstr(path, "/switch-");
-	size_t length = name ? strlen(name) : 0;
-
-	return length > 13 ? json_stringn_nocheck(name + 8, length - 13) : json_null();
-}
-
-static int add_switches(json_t *result)
-{
-	static const char *const lists[] = { "ports", "addresses", "captures" };
-	static const char *const others[] = { "table", "threads", "sleeps", "frame_cost" };
-	CLEANUP(ask_free) struct ask ask = { 0 };
-	json_t *list = json_array();
-	int rc = ask_all(&ask, "switch-", "switch.show", ASK_LIST_NS);
-
-	for (unsigned i = 0; !rc && i < ask.count; i++) {
-		const struct ask_answer *answer = &ask.answers[i];
-		json_t *pid = json_object_get(answer->result, "pid"), *row;
-
-		if (answer->rc == -ECONNREFUSED)
-			continue;
-		row = process_row((pid_t)json_integer_value(pid), answer);
-		if (!pid)
-			json_object_set_new(row, "pid", json_null());
-		take(row, answer->result, "name", switch_name(answer->path));
-		for (size_t k = 0; k < ARRAY_SIZE(lists); k++)
-			take(row, answer->result, lists[k], json_array());
-		for (size_t k = 0; k < ARRAY_SIZE(others); k++)
-			take(row, answer->result, others[k], json_null());
-		json_array_append_new(list, row);
-	}
-	json_object_set_new(result, "switches", list);
 	return rc;
 }
 
@@ -169,9 +111,9 @@ static int add_machines(json_t *result)
 
 		if (answer->rc == -ECONNREFUSED)
 			continue;
-		row = process_row(answer->pid, answer);
+		row = ask_row(answer->pid, answer);
 		for (size_t k = 0; k < ARRAY_SIZE(keys); k++)
-			take(row, answer->result, keys[k], json_null());
+			ask_take(row, answer->result, keys[k], json_null());
 		json_array_append_new(list, row);
 	}
 	json_object_set_new(result, "machines", list);
@@ -186,10 +128,10 @@ static int status_run(void *arg, struct error *error)
 
 	if (rc)
 		return rc;
-	status->result = json_pack("{s:o}", "folder", describe_path(folder));
+	status->result = json_pack("{s:o, s:[]}", "folder", describe_path(folder), "switches");
 	rc = add_servers(status->result);
 	if (!rc)
-		rc = add_switches(status->result);
+		rc = switch_rows(json_object_get(status->result, "switches"), NULL);
 	return rc ? rc : add_machines(status->result);
 }
 

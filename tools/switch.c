@@ -87,6 +87,7 @@ int command_switch(int argc, char **argv)
 		  "NAME [--socket-dir DIR] [--port PORT=TYPE[,OPTION]...]... [--threads N] "
 		  "[--config FILE] [--capture FILE]",
 		  "run a switch until SIGTERM or SIGINT" },
+		{ "list", switch_list, "[--json]", "the switches that run for this user" },
 		{ "show", switch_show, "NAME [--config] [--watch] [--json]",
 		  "ports, learned addresses, counters; or all of it as a file" },
 		{ "port", switch_port_verb,

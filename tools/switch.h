@@ -6,6 +6,7 @@
  *	switch_print.c		tables
  *	switch_ask.c		asking a running one
  *	switch_run.c		one switch in the foreground, until a signal
+ *	switch_list.c		those that run
  *	switch_control.c	what it does when it is asked
  *	switch_status.c		how it says what it does
  *	switch_metrics.c	the same for Prometheus
@@ -54,9 +55,9 @@ struct rstp_config;
 struct vswitch;
 struct vswitch_status;
 
-command_fn switch_run, switch_port_verb, switch_table, switch_counters, switch_stop, switch_capture,
-	switch_filter, switch_stp, switch_igmp, switch_lldp, switch_lacp, switch_mirror,
-	switch_dhcp, switch_forward, switch_reserved, switch_vlan;
+command_fn switch_run, switch_list, switch_port_verb, switch_table, switch_counters, switch_stop,
+	switch_capture, switch_filter, switch_stp, switch_igmp, switch_lldp, switch_lacp,
+	switch_mirror, switch_dhcp, switch_forward, switch_reserved, switch_vlan;
 
 /* ---- Asking ---- */
 
@@ -215,6 +216,12 @@ int switch_tree_words(const char *name, struct rstp_config *config, const char *
 
 /* DIRECTORY/switch-NAME.sock, on which a switch answers; the caller frees it. */
 int switch_control_path(const char *name, char **path, struct error *error);
+
+/*
+ * Appends all switches of this user, as `tenon status --json` has them; on a fiber. The control sockets that killed ones left are removed, and
+ * their paths appended to `killed` (or NULL). -ENOMEM.
+ */
+int switch_rows(json_t *rows, json_t *killed);
 
 /* All of it, as `switch show --json` prints it. NULL when out of memory. */
 json_t *switch_status_json(const char *name, const struct vswitch_status *status);

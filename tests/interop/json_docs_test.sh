@@ -139,6 +139,7 @@ has_client() { "$TENON" status --json >now && grep -q '"clients": 1' now; }
 await has_client
 look
 takes 'switch show' lab
+takes 'switch list'
 do_it switch table add lab 02:00:00:00:00:01 one
 takes 'switch table list' lab
 do_it switch filter lab add one in tcp drop

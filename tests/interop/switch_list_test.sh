@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# `tenon switch list`: the switches of this user, also those that do not answer; what a killed one left is removed and told.
+# timeout: 120
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+TENON=$(realpath "${TENON:-build/tenon}")
+command -v python3 >/dev/null || { echo "python3 is not installed"; exit 77; }
+work=$(mktemp -d) || exit 1
+pids=()
+cleanup() {
+	local pid
+	for pid in "${pids[@]}"; do kill -CONT "$pid" 2>/dev/null; kill "$pid" 2>/dev/null; done
+	wait
+	rm -rf "$work"
+}
+trap cleanup EXIT
+cd "$work" || exit 1
+export TENON_RUNTIME_DIR=$work/run
+failures=0
+problem() { echo "FAILED line ${BASH_LINENO[0]}: $*"; failures=$((failures + 1)); }
+start() { # NAME ARGUMENT...
+	"$TENON" switch run "$@" >"$1.out" 2>&1 &
+	pids+=($!)
+	for _ in $(seq 1200); do grep -qs ready "$1.out" && return; sleep 0.05; done
+	problem "switch $1 did not start: $(cat "$1.out")"
+}
+# What is listed is as the Python expression `rows` says.
+lists() {
+	"$TENON" switch list --json >rows 2>said || problem "$(cat said)"
+	python3 -c "import json, sys
+rows = {row['name']: row for row in json.load(open('rows'))}
+sys.exit(not ($1))" || problem "$1: $(cat rows said)"
+}
+
+lists 'rows == {}'
+start b --socket-dir s --port one=vhost-user --port two=pcap,record=two.pcap
+start a --threads 2
+lists 'sorted(rows) == ["a", "b"]'
+lists "rows['a']['pid'] == ${pids[-1]} and rows['a']['threads'] == 2 and rows['a']['port_count'] == 0 and rows['a']['sockets'] == []"
+lists "rows['b']['port_count'] == 2 and rows['b']['sockets'] == ['$work/s/one.sock'] and rows['b']['state'] == 'running'"
+lists "rows['b']['control'] == '$work/run/switch-b.sock' and rows['b']['problem'] is None"
+[ "$("$TENON" switch list -H -o SWITCH,PORTS | tr '\t\n' ' ,')" = "a 0,b 2," ] || problem "$("$TENON" switch list -H -o SWITCH,PORTS)"
+
+# One that is stopped is there, with its process, and is not waited for long.
+kill -STOP "${pids[-1]}"
+lists "rows['a']['state'] == 'does not answer' and '${pids[-1]}' in rows['a']['problem'] and rows['a']['port_count'] is None"
+lists "rows['b']['state'] == 'running'"
+kill -CONT "${pids[-1]}"
+
+# One that was killed is told once.
+kill -9 "${pids[-1]}"
+wait "${pids[-1]}" 2>/dev/null
+lists 'sorted(rows) == ["b"]'
+grep -q 'run/switch-a.sock: the switch was killed: its control socket is removed' said || problem "not told: $(cat said)"
+[ ! -e run/switch-a.sock ] || problem "it is left"
+lists 'sorted(rows) == ["b"]'
+[ ! -s said ] || problem "told again: $(cat said)"
+"$TENON" switch list x >said 2>&1 && problem "an operand was taken"
+[ $failures = 0 ]
