@@ -6,6 +6,7 @@
 
 #include "block/block.h"
 #include "util/error.h"
+#include "util/log.h"
 #include "volume/active.h"
 #include "volume/change.h"
 #include "volume/segment.h"
@@ -317,6 +318,23 @@ static int mark_missing(struct change *change)
 	return 0;
 }
 
+static void tell_marked(const struct change *change)
+{
+	const struct volume_group *group = change->group;
+
+	for (const struct change_kept *kept = change->kept; kept; kept = kept->next)
+		if (kept->kind == KEPT_PV && !kept->pv->block && !kept->pv_was.marked_missing)
+			log_warning(
+				group->private->log,
+				"volume group %s: was changed without PV %s (last seen as %s), "
+				"which "
+				"is marked as missing: it is used again after `tenon vg repair %s "
+				"--restore-missing`",
+				group->name, kept->pv->uuid,
+				kept->pv->device_hint ? kept->pv->device_hint : "unknown",
+				group->name);
+}
+
 int change_build(struct change *change, struct error *error)
 {
 	int rc = mark_missing(change) ? change_no_memory(change->group, error) : 0;
@@ -338,6 +356,7 @@ int change_write(struct change *change, struct error *error)
 	if (rc)
 		return rc;
 	change->made = true;
+	tell_marked(change);
 	for (struct change_kept *kept = change->kept; kept; kept = kept->next)
 		if (kept->kind == KEPT_LV)
 			lvm_active_swap(kept->lv, true);
@@ -357,44 +376,6 @@ int change_commit(struct change *change, struct error *error)
 	int rc = change_build(change, error);
 
 	return rc ? rc : change_write(change, error);
-}
-
-/* ---- With PVs that are missing ---- */
-
-int change_check_but_short(const struct volume_group *group, struct error *error)
-{
-	return lvm_vg_check_but(group, LVM_LOCK_BIT(LVM_LOCK_SHORT), error);
-}
-
-static int refuse_duplicates(const struct volume_group *group, struct error *error)
-{
-	for (unsigned i = 0; i < group->pv_count; i++) {
-		if (!group->pvs[i]->duplicate)
-			continue;
-		error_set(error, -ENOTUNIQ, "volume group %s: PV %s is there twice", group->name,
-			  group->pvs[i]->uuid);
-		return error_advise(error, "leave out the devices that are copies");
-	}
-	return 0;
-}
-
-int change_check_but(const struct volume_group *group, unsigned borne, struct error *error)
-{
-	int rc = lvm_vg_check_but(group, borne, error);
-
-	return rc ? rc : refuse_duplicates(group, error);
-}
-
-int change_check_but_missing(const struct volume_group *group, struct error *error)
-{
-	return change_check_but(group, LVM_LOCK_LOSS, error);
-}
-
-int volume_group_check_planned(const struct volume_group *group, bool removal, struct error *error)
-{
-	int rc = lvm_vg_check_locks(group, removal ? LVM_LOCK_LOSS : 0, error);
-
-	return rc || !removal ? rc : refuse_duplicates(group, error);
 }
 
 /* ---- Taking it back ---- */

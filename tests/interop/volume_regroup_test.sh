@@ -240,7 +240,7 @@ mv c.img away
 refused '--force takes it in without those' vg import vg0
 t vg import vg0 --force --dry-run
 t vg import vg0 --force
-grep -q 'missing' said && fail "what is told"
+grep -q 'is marked as missing' said || fail "what is told"
 refused 'PVs are missing' lv create vg0/more --size 1M
 mv away c.img
 t vg repair vg0 --restore-missing

@@ -76,6 +76,13 @@ refused 'expected one of contiguous' lv create vg0/more --size 1M --alloc close
 t lv tag vg0/kept --add one --add two
 t lv tag vg0/kept --add three --delete one
 theirs "three,two" lvs --noheadings -o lv_tags vg0/kept
+# Of a group not all devices of which are named it is told that the others are marked as missing, once
+t lv tag vg0/kept --add four --device a.img --device c.img
+grep -q "was changed without PV .* (last seen as .*b.img), which is marked as missing: .*vg repair vg0 --restore-missing" said || fail "not told"
+t lv tag vg0/kept --delete four --device a.img --device c.img
+! grep -q 'marked as missing' said || fail "told twice"
+t vg repair vg0 --restore-missing
+theirs "three,two" lvs --noheadings -o lv_tags vg0/kept
 refused 'begins with @' lv tag vg0/kept --add @x
 t lv create vg0/tagged --size 1M --tag fast
 theirs "fast" lvs --noheadings -o lv_tags vg0/tagged
