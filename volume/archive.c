@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "fiber/aside.h"
+#include "fiber/fiber.h"
 #include "util/error.h"
 
 #define LIMIT_NS (10 * 1000000000ull)
@@ -34,8 +35,15 @@ static int write_named(void *arg, unsigned index, void **data, size_t *size)
 	return archive_file_write_to(file, file->directory);
 }
 
-static int write_file(const struct archive_file *file, char **path)
+struct writing {
+	const struct archive_file *file;
+	char **path; /* or NULL */
+};
+
+static int write_file_here(void *arg)
 {
+	const struct writing *writing = arg;
+	const struct archive_file *file = writing->file;
 	struct aside_answer answer = { 0 };
 	int rc = aside_run(file->name ? write_aside : write_named, (void *)file, 1, LIMIT_NS,
 			   &answer);
@@ -43,10 +51,19 @@ static int write_file(const struct archive_file *file, char **path)
 	if (rc)
 		return rc;
 	rc = answer.silent ? -ETIMEDOUT : answer.rc;
-	if (path && answer.data && answer.size)
-		*path = strdup(answer.data);
+	if (writing->path && answer.data && answer.size)
+		*writing->path = strdup(answer.data);
 	aside_free(&answer, 1);
 	return rc;
+}
+
+/* On a fiber of its own, which nobody cancels: who is told to end in the middle of a change makes that all the same. */
+static int write_file(const struct archive_file *file, char **path)
+{
+	struct writing writing = { file, path };
+
+	return fiber_current() ? fiber_join(fiber_spawn(write_file_here, &writing))
+			       : write_file_here(&writing);
 }
 
 static void tell(struct volume_group *group, const char *what, const char *place, int rc)

@@ -279,14 +279,10 @@ static int commit_slots(struct lvm_commit *commit, struct error *error)
 /* ---- All together ---- */
 
 /* A device that did not take the header gets it with the next change: the text is there. */
-static void keep_failed(struct volume_group *group, struct lvm_commit_target *target)
+static void keep_failed(struct lvm_commit_target *target)
 {
 	target->area.committed = target->slot;
 	target->area.precommitted = (struct lvm_slot){ 0 };
-	lvm_vg_problem(group,
-		       "%s: metadata area at byte %llu could not be written, it may hold older "
-		       "metadata; the next change repairs it",
-		       target->pv->block->name, (unsigned long long)target->area.start);
 }
 
 static void finish(struct lvm_commit *commit)
@@ -297,7 +293,7 @@ static void finish(struct lvm_commit *commit)
 		struct lvm_commit_target *target = &commit->targets[i];
 
 		if (!target->committed)
-			keep_failed(group, target);
+			keep_failed(target);
 		target->to->current = target->committed;
 		target->to->unwritten = !target->committed;
 		target->to->settled = target->committed;

@@ -32,7 +32,7 @@ struct volume_metadata_area {
 	struct lvm_metadata_area area;
 	bool readable;        /* the header is good */
 	bool current;         /* holds the text that the group was read from, or is ignored */
-	bool unwritten;       /* the last change could not write it, and told that */
+	bool unwritten;       /* the last change could not write it */
 	uint32_t stale_seqno; /* where it is not current, of the group's text that it has; or 0 */
 	bool settled;         /* the header is durable as `area` says it (commit.h) */
 };

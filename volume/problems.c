@@ -56,9 +56,14 @@ static void judge_area(struct volume_group *group, const struct volume_pv *pv, u
 	const char *device = pv->block->name;
 	unsigned long long at = where->offset;
 
-	if (area->current || area->unwritten || (area->readable && area->area.ignored))
+	if (area->current || (area->readable && area->area.ignored))
 		return;
-	if (!range_within(where->offset, where->size, pv->block->size))
+	if (area->unwritten)
+		lvm_vg_problem(group,
+			       "%s: metadata area at byte %llu could not be written, it may hold "
+			       "older metadata; the next change repairs it",
+			       device, at);
+	else if (!range_within(where->offset, where->size, pv->block->size))
 		lvm_vg_problem(group,
 			       "%s: the metadata area at byte %llu has %llu bytes, the device ends "
 			       "at %llu: it is not used; `tenon pv resize` takes it out",

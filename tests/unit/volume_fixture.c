@@ -64,6 +64,13 @@ void fixture_run(void (*test)(struct fixture *fixture), unsigned count, uint64_t
 	fiber_run_virtual(fiber_run_first_engine(), on_fiber, &run);
 }
 
+void fixture_run_real(void (*test)(struct fixture *fixture), unsigned count, uint64_t size)
+{
+	struct run run = { .test = test, .count = count, .size = size };
+
+	fiber_run_real(fiber_run_first_engine(), on_fiber, &run);
+}
+
 int fixture_scan(struct fixture *fixture)
 {
 	int r;

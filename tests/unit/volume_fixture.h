@@ -25,6 +25,8 @@ struct fixture {
 
 /* Runs `test` on a fiber with `count` zeroed disks of `size` bytes, and frees what it leaves. */
 void fixture_run(void (*test)(struct fixture *fixture), unsigned count, uint64_t size);
+/* The same in real time: for what asks other processes. */
+void fixture_run_real(void (*test)(struct fixture *fixture), unsigned count, uint64_t size);
 
 /* Scans all disks anew; 0 when vg0 was found. */
 int fixture_scan(struct fixture *fixture);

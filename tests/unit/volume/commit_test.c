@@ -2,13 +2,17 @@
 /* volume/: what a commit says when devices fail in the middle of it, and what comes after. */
 #include "unit.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "block/fault.h"
 #include "util/bytes.h"
 #include "volume/lvm_io.h"
+#include "volume/lvm_vg.h"
 #include "volume_fixture.h"
 
 #define HEADER 4096u
@@ -168,6 +172,9 @@ static void some_take_it(struct fixture *f)
 	break_header(f, 1, BLOCK_FAULT_WRITE, 1, 0);
 	CU_ASSERT_EQUAL(volume_lv_rename(f->group, "old", "new", &f->error), 0);
 	CU_ASSERT(has_problem(f->group, "d1: metadata area at byte 4096 could not be written"));
+	/* and is still told of when what is said of that change alone is forgotten */
+	lvm_vg_problems_forget(f->group);
+	CU_ASSERT(has_problem(f->group, "d1: metadata area at byte 4096 could not be written"));
 	/* while it fails, nothing else is changed */
 	CU_ASSERT_EQUAL(fixture_lv(f, "more", 1), -EIO);
 	CU_ASSERT(says(f, "the change was not made: d1: writing"));
@@ -183,6 +190,54 @@ static void some_take_it(struct fixture *f)
 static void test_some_take_it(void)
 {
 	fixture_run(some_take_it, 3, 16 * MIB);
+}
+
+static int make_one(void *arg)
+{
+	return fixture_lv(arg, "one", 1);
+}
+
+static unsigned files_in(const char *directory)
+{
+	DIR *stream = opendir(directory);
+	unsigned count = 0;
+
+	for (struct dirent *entry; stream && (entry = readdir(stream));) {
+		count += entry->d_name[0] != '.';
+		unlinkat(dirfd(stream), entry->d_name, 0);
+	}
+	if (stream)
+		closedir(stream);
+	rmdir(directory);
+	return count;
+}
+
+/* Who is told to end in the middle of a change makes it, and keeps what was before and after. */
+static void cancelled(struct fixture *f)
+{
+	char directory[] = "/tmp/tenon-test-XXXXXX", path[64];
+	struct volume_archive archive = { .directory = mkdtemp(directory),
+					  .least = 10,
+					  .days = 30 };
+	struct fiber *fiber;
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(archive.directory);
+	f->context.archive = &archive;
+	fixture_create(f, NULL);
+	fiber = fiber_spawn(make_one, f);
+	fiber_cancel(fiber);
+	CU_ASSERT_EQUAL(fiber_join(fiber), 0);
+	CU_ASSERT_EQUAL(f->group->problem_count, 0);
+	snprintf(path, sizeof(path), "%s/archive", directory);
+	CU_ASSERT_EQUAL(files_in(path), 1);
+	snprintf(path, sizeof(path), "%s/backup", directory);
+	CU_ASSERT_EQUAL(files_in(path), 1);
+	rmdir(directory);
+}
+
+static void test_cancelled(void)
+{
+	fixture_run_real(cancelled, 1, 16 * MIB);
 }
 
 /* "Could not look" is not "is not there": the device may have the newest metadata of all. */
@@ -288,6 +343,6 @@ static void test_block_sizes_do_not_mix(void)
 }
 
 UNIT_MAIN("commits that fail", UNIT(test_one_flush_fails), UNIT(test_not_made), UNIT(test_unknown),
-	  UNIT(test_made_after_all), UNIT(test_some_take_it),
+	  UNIT(test_made_after_all), UNIT(test_some_take_it), UNIT(test_cancelled),
 	  UNIT(test_metadata_that_cannot_be_read), UNIT(test_a_device_shrinks),
 	  UNIT(test_block_sizes_do_not_mix))
