@@ -119,7 +119,8 @@ int lvm_move_copy_step(struct volume_group *group, const struct volume_lv *move,
 		has_guests(&copying);
 	}
 	for (unsigned i = 0; i < COPIERS; i++) {
-		if (copying.stop)
+		/* Who waits for his time under a rate need not any more. */
+		if (copying.stop || copying.rc)
 			fiber_cancel(copying.copiers[i].fiber);
 		fiber_join(copying.copiers[i].fiber);
 	}

@@ -435,6 +435,41 @@ static void test_is_refused(void)
 	fixture_run(is_refused, 3, SIZE);
 }
 
+/* It fails under a rate at which a piece takes a quarter of an hour: those that wait for their time do not wait that long. */
+static void fails_at_once(struct fixture *f)
+{
+	struct volume_move_options options = { .rate = 1024 };
+	struct block_fault_rule bad = { .requests = BLOCK_FAULT_READ,
+					.length = 1,
+					.action = BLOCK_FAULT_LATENCY,
+					.latency_ns = 10 * MS,
+					.error = -EIO };
+	struct block *a;
+	uint64_t began;
+	uint32_t extents;
+
+	make_large_volume(f);
+	CU_ASSERT_EQUAL_FATAL(volume_open_lv(f->group, "a", true, &a, &f->error), 0);
+	fixture_fill(a, 1);
+	block_unref(a);
+	options.from = pv_on(f->group, "d0");
+	CU_ASSERT_EQUAL_FATAL(volume_move_begin(f->group, &options, &extents, &f->error), 0);
+	bad.offset = options.from->pe_start;
+	block_fault_add(f->disks[0], &bad);
+	bad.action = BLOCK_FAULT_ERROR;
+	block_fault_add(f->disks[0], &bad);
+	began = worker_now();
+	CU_ASSERT_EQUAL_FATAL(volume_move_start(f->group, NULL, &f->error), 0);
+	CU_ASSERT_EQUAL(volume_move_wait(f->group, NULL, NULL, MS, &f->error), -EIO);
+	CU_ASSERT(worker_now() - began < 1000 * MS);
+	volume_move_stop(f->group);
+}
+
+static void test_fails_at_once(void)
+{
+	fixture_run(fails_at_once, 3, LARGE);
+}
+
 /* The new disk fails in the middle: users go on, and the move can be undone. */
 static void a_destination_fails(struct fixture *f)
 {
@@ -649,4 +684,5 @@ static void test_power_is_cut_at_every_write(void)
 
 UNIT_MAIN("moving volumes", UNIT(test_moves_under_its_users), UNIT(test_guests_go_first),
 	  UNIT(test_keeps_its_rate), UNIT(test_is_undone), UNIT(test_is_refused),
-	  UNIT(test_a_destination_fails), UNIT(test_power_is_cut_at_every_write))
+	  UNIT(test_a_destination_fails), UNIT(test_fails_at_once),
+	  UNIT(test_power_is_cut_at_every_write))
