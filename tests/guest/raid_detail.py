@@ -49,12 +49,12 @@ def same(what, theirs, our):
         faults.append(f"{sys.argv[2]}: {what}: mdadm has {theirs!r}, tenon {our!r}")
 
 
-# Layout: of RAID0 whose members are alike the superblock has none, and mdadm does not know it.
+# Layout: of RAID0 whose members are alike the superblock has none, and mdadm does not know it, or has only told md (4.4).
 SHAPE = {
     "Version": lambda text: (text, shown["metadata"]),
     "Raid Level": lambda text: (text, shown["level"]),
     "Raid Devices": lambda text: (int(text), shown["devices"]),
-    "Layout": lambda text: (text, old("old_layout") or shown["layout"]) if text != "-unknown-" else (0, 0),
+    "Layout": lambda text: (text, old("old_layout") or shown["layout"]) if text != "-unknown-" and (shown["layout"] or shown["level"] != "raid0") else (0, 0),
     "Chunk Size": lambda text: (size(text), old("old_chunk_bytes") or shown["chunk_bytes"]),
     "Consistency Policy": lambda text: (text, shown["consistency"] or "none"),
     "Delta Devices": lambda text: (int(text.split(",")[0]), shown["devices"] - old("old_devices")),

@@ -67,7 +67,7 @@ both ./two.yaml
 grep -q '^  phases: tenon: .* > exposed; md: .* > failed' said || { tail -n 40 said; rig_fail "the second loss"; }
 [ "$(grep -c '^  [a-z].*tenon: .*; md: ' said)" = 2 ] || { tail -n 40 said; rig_fail "more differences than are explained"; }
 
-# Nor does it fill a spare once the last member with data was to fail: that is not waited for.
+# Nor does it fill a spare once the last member with data was to fail: that is not waited for. mdadm 4.4 does not let it come to that.
 cat >left.yaml <<'END'
 name: left
 array: {level: 1, members: 2, spares: 1, rebuild-max: 1M}
@@ -79,7 +79,7 @@ events:
 expect: {data: intact, state: any}
 END
 both ./left.yaml
-grep -q '^  state in the end: tenon: whole; md: degraded' said || { tail -n 40 said; rig_fail "a spare that is left"; }
+grep -q -e '^  state in the end: tenon: whole; md: degraded' -e 'array will be failed' said || { tail -n 40 said; rig_fail "a spare that is left"; }
 
 "$TENON" raid test raid5-ppl --target both --json --report out >both.json || rig_fail "$(cat both.json)"
 python3 -c 'import json; d = json.load(open("both.json")); assert d["differences"] == [] and d["md"]["target"] == "md" and d["tenon"]["met"]'

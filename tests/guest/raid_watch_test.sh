@@ -99,11 +99,14 @@ cat common - story >script <<'GUEST'
 	mdadm --create /dev/md1 --run --level=1 --assume-clean --bitmap=none --raid-devices=2 --spare-devices=1 $(dev a) $(dev b) $(dev c) 2>&1
 	mdadm --create /dev/md2 --run --level=5 --assume-clean --bitmap=internal --raid-devices=3 $(dev d) $(dev e) $(dev f) 2>&1
 	identity() { mdadm --detail /dev/$1 | sed -n 's/.*UUID : /UUID=/p'; }
-	echo "ARRAY /dev/md1 $(identity md1) spares=2 spare-group=pool" >conf
-	echo "ARRAY /dev/md2 $(identity md2) spare-group=pool" >>conf
+	# mdadm 4.4 looks for what it is told of in /dev/md alone, where udev makes links.
+	mkdir -p /dev/md
+	ln -sf ../md1 ../md2 /dev/md
+	echo "ARRAY /dev/md/md1 $(identity md1) spares=2 spare-group=pool" >conf
+	echo "ARRAY /dev/md/md2 $(identity md2) spare-group=pool" >>conf
 	{ echo '#!/bin/sh'; cat common; cat <<'PROGRAM'; } >program
 	cd /root
-	name() { case $1 in /dev/md1) echo one ;; /dev/md2) echo two ;; /dev/md3 | /dev/md/*) echo late ;; /dev/ubd*) echo ${1#/dev/ubd} ;; *mismatches*) echo mismatches ;; '') ;; *) echo "what is $1" ;; esac; }
+	name() { case $1 in /dev/md1 | /dev/md/md1) echo one ;; /dev/md2 | /dev/md/md2) echo two ;; /dev/md3 | /dev/md/*) echo late ;; /dev/ubd*) echo ${1#/dev/ubd} ;; *mismatches*) echo mismatches ;; '') ;; *) echo "what is $1" ;; esac; }
 	note $1 $(name $2) "$(name "${3-}")"
 PROGRAM
 	chmod +x program
