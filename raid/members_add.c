@@ -165,18 +165,24 @@ static int does_not_fit(const struct raid_array *array, const struct block *bloc
 			const struct md_layout *layout, struct error *error)
 {
 	uint64_t sectors = block->size >> MD_SECTOR_SHIFT, least = md_layout_least_sectors(layout);
+	uint64_t ppl = layout->ppl_sectors;
 	char has[SIZE_TEXT], needs[SIZE_TEXT];
 
 	if (sectors >= least) {
 		error_set(error, -ENOSPC,
-			  "%s: a bitmap %d sectors from the superblock, where the other members of "
+			  "%s: a %s %d sectors from the superblock, where the other members of "
 			  "%s have theirs, does not fit: it takes %llu sectors, and the data start "
 			  "at sector %llu",
-			  block->name, layout->bitmap_offset, array->block.name,
-			  (unsigned long long)layout->bitmap_space,
+			  block->name, ppl ? "partial parity log" : "bitmap", layout->bitmap_offset,
+			  array->block.name, (unsigned long long)(ppl ? ppl : layout->bitmap_space),
 			  (unsigned long long)layout->data_offset);
-		error_advise(error, "make the bitmap anew: `tenon raid bitmap %s remove`, then add",
-			     array->name);
+		if (ppl)
+			error_advise(error, "use a larger device");
+		else
+			error_advise(
+				error,
+				"make the bitmap anew: `tenon raid bitmap %s remove`, then add",
+				array->name);
 		return -ENOSPC;
 	}
 	error_set(error, -ENOSPC,

@@ -393,9 +393,31 @@ static void offset_of_the_array(struct raid_rig *rig)
 	CU_ASSERT_PTR_NOT_NULL(strstr(rig->error.text, "a bitmap 2 sectors from the superblock"));
 }
 
+/* Nor for a partial parity log, where the device is so small that data begin before its end. */
+static void log_of_the_array(struct raid_rig *rig)
+{
+	const struct raid_create_options ppl = { .name = "p",
+						 .level = 5,
+						 .chunk = 65536,
+						 .assume_clean = true,
+						 .bitmap = RAID_BITMAP_PPL,
+						 .size = 1 << 20 };
+	struct block *slice;
+
+	rig_create(rig, 3, &ppl);
+	CU_ASSERT_EQUAL_FATAL(
+		block_create_slice(&slice, "small", rig->disk[3], 0, 5u << 19, &rig->error), 0);
+	CU_ASSERT_EQUAL(raid_add(rig->array, slice, &rig->error), -ENOSPC);
+	CU_ASSERT_PTR_NOT_NULL(strstr(rig->error.text, "a partial parity log 8 sectors from"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(rig->error.text, "it takes 2048 sectors"));
+	CU_ASSERT_PTR_NULL(strstr(rig->error.advice, "bitmap"));
+	block_unref(slice);
+}
+
 static void test_one_offset_for_all_members(void)
 {
 	rig_run(offset_of_the_array);
+	rig_run(log_of_the_array);
 }
 
 static void say_unclean(struct md_superblock *sb)
