@@ -19,6 +19,8 @@
 #include "util/error.h"
 
 /* One on each member. */
+#define LEAST 4096u /* of a stripe on a member */
+
 struct ppl_log {
 	struct fiber_mutex lock;
 	uint64_t next;  /* byte of the area where the next header goes */
@@ -60,8 +62,12 @@ int raid5_ppl_create(struct raid5 *r, struct error *error)
 	list_for_each(at, &array->members) {
 		const struct raid_member *member = list_entry(at, struct raid_member, node);
 
-		if (raid_member_active(member) &&
-		    area_bytes(member) < MD_PPL_HEADER_BYTES + r->strip)
+		if (!raid_member_active(member))
+			continue;
+		/* A small area has short stripes: mdadm gives an array that had none what is before its log of bad blocks, 64 KiB. */
+		while (r->strip > LEAST && area_bytes(member) < MD_PPL_HEADER_BYTES + r->strip)
+			r->strip /= 2;
+		if (area_bytes(member) < MD_PPL_HEADER_BYTES + r->strip)
 			return error_set(
 				error, -EINVAL,
 				"%s: its partial parity log has %llu bytes, expected %u or more",

@@ -148,4 +148,68 @@ static void test_logs_that_cannot_be_read(void)
 	rig_run(cannot_be_read);
 }
 
-UNIT_MAIN("ppl replay", UNIT(test_old_log_of_a_spare), UNIT(test_logs_that_cannot_be_read))
+/* ---- Small areas ---- */
+
+/* As `mdadm --grow --consistency-policy=ppl` gives a log to an array: what there is between superblock and log of bad blocks. */
+static void small_area(struct raid_rig *rig, unsigned sectors)
+{
+	struct md_superblock *sb = malloc(sizeof(*sb));
+	bool found;
+
+	rig_create(rig, COUNT, &options);
+	rig_stop(rig);
+	for (unsigned i = 0; i < COUNT; i++) {
+		CU_ASSERT_EQUAL_FATAL(md_superblock_find(rig->memory[i], sb, &found, &rig->error),
+				      0);
+		sb->ppl_size = (uint16_t)sectors;
+		sb->bitmap_offset = (int32_t)(sectors << 16 | (uint16_t)sb->ppl_offset);
+		CU_ASSERT_EQUAL_FATAL(md_superblock_write(rig->memory[i], sb), 0);
+	}
+	free(sb);
+}
+
+/* What is written of a log ends before what is behind it. */
+static void keeps_within(struct raid_rig *rig)
+{
+	uint8_t mark[512], found[512];
+
+	small_area(rig, 128);
+	memset(mark, 0x5a, sizeof(mark));
+	for (unsigned i = 0; i < COUNT; i++)
+		CU_ASSERT_EQUAL(block_write(rig->memory[i], log_of(rig, i) + 65536, mark,
+					    sizeof(mark), 0),
+				0);
+	CU_ASSERT_EQUAL_FATAL(raid_assemble(&rig->array, rig->disk, COUNT, NULL, &rig->error), 0);
+	rig_write(rig, 0, rig_array_size(rig), 1);
+	rig_write(rig, 4096, 65536, 2);
+	rig_write(rig, 100 * 1024, 4096, 3);
+	for (unsigned i = 0; i < COUNT; i++) {
+		CU_ASSERT_EQUAL(block_read(rig->memory[i], log_of(rig, i) + 65536, found,
+					   sizeof(found)),
+				0);
+		CU_ASSERT_EQUAL(memcmp(found, mark, sizeof(mark)), 0);
+	}
+	rig_stop(rig);
+	CU_ASSERT_EQUAL_FATAL(
+		raid_assemble(&rig->array, rig->disk + 1, COUNT - 1, NULL, &rig->error), 0);
+	CU_ASSERT(rig_holds(rig, 0, 4096, 1));
+	CU_ASSERT(rig_holds(rig, 4096, 65536, 2));
+	CU_ASSERT(rig_holds(rig, 100 * 1024, 4096, 3));
+}
+
+static void too_small(struct raid_rig *rig)
+{
+	small_area(rig, 8);
+	CU_ASSERT_EQUAL(raid_assemble(&rig->array, rig->disk, COUNT, NULL, &rig->error), -EINVAL);
+	CU_ASSERT_PTR_NOT_NULL(strstr(rig->error.text, "has 4096 bytes, expected 8192 or more"));
+	rig->array = NULL;
+}
+
+static void test_small_areas(void)
+{
+	rig_run(keeps_within);
+	rig_run(too_small);
+}
+
+UNIT_MAIN("ppl replay", UNIT(test_old_log_of_a_spare), UNIT(test_logs_that_cannot_be_read),
+	  UNIT(test_small_areas))
