@@ -76,6 +76,7 @@ static int load(struct raid_candidate *candidates, struct block *const *blocks, 
 					 blocks[i]->name);
 		if (rc)
 			return rc;
+		md_superblock_trim(&candidate->sb);
 		for (unsigned j = 0; j < i; j++) {
 			if (candidates[j].block == blocks[i])
 				return error_set(error, -EINVAL, "%s is given twice",

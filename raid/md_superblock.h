@@ -96,6 +96,13 @@ void md_superblock_encode(const struct md_superblock *sb, void *page);
 int md_superblock_validate(const struct md_superblock *sb, uint64_t device_sectors,
 			   struct error *error);
 
+/*
+ * With a superblock at the end and an offset of the data (mdadm --data-offset) mdadm writes a data_size that the offset was not taken
+ * from, and md takes it as long as it is not beyond the superblock itself. What the array uses, `size`, is before all that is
+ * behind the data: then data_size becomes what there is. For who is to be a member; `examine` shows what was written.
+ */
+void md_superblock_trim(struct md_superblock *sb);
+
 /* The least size of a device that it can be on; 0 where it does not say. */
 uint64_t md_superblock_least_bytes(const struct md_superblock *sb);
 

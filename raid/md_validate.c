@@ -115,22 +115,47 @@ static int add_relative(struct area *areas, unsigned *count, const struct md_sup
 	return 0;
 }
 
+/* Of `sb`, whose numbers were checked. */
+static uint64_t sectors_for_data(const struct md_superblock *sb)
+{
+	uint64_t end = sb->super_offset;
+
+	if (sb->minor_version || sb->level <= 0 || sb->data_size > end || sb->data_offset > end ||
+	    md_superblock_role(sb, sb->dev_number) == MD_ROLE_JOURNAL)
+		return sb->data_size;
+	if ((sb->features & MD_FEATURE_BITMAP) && sb->bitmap_offset < 0)
+		end = MIN(end, sb->super_offset + (uint64_t)(int64_t)sb->bitmap_offset);
+	if ((sb->features & (MD_FEATURE_PPL | MD_FEATURE_MULTIPLE_PPLS)) && sb->ppl_offset < 0)
+		end = MIN(end, sb->super_offset + (uint64_t)(int64_t)sb->ppl_offset);
+	if (sb->bblog_size && sb->bblog_offset < 0)
+		end = MIN(end, sb->super_offset + (uint64_t)(int64_t)sb->bblog_offset);
+	if (end > sb->super_offset || !range_within(sb->data_offset, sb->size, end))
+		return sb->data_size;
+	return MIN(sb->data_size, end - sb->data_offset);
+}
+
+void md_superblock_trim(struct md_superblock *sb)
+{
+	sb->data_size = sectors_for_data(sb);
+}
+
 static int check_areas(const struct md_superblock *sb, uint64_t device_sectors, struct error *error)
 {
+	uint64_t data = sectors_for_data(sb);
 	struct area areas[5];
 	unsigned count = 0;
 	uint64_t super = (MD_SUPERBLOCK_FIXED + 2 * (uint64_t)sb->max_dev + MD_SECTOR_SIZE - 1) >>
 			 MD_SECTOR_SHIFT;
 	int rc;
 
-	if (!range_within(sb->data_offset, sb->data_size, device_sectors))
+	if (!range_within(sb->data_offset, data, device_sectors))
 		return error_set(
 			error, -EINVAL,
 			"the data is at sector %llu with %llu sectors, expected within the "
 			"device's %llu",
 			(unsigned long long)sb->data_offset, (unsigned long long)sb->data_size,
 			(unsigned long long)device_sectors);
-	areas[count++] = (struct area){ "the data", sb->data_offset, sb->data_size };
+	areas[count++] = (struct area){ "the data", sb->data_offset, data };
 	areas[count++] = (struct area){ "the superblock", sb->super_offset, super };
 	if (sb->features & MD_FEATURE_BITMAP) {
 		/* How long it is only its own super says; md_bitmap_decode() is given the room. */

@@ -352,6 +352,8 @@ static int look_before(struct raid_array *array, struct block *block, struct md_
 	rc = md_superblock_find(block, old, &found, NULL);
 	if (rc && rc != -ENOENT && rc != -EINVAL && rc != -ENXIO)
 		return error_set(error, rc, "%s: cannot be read: %s", block->name, error_name(rc));
+	if (!rc)
+		md_superblock_trim(old);
 	apart = !rc && ran_apart(array, block, old);
 	if (apart && adding != ADD_OVER)
 		return refuse_apart(array, block, old, error);

@@ -108,6 +108,43 @@ static void test_a_device_too_short_is_told_apart(void)
 	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, text));
 }
 
+/* As mdadm 4.2 writes it with --metadata=1.0 --data-offset: the offset is not taken from data_size, which md takes. */
+static void test_data_that_begin_later_end_before_a_superblock_at_the_end(void)
+{
+	struct md_layout layout = { .minor_version = 0, .size = 20000 };
+	struct md_superblock sb = {
+		.level = 5, .raid_disks = 3, .chunk_sectors = 128, .max_dev = 128
+	};
+	struct error error = { 0 };
+	uint64_t written, end;
+
+	CU_ASSERT_EQUAL(md_layout_apply(&layout, DEVICE_SECTORS, &sb), 0);
+	written = sb.data_size;
+	sb.data_offset = 512;
+	CU_ASSERT_EQUAL(md_superblock_validate(&sb, DEVICE_SECTORS, &error), 0);
+	end = sb.super_offset - MD_BBLOG_SECTORS - 512;
+	sb.size = end;
+	sb.data_size = written = sb.super_offset;
+	CU_ASSERT_EQUAL(md_superblock_validate(&sb, DEVICE_SECTORS, &error), 0);
+	/* What the array uses may not lie on the log of bad blocks. */
+	sb.size++;
+	CU_ASSERT_EQUAL(md_superblock_validate(&sb, DEVICE_SECTORS, &error), -EINVAL);
+	sb.size--;
+	md_superblock_trim(&sb);
+	CU_ASSERT_EQUAL(sb.data_size, end);
+	md_superblock_trim(&sb);
+	CU_ASSERT_EQUAL(sb.data_size, end);
+	/* A journal, and a member of level 0, have data everywhere. */
+	sb.data_size = written;
+	sb.roles[sb.dev_number] = MD_ROLE_JOURNAL;
+	CU_ASSERT_EQUAL(md_superblock_validate(&sb, DEVICE_SECTORS, &error), -EINVAL);
+	md_superblock_trim(&sb);
+	CU_ASSERT_EQUAL(sb.data_size, written);
+	sb.roles[sb.dev_number] = 0;
+	sb.level = 0;
+	CU_ASSERT_EQUAL(md_superblock_validate(&sb, DEVICE_SECTORS, &error), -EINVAL);
+}
+
 static void test_padding_is_found(void)
 {
 	struct md_superblock sb = sample(), back;
@@ -328,7 +365,9 @@ static void test_names(void)
 
 UNIT_MAIN("raid format", UNIT(test_superblock_round_trip),
 	  UNIT(test_superblock_checksum_covers_the_roles_only), UNIT(test_superblock_refusals),
-	  UNIT(test_a_device_too_short_is_told_apart), UNIT(test_padding_is_found),
-	  UNIT(test_a_recorded_block_size_is_kept), UNIT(test_a_level_to_come_is_kept),
-	  UNIT(test_places), UNIT(test_layout_of_small_and_large_devices), UNIT(test_layout_at_end),
+	  UNIT(test_a_device_too_short_is_told_apart),
+	  UNIT(test_data_that_begin_later_end_before_a_superblock_at_the_end),
+	  UNIT(test_padding_is_found), UNIT(test_a_recorded_block_size_is_kept),
+	  UNIT(test_a_level_to_come_is_kept), UNIT(test_places),
+	  UNIT(test_layout_of_small_and_large_devices), UNIT(test_layout_at_end),
 	  UNIT(test_bitmap_super), UNIT(test_bad_blocks), UNIT(test_geometry), UNIT(test_names))
