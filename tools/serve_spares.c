@@ -110,14 +110,40 @@ static int look_at(struct array_call *call)
 	return 0;
 }
 
-static void look(struct serve *serve, struct standing *standing)
+static int look(struct serve *serve, struct standing *standing)
 {
+	int rc;
+
 	standing->call.serve = serve;
 	standing->call.params = json_pack("{s:s}", "name", standing->word);
 	standing->whole = standing->needs = false;
 	/* One that this server does not have is none of its group. */
-	if (!array_call_find(&standing->call, false))
-		array_call_do(&standing->call, look_at);
+	rc = array_call_find(&standing->call, false);
+	return rc ? rc : array_call_do(&standing->call, look_at);
+}
+
+static void end_look(struct standing *standing)
+{
+	json_decref(standing->call.params);
+	free(standing->spare);
+}
+
+/* Arrays that a group names and that this server does not run: their names may be wrong. */
+static void tell_absent(struct serve *serve, const char *group)
+{
+	CLEANUP_FREE char *copy = strdup(strchr(group, '=') + 1);
+	char *rest = copy, *word;
+
+	while (copy && (word = strsep(&rest, ","))) {
+		struct standing standing = { .word = word };
+
+		if (look(serve, &standing))
+			log_warning(&serve->log,
+				    "--spare-group %s: this server runs no array %s, which gives "
+				    "no spares and gets none",
+				    group, word);
+		end_look(&standing);
+	}
 }
 
 /* ---- Moving ---- */
@@ -285,10 +311,8 @@ static bool serve_group(struct serve *serve, const char *group)
 		well = !move(serve, &all[i], giver);
 		break;
 	}
-	for (unsigned i = 0; i < count; i++) {
-		json_decref(all[i].call.params);
-		free(all[i].spare);
-	}
+	for (unsigned i = 0; i < count; i++)
+		end_look(&all[i]);
 	free(all);
 	return well;
 }
@@ -298,6 +322,8 @@ int serve_spares_fiber(void *arg)
 	struct serve *serve = arg;
 	bool well = true;
 
+	for (unsigned i = 0; i < serve->spare_groups.count; i++)
+		tell_absent(serve, serve->spare_groups.words[i]);
 	while (!fiber_sleep(well ? LOOK_NS : AGAIN_NS)) {
 		well = true;
 		for (unsigned i = 0; i < serve->spare_groups.count; i++)

@@ -30,6 +30,12 @@ expect 0 '' "$TENON" raid create two --level 5 d.img e.img f.img
 expect 2 'expected NAME=ARRAY' "$TENON" serve --socket-dir s --spare-group one,two
 expect 0 '' "$TENON" raid watch --oneshot
 
+serve md/one --spare-group pool=one,md/tow,two
+await grep -q 'spare-group pool=one,md/tow,two: this server runs no array md/tow' err
+await grep -q 'this server runs no array two' err
+! grep -q 'no array one' err || problem "an array that is served: $(cat err)"
+stop
+
 cat >program <<'PROGRAM'
 #!/bin/sh
 echo "$# $*" >>called
@@ -48,6 +54,7 @@ await told 'DegradedArray md/small'
 kill $first && wait $first
 await told 'DeviceDisappeared md/small'
 serve md/one md/two --spare-group pool=one,md/two
+! grep -q 'runs no array' err || problem "arrays that are served: $(cat err)"
 await told 'NewArray md/one'
 await told 'NewArray md/two'
 
