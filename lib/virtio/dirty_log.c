@@ -14,6 +14,7 @@ int dirty_log_map(struct dirty_log *log, int fd, uint64_t offset, uint64_t bytes
 		  struct error *error)
 {
 	struct memory_guard *guard;
+	size_t length = offset + bytes;
 	struct stat status;
 	void *at;
 	int rc;
@@ -26,13 +27,13 @@ int dirty_log_map(struct dirty_log *log, int fd, uint64_t offset, uint64_t bytes
 				 "dirty log: its file has %" PRIu64 " bytes, expected %" PRIu64
 				 " at %" PRIu64,
 				 (uint64_t)status.st_size, bytes, offset);
-	rc = memory_guard_map(&guard, &at, offset + bytes, fd, connection);
+	rc = memory_guard_map(&guard, &at, &length, fd, connection);
 	if (rc < 0)
 		return error_set(error, rc, "dirty log: cannot map it: %s", error_name(rc));
 	*log = (struct dirty_log){ .bitmap = (uint8_t *)at + offset,
 				   .bytes = bytes,
 				   .mapping = at,
-				   .mapping_size = offset + bytes,
+				   .mapping_size = length,
 				   .guard = guard };
 	return 0;
 }

@@ -67,11 +67,11 @@ static bool seal(int fd)
 
 /* A peer's file is guarded, sealed or not: huge pages and tmpfs can also run out. In memory of our own, zeroes in the
  * place of what a guest wrote would be worse than the end. */
-static int map_file(struct memory_guard **guard, void **at, uint64_t length, int fd, int connection)
+static int map_file(struct memory_guard **guard, void **at, size_t *length, int fd, int connection)
 {
 	if (connection >= 0)
 		return memory_guard_map(guard, at, length, fd, connection);
-	*at = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+	*at = mmap(NULL, *length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
 	return *at == MAP_FAILED ? -errno : 0;
 }
 
@@ -83,7 +83,7 @@ int guest_memory_map_region(struct guest_memory *memory, uint64_t guest_address,
 	struct guest_memory_region *region;
 	struct memory_guard *guard = NULL;
 	struct stat status;
-	uint64_t length;
+	size_t length;
 	bool sealed;
 	void *at;
 	int rc = check_range(memory, guest_address, size, error);
@@ -106,15 +106,13 @@ int guest_memory_map_region(struct guest_memory *memory, uint64_t guest_address,
 				 guest_address, (uint64_t)status.st_size, size, fd_offset);
 
 	/* From the file's beginning, because a region's offset need not be a multiple of its (maybe
-	 * huge) pages; the length is rounded up to them, or munmap() would refuse it. */
+	 * huge) pages. */
 	length = fd_offset + size;
-	if (is_power_of_two((uint64_t)status.st_blksize))
-		length = round_up(length, (uint64_t)status.st_blksize);
-	rc = map_file(&guard, &at, length, fd, connection);
+	rc = map_file(&guard, &at, &length, fd, connection);
 	if (rc < 0)
 		return error_set(error, rc,
-				 "guest memory region at 0x%" PRIx64 ": cannot map 0x%" PRIx64
-				 " bytes of its file: %s",
+				 "guest memory region at 0x%" PRIx64
+				 ": cannot map 0x%zx bytes of its file: %s",
 				 guest_address, length, error_name(rc));
 	region = append(memory, guest_address, size, (uint8_t *)at + fd_offset);
 	region->guard = guard;

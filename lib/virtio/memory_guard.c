@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "util/bytes.h"
@@ -180,18 +181,35 @@ static bool fits(const struct memory_guard *own)
 	return peers <= MEMORY_GUARD_PEER_MOST && all <= MEMORY_GUARD_MOST;
 }
 
-int memory_guard_map(struct memory_guard **out, void **at, size_t length, int fd, int connection)
+/* To whole pages of the file's. */
+static int round_length(size_t *length, int fd)
 {
-	struct memory_guard *guard = prepare(length, connection);
-	int rc = 0;
+	struct stat status;
 
+	if (fstat(fd, &status) < 0)
+		return -errno;
+	if (*length > MEMORY_GUARD_PEER_MOST)
+		return -E2BIG;
+	if (is_power_of_two((uint64_t)status.st_blksize))
+		*length = round_up(*length, (uint64_t)status.st_blksize);
+	return 0;
+}
+
+int memory_guard_map(struct memory_guard **out, void **at, size_t *length, int fd, int connection)
+{
+	struct memory_guard *guard;
+	int rc = round_length(length, fd);
+
+	if (rc < 0)
+		return rc;
+	guard = prepare(*length, connection);
 	if (!guard)
 		return -ENOMEM;
 	if (!fits(guard)) {
 		memory_guard_remove(guard);
 		return -E2BIG;
 	}
-	*at = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+	*at = mmap(NULL, *length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
 	if (*at == MAP_FAILED) {
 		rc = -errno;
 		memory_guard_remove(guard);

@@ -37,9 +37,10 @@ struct memory_guard;
  * From any thread.
  */
 int memory_guard_add(struct memory_guard **out, void *at, size_t length, int connection);
-/* Maps the first `length` bytes of a file, shared, for reading and writing, and guards that. -E2BIG: more than a peer gets,
- * or than is left; -ENOMEM; or mmap()'s errno. The caller unmaps it, after it has removed the guard. */
-int memory_guard_map(struct memory_guard **out, void **at, size_t length, int fd, int connection);
+/* Maps the first *length bytes of a file, shared, for reading and writing, and guards that. *length becomes that of the mapping, of whole
+ * pages of the file's, which are huge ones where the peer likes: munmap() takes no part of one. -E2BIG: more than a peer gets, or
+ * than is left; -ENOMEM; or fstat()'s or mmap()'s errno. The caller unmaps it, after it has removed the guard. */
+int memory_guard_map(struct memory_guard **out, void **at, size_t *length, int fd, int connection);
 /* NULL is fine. */
 void memory_guard_remove(struct memory_guard *guard);
 

@@ -57,6 +57,15 @@ static int handle(struct vhost_user_backend *be, struct error *error)
 	return 0;
 }
 
+/* The handler of SIGBUS hung up: see memory_guard.h. */
+static int is_torn(const struct vhost_user_backend *be, struct error *error)
+{
+	return error_set(error, -EFAULT,
+			 "%s: the front-end shortened a file of its memory while it was in use, or "
+			 "there was no memory for it",
+			 be->name);
+}
+
 int vhost_user_backend_input(struct vhost_user_backend *be, struct error *error)
 {
 	struct error local;
@@ -68,12 +77,8 @@ int vhost_user_backend_input(struct vhost_user_backend *be, struct error *error)
 
 		if (rc == -EAGAIN)
 			return 0;
-		/* The handler of SIGBUS hung up: see memory_guard.h. */
 		if (backend_torn(be))
-			return error_set(error, -EFAULT,
-					 "%s: the front-end shortened a file of its memory while "
-					 "it was in use",
-					 be->name);
+			return is_torn(be, error);
 		if (rc == 0 || rc == -ECONNRESET)
 			return -ENOTCONN;
 		if (rc == -EPROTO)
@@ -83,8 +88,9 @@ int vhost_user_backend_input(struct vhost_user_backend *be, struct error *error)
 			return error_set(error, rc, "%s: a message could not be received: %s",
 					 be->name, error_name(rc));
 		rc = handle(be, error);
+		/* Also while the message was carried out, so that there is nobody to answer. */
 		if (rc < 0)
-			return rc;
+			return backend_torn(be) ? is_torn(be, error) : rc;
 	}
 	return 0;
 }

@@ -81,6 +81,7 @@ static int take_inflight(struct vhost_user_backend *be, const struct vhost_user_
 	uint64_t least =
 		round_up(virtqueue_inflight_bytes(region->queue_size, false), PART_ALIGNMENT);
 	uint64_t part = region->mmap_size / region->queue_count / PART_ALIGNMENT * PART_ALIGNMENT;
+	size_t length = region->mmap_offset + region->mmap_size;
 	struct memory_guard *guard;
 	struct stat status;
 	void *at;
@@ -94,13 +95,13 @@ static int take_inflight(struct vhost_user_backend *be, const struct vhost_user_
 				 ", expected at least %" PRIu64 " bytes, and a file that has them",
 				 be->name, region->mmap_size, region->mmap_offset,
 				 region->queue_count * least);
-	rc = memory_guard_map(&guard, &at, region->mmap_offset + region->mmap_size, fd, be->fd);
+	rc = memory_guard_map(&guard, &at, &length, fd, be->fd);
 	if (rc < 0)
 		return error_set(error, rc, "%s: cannot map the in-flight region: %s", be->name,
 				 error_name(rc));
 	/* Only now: what is refused changes nothing, and what the old one tells of is not lost. */
 	backend_forget_inflight(be);
-	be->inflight.size = region->mmap_offset + region->mmap_size;
+	be->inflight.size = length;
 	be->inflight.mapping = at;
 	be->inflight.guard = guard;
 	for (unsigned i = 0; i < region->queue_count; i++) {

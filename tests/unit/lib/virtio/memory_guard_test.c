@@ -122,33 +122,36 @@ static void test_addresses_are_dealt_out(void)
 {
 	const size_t half = MEMORY_GUARD_PEER_MOST / 2 + PAGE;
 	struct memory_guard *guard = NULL, *other = NULL, *none = NULL;
+	size_t long_one = MEMORY_GUARD_PEER_MOST + PAGE, longest = SIZE_MAX - PAGE + 1;
+	size_t halfs = half, page = PAGE;
 	void *at, *others;
 	int fd = make_file(), rc;
 
-	CU_ASSERT_EQUAL(memory_guard_map(&none, &at, MEMORY_GUARD_PEER_MOST + PAGE, fd, 100),
-			-E2BIG);
-	CU_ASSERT_EQUAL(memory_guard_map(&none, &at, SIZE_MAX - PAGE + 1, fd, 100), -E2BIG);
+	CU_ASSERT_EQUAL(memory_guard_map(&none, &at, &long_one, fd, 100), -E2BIG);
+	CU_ASSERT_EQUAL(memory_guard_map(&none, &at, &longest, fd, 100), -E2BIG);
 #ifdef __SANITIZE_THREAD__
 	rc = -ENOMEM; /* it has no place for such */
 #else
-	rc = memory_guard_map(&guard, &at, half, fd, 100);
+	rc = memory_guard_map(&guard, &at, &halfs, fd, 100);
 #endif
 	CU_ASSERT_TRUE(rc == 0 || rc == -ENOMEM);
 	if (!rc) {
 		CU_ASSERT_EQUAL(*(uint8_t *)at, 0x77);
-		CU_ASSERT_EQUAL(memory_guard_map(&none, &others, half, fd, 100), -E2BIG);
-		CU_ASSERT_EQUAL(memory_guard_map(&other, &others, PAGE, fd, 100), 0);
+		CU_ASSERT_EQUAL(memory_guard_map(&none, &others, &halfs, fd, 100), -E2BIG);
+		CU_ASSERT_EQUAL(memory_guard_map(&other, &others, &page, fd, 100), 0);
 		memory_guard_remove(other);
 		munmap(others, PAGE);
-		CU_ASSERT_EQUAL(memory_guard_map(&other, &others, PAGE, fd, 101), 0);
+		CU_ASSERT_EQUAL(memory_guard_map(&other, &others, &page, fd, 101), 0);
 		memory_guard_remove(other);
 		munmap(others, PAGE);
 		memory_guard_remove(guard);
 		munmap(at, half);
-		CU_ASSERT_EQUAL(memory_guard_map(&guard, &at, half, fd, 100), 0);
+		CU_ASSERT_EQUAL(memory_guard_map(&guard, &at, &halfs, fd, 100), 0);
 		memory_guard_remove(guard);
 		munmap(at, half);
 	}
+	CU_ASSERT_EQUAL(halfs, half);
+	CU_ASSERT_EQUAL(page, PAGE);
 	close(fd);
 }
 

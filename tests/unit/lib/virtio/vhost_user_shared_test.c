@@ -283,6 +283,74 @@ static void test_what_the_back_end_writes_is_noted(void)
 	close(fd);
 }
 
+/* Whether anything of a file of that name is mapped. */
+static bool is_mapped(const char *name)
+{
+	FILE *maps = fopen("/proc/self/maps", "re");
+	char line[512];
+	bool found = false;
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(maps);
+	while (!found && fgets(line, sizeof(line), maps))
+		found = strstr(line, name);
+	fclose(maps);
+	return found;
+}
+
+/*
+ * Shared files in huge pages, of which a part is said to be used. Mappings of those begin and end with a page: where a part is to be unmapped,
+ * or replaced as there is no such page to be had, the kernel refuses it.
+ */
+static void test_a_part_of_a_huge_page(void)
+{
+	for (unsigned kind = 0; kind < 2; kind++) {
+		struct vhost_user_inflight_region region = {
+			.fd = memfd_create("vhost-huge", MFD_CLOEXEC | MFD_HUGETLB),
+			.size = 65536,
+			.queue_count = ECHO_QUEUES,
+			.queue_size = ECHO_SIZE,
+		};
+		struct error error;
+		struct guest guest;
+		struct echo echo;
+		int rc;
+
+		if (region.fd < 0 || ftruncate(region.fd, 1 << 30)) {
+			printf("(no huge pages: %s) ", strerror(errno));
+			close(region.fd);
+			return;
+		}
+		guest_begin_with(&guest, echo_begin(&echo), ECHO_FEATURES & ~ECHO_PACKED);
+		for (unsigned i = 0; i < 3; i++) {
+			rc = kind ? vhost_user_frontend_set_log(guest.fe, region.fd, 0, 4096,
+								&error)
+				  : vhost_user_frontend_set_inflight(guest.fe, &region, &error);
+			guest_check(rc, &error);
+		}
+		if (kind) {
+			guest_check(vhost_user_frontend_log(guest.fe, true, &error), &error);
+			guest_start(&guest, 0, virtqueue_driver_base(&guest.queue));
+			guest_echo(&guest, "huge");
+		} else {
+			struct vhost_user_queue queue = { .size = ECHO_SIZE,
+							  .desc = guest.queue.desc_address,
+							  .avail = guest.queue.avail_address,
+							  .used = guest.queue.used_address,
+							  .kick_fd = guest.kick_fd,
+							  .call_fd = guest.call_fd };
+
+			/* The region is used at once, and the connection lost there. */
+			(void)vhost_user_frontend_start_queue(guest.fe, 0, &queue, &error);
+		}
+		guest_end(&guest);
+		rc = echo_end(&echo);
+		/* The machine may have some. */
+		CU_ASSERT_TRUE(rc == -EFAULT || rc == -ENOTCONN);
+		CU_ASSERT_FALSE(is_mapped("vhost-huge"));
+		close(region.fd);
+	}
+}
+
 static void test_a_changed_configuration_is_told(void)
 {
 	struct error error;
@@ -517,6 +585,7 @@ UNIT_MAIN("vhost_user_shared", UNIT(test_a_region_for_chains_in_flight_goes_roun
 	  UNIT(test_a_refused_region_changes_nothing),
 	  UNIT(test_a_ring_may_be_longer_than_the_region_was_asked_for),
 	  UNIT(test_the_region_of_another_back_end), UNIT(test_regions_that_cannot_be_are_refused),
-	  UNIT(test_what_the_back_end_writes_is_noted), UNIT(test_a_changed_configuration_is_told),
+	  UNIT(test_what_the_back_end_writes_is_noted), UNIT(test_a_part_of_a_huge_page),
+	  UNIT(test_a_changed_configuration_is_told),
 	  UNIT(test_requests_of_the_back_end_are_answered_where_it_asks),
 	  UNIT(test_a_front_end_waits_on_its_fiber), UNIT(test_a_front_end_connects_on_its_fiber))
