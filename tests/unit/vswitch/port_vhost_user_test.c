@@ -307,7 +307,16 @@ static void test_offloads_done_in_software(void)
 	end_lab(&lab);
 }
 
-/* Stopping a queue gives the place to go on from; frames for a stopped queue are counted. */
+/* A port of fixed properties, before anybody sends to it. */
+static int make_tunnel(void *arg)
+{
+	struct fake_port *tunnel = arg;
+
+	tunnel->port.encloses = true;
+	tunnel->port.frame_max = 1464;
+	return 0;
+}
+
 /* Of a guest that sums itself, and whose MTU is larger than a tunnel's: timestamps make the headers longer than 64 bytes. */
 static void test_a_finished_segment_is_cut(void)
 {
@@ -317,8 +326,7 @@ static void test_a_finished_segment_is_cut(void)
 	uint64_t sent = 0;
 	uint16_t sum;
 
-	tunnel->port.encloses = true;
-	tunnel->port.frame_max = 1464;
+	CU_ASSERT_EQUAL(vswitch_call(lab.vswitch, make_tunnel, tunnel), 0);
 	fill_frame(frame, sizeof(frame), 1);
 	put_be16(frame + 12, 0x0800);
 	memcpy(frame + 14, "\x45\0\x05\xdc\0\0\0\0\x40\x06\0\0\x0a\0\0\1\x0a\0\0\2", 20);
@@ -339,6 +347,7 @@ static void test_a_finished_segment_is_cut(void)
 	end_lab(&lab);
 }
 
+/* Stopping a queue gives the place to go on from; frames for a stopped queue are counted. */
 static void test_stop_and_go_on(void)
 {
 	struct lab lab = make_lab(MRG, MRG);

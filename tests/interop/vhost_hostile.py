@@ -1,0 +1,398 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Hostile vhost-user peers of a switch, and two ports beside them that are to go on as if nothing were.
+
+usage: vhost_hostile.py PID DIRECTORY SEED ROUNDS
+
+The switch PID has, in DIRECTORY, the port `e` that listens at e.sock, `f` that connects to f.peer, and `x` and `y`, datagram sockets at x.sock
+and y.sock whose remotes are x.peer and y.peer. After each attack a frame has to get from x to y, and the switch to have as many descriptors and
+mappings as before.
+"""
+import array
+import mmap
+import os
+import random
+import select
+import signal
+import socket
+import struct
+import sys
+import time
+
+SIZE = 1 << 20
+GUEST, USER = 0x100000, 0x7f0000000000
+QUEUE = 256
+BUFFERS = 0x20000  # of the two rings, from here on
+(GET_FEATURES, SET_FEATURES, SET_OWNER, RESET_OWNER, SET_MEM_TABLE, SET_LOG_BASE, SET_LOG_FD, SET_VRING_NUM, SET_VRING_ADDR, SET_VRING_BASE,
+ GET_VRING_BASE, SET_VRING_KICK, SET_VRING_CALL, SET_VRING_ERR, GET_PROTOCOL, SET_PROTOCOL, GET_QUEUE_NUM, SET_VRING_ENABLE, SEND_RARP, SET_MTU,
+ SET_BACKEND_REQ_FD, IOTLB, SET_ENDIAN, GET_CONFIG, SET_CONFIG) = range(1, 26)
+GET_INFLIGHT, SET_INFLIGHT, RESET_DEVICE, GET_SLOTS, ADD_MEM, REM_MEM, SET_STATUS, GET_STATUS = 31, 32, 34, 36, 37, 38, 39, 40
+POSTCOPY = 28, 29, 30
+NOFD, LOG_ALL, PROTOCOL, VERSION_1, PACKED, INDIRECT, EVENT = 1 << 8, 1 << 26, 1 << 30, 1 << 32, 1 << 34, 1 << 28, 1 << 29
+
+
+def message(request, payload=b"", flags=1, size=None):
+    return struct.pack("<III", request, flags, len(payload) if size is None else size) + payload
+
+
+def send(peer, data, fds=()):
+    peer.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else [])
+
+
+def memory(size=SIZE, flags=os.MFD_ALLOW_SEALING):
+    fd = os.memfd_create("hostile", flags)
+    os.ftruncate(fd, size)
+    return fd
+
+
+class Guest:
+    """A front-end that is set up as it should be: rings full of buffers and of frames."""
+
+    def __init__(self, peer, fd=None, features=VERSION_1 | PROTOCOL, protocol=0x1 | 1 << 1 | 1 << 3 | 1 << 13 | 1 << 15):
+        self.peer = peer
+        self.fd = memory() if fd is None else fd
+        self.map = mmap.mmap(self.fd, SIZE)
+        self.kicks = [os.eventfd(0, os.EFD_NONBLOCK) for _ in range(4)]
+        send(peer, message(SET_OWNER))
+        send(peer, message(SET_PROTOCOL, struct.pack("<Q", protocol)))
+        send(peer, message(SET_FEATURES, struct.pack("<Q", features)))
+        self.table()
+        for queue in 0, 1:
+            self.fill(queue)
+            self.ring(queue)
+
+    def table(self):
+        send(self.peer, message(SET_MEM_TABLE, struct.pack("<IIQQQQ", 1, 0, GUEST, SIZE, USER, 0)), [self.fd])
+
+    def fill(self, queue):
+        at = queue * 0x8000
+        for i in range(QUEUE):
+            buffer = BUFFERS + (queue * QUEUE + i) * 1024
+            self.map[at + i * 16:at + i * 16 + 16] = struct.pack("<QIHH", GUEST + buffer, 1024 if not queue else 12 + 60, 2 if not queue else 0, 0)
+            if queue:
+                self.map[buffer + 12:buffer + 72] = b"\xff" * 6 + b"\x02hosti\x88\xb5" + b"e" * 46
+            self.map[at + 0x2004 + 2 * i:at + 0x2006 + 2 * i] = struct.pack("<H", i)
+
+    def show(self, count=QUEUE):
+        for queue in 0, 1:
+            at = queue * 0x8000 + 0x2002
+            index = struct.unpack("<H", self.map[at:at + 2])[0]
+            self.map[at:at + 2] = struct.pack("<H", index + count & 0xffff)
+
+    def ring(self, queue):
+        at = USER + queue * 0x8000
+        send(self.peer, message(SET_VRING_NUM, struct.pack("<II", queue, QUEUE)))
+        send(self.peer, message(SET_VRING_BASE, struct.pack("<II", queue, 0)))
+        send(self.peer, message(SET_VRING_ADDR, struct.pack("<IIQQQQ", queue, 0, at, at + 0x4000, at + 0x2000, 0)))
+        send(self.peer, message(SET_VRING_CALL, struct.pack("<Q", queue)), [self.kicks[queue + 2]])
+        send(self.peer, message(SET_VRING_KICK, struct.pack("<Q", queue)), [self.kicks[queue]])
+        send(self.peer, message(SET_VRING_ENABLE, struct.pack("<II", queue, 1)))
+
+    def kick(self):
+        for fd in self.kicks[:2]:
+            os.eventfd_write(fd, 1)
+
+    def used(self, queue):
+        at = queue * 0x8000 + 0x4002
+        return struct.unpack("<H", self.map[at:at + 2])[0]
+
+    def end(self):
+        self.peer.close()
+        for fd in self.kicks:
+            os.close(fd)
+        self.map.close()
+        os.close(self.fd)
+
+
+def full_eventfd():
+    fd = os.eventfd(0, 0)
+    os.eventfd_write(fd, 2 ** 64 - 2)
+    return fd
+
+
+def files(rng):
+    """Descriptors of all kinds, to be closed by the caller."""
+    kind = rng.randrange(12)
+    if kind == 0:
+        return list(os.pipe())
+    if kind == 1:
+        return [s.detach() for s in socket.socketpair()]
+    if kind == 2:
+        return [os.open("/dev/zero", os.O_RDWR)]
+    if kind == 3:
+        return [os.open("/", os.O_RDONLY)]
+    if kind == 4:
+        with select.epoll() as poll:
+            return [os.dup(poll.fileno())]
+    if kind == 5:
+        return [os.open(f"/proc/self/{rng.choice(('mem', 'status', 'fd'))}", os.O_RDONLY)]
+    if kind == 6:
+        return [full_eventfd()]
+    if kind == 7:
+        return [memory(rng.choice((0, 1, 4095, SIZE, 1 << 40)))]
+    if kind == 8:
+        try:
+            return [memory(1 << 30, 4)]
+        except OSError:
+            return [memory()]
+    if kind == 9:
+        return [os.eventfd(0, 0) for _ in range(rng.randrange(1, 9))]
+    if kind == 10:
+        return [os.open(".", os.O_RDWR | os.O_TMPFILE)]
+    return []
+
+
+NUMBERS = (0, 1, 2, 3, 127, 255, 256, 257, 4096, 32768, 65535, 65536, 1 << 31, (1 << 32) - 1)
+LONG = NUMBERS + (1 << 32, 1 << 40, 1 << 62, 1 << 63, (1 << 64) - 1, (1 << 64) - 4096, GUEST, USER, SIZE, USER + SIZE - 1)
+
+
+def payload(rng, request):
+    number, long = (lambda: rng.choice(NUMBERS)), (lambda: rng.choice(LONG))
+    if request in (SET_VRING_NUM, SET_VRING_BASE, GET_VRING_BASE, SET_VRING_ENABLE):
+        return struct.pack("<II", rng.choice((0, 1, number())), number())
+    if request in (SET_VRING_KICK, SET_VRING_CALL, SET_VRING_ERR):
+        return struct.pack("<Q", rng.choice((0, 1, 0x100, 0x101, long())))
+    if request == SET_VRING_ADDR:
+        at = USER + rng.choice((0, 0x8000, 1, SIZE - 16))
+        return struct.pack("<IIQQQQ", rng.choice((0, 1, number())), rng.randrange(2), rng.choice((at, long())),
+                           rng.choice((at + 0x4000, long())), rng.choice((at + 0x2000, long())), long())
+    if request == SET_MEM_TABLE:
+        count = rng.randrange(10)
+        return struct.pack("<II", rng.choice((count, number())), 0) + b"".join(
+            struct.pack("<QQQQ", long(), long(), long(), rng.choice((0, 0, long()))) for _ in range(min(count, 8)))
+    if request in (ADD_MEM, REM_MEM):
+        return struct.pack("<QQQQQ", 0, *rng.choice(((GUEST, SIZE, USER, 0), (long(), long(), long(), long()))))
+    if request in (SET_LOG_BASE,):
+        return struct.pack("<QQ", rng.choice((4096, long())), rng.choice((0, long())))
+    if request in (GET_INFLIGHT, SET_INFLIGHT):
+        return struct.pack("<QQHHI", long(), long(), number() & 0xffff, number() & 0xffff, 0)
+    if request in (SET_FEATURES, SET_PROTOCOL, SET_MTU, SET_STATUS, SEND_RARP):
+        return struct.pack("<Q", rng.choice((VERSION_1, VERSION_1 | PROTOCOL, VERSION_1 | PACKED, VERSION_1 | PROTOCOL | LOG_ALL, 0x8, 0xa, long())))
+    return rng.randbytes(rng.choice((0, 0, 4, 8, 20, 24, 40, 264)))
+
+
+# ---- Attacks: each is given a connection, and leaves it to be closed ----
+
+def noise(peer, rng):
+    """Any message at all, on a device that runs."""
+    guest = Guest(peer)
+    guest.show(rng.randrange(QUEUE))
+    for _ in range(60):
+        request = rng.choice((rng.randrange(1, 42), SET_MEM_TABLE, SET_VRING_ADDR, SET_VRING_KICK, SET_FEATURES, ADD_MEM, SET_LOG_BASE))
+        fds = files(rng) if rng.randrange(3) else []
+        body = payload(rng, request)
+        flags = rng.choice((1, 9, 9, 9, 0, 5, 0xffffffff))
+        size = rng.choice((None,) * 20 + (0, 1, 280, 281, 0xffffffff))
+        guest.map[rng.randrange(0x20000)] = rng.randrange(256)
+        guest.kick()
+        try:
+            send(peer, message(request, body, flags, size), fds)
+        except OSError:
+            break
+        finally:
+            for fd in fds:
+                os.close(fd)
+    guest.end()
+
+
+def cut(peer, rng):
+    """Ends in the middle of a message with descriptors, which came already."""
+    fds = files(rng)
+    data = message(SET_MEM_TABLE, struct.pack("<IIQQQQ", 1, 0, GUEST, SIZE, USER, 0), 9)
+    send(peer, data[:rng.randrange(1, len(data))], fds)
+    for fd in fds:
+        os.close(fd)
+
+
+def shorten(peer, rng):
+    """Its memory is shortened while frames come and go."""
+    fd = os.open(".", os.O_RDWR | os.O_TMPFILE)
+    os.ftruncate(fd, SIZE)
+    guest = Guest(peer, fd)
+    guest.show(rng.randrange(1, QUEUE))
+    guest.kick()
+    if rng.randrange(2):
+        wait(lambda: guest.used(1))
+    guest.map.close()
+    guest.map = mmap.mmap(-1, SIZE)
+    os.ftruncate(fd, rng.choice((0, 4096, 0x8000, BUFFERS)))
+    guest.kick()
+    if rng.randrange(2):
+        neighbours.pass_frame()
+    guest.end()
+
+
+def huge(peer, rng):
+    """A dirty log in a huge page, of which there may be none."""
+    try:
+        log = memory(1 << 30, 4)
+    except OSError:
+        return
+    guest = Guest(peer)
+    for _ in range(rng.randrange(1, 4)):
+        send(peer, message(SET_LOG_BASE, struct.pack("<QQ", rng.choice((4096, 100, 5000)), 0)), [log])
+    send(peer, message(SET_FEATURES, struct.pack("<Q", VERSION_1 | PROTOCOL | LOG_ALL)))
+    guest.show(100)
+    guest.kick()
+    neighbours.pass_frame()
+    os.close(log)
+    guest.end()
+
+
+def storm(peer, rng):
+    """Queues that come and go without pause, and another table of memory each time, while frames come and go."""
+    guest = Guest(peer)
+    ended = time.monotonic() + 0.3
+    while time.monotonic() < ended:
+        guest.show(rng.randrange(32))
+        guest.kick()
+        for _ in range(20):
+            what = rng.randrange(6)
+            queue = rng.randrange(2)
+            if what == 0:
+                guest.table()
+            elif what == 1:
+                send(peer, message(GET_VRING_BASE, struct.pack("<II", queue, 0)))
+                guest.ring(queue)
+            elif what == 2:
+                guest.ring(queue)
+            elif what == 3:
+                send(peer, message(RESET_DEVICE))
+                send(peer, message(SET_FEATURES, struct.pack("<Q", VERSION_1 | PROTOCOL)))
+            else:
+                send(peer, message(SET_VRING_ENABLE, struct.pack("<II", queue, rng.randrange(2))))
+        drain(peer)
+    guest.end()
+
+
+def full(peer, rng):
+    """To be called by an eventfd that is full, and that waits."""
+    guest = Guest(peer)
+    for queue in 0, 1:
+        fd = full_eventfd()
+        send(peer, message(SET_VRING_CALL, struct.pack("<Q", queue)), [fd])
+        os.set_blocking(fd, True)
+        os.close(fd)
+    guest.show()
+    guest.kick()
+    time.sleep(0.3)
+    guest.end()
+
+
+def stopped(peer, rng):
+    """A process that is stopped in the middle of a message and of its traffic."""
+    child = os.fork()
+    if not child:
+        guest = Guest(peer)
+        guest.show()
+        guest.kick()
+        peer.send(message(SET_MEM_TABLE, b"", 9, 40)[:rng.randrange(1, 12)])
+        os.kill(os.getpid(), signal.SIGSTOP)
+        os._exit(0)
+    os.waitpid(child, os.WUNTRACED)
+    for _ in range(5):
+        neighbours.pass_frame()
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+
+
+ATTACKS = noise, noise, cut, shorten, huge, storm, full, stopped
+
+
+def wait(what, seconds=30):
+    until = time.monotonic() + seconds
+    while not what():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.002)
+    return True
+
+
+def drain(peer):
+    while select.select([peer], [], [], 0)[0]:
+        if not peer.recv(65536):
+            raise ConnectionError
+
+
+class Neighbours:
+    """x and y: what one sends, the other gets."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        self.ends = []
+        for name in "xy":
+            end = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            end.bind(f"{directory}/{name}.peer")
+            self.ends.append(end)
+        self.number = 0
+
+    def pass_frame(self):
+        """Again and again: a socket has room for ten datagrams, and those of hostile guests go to all."""
+        self.number += 1
+        frame = b"\xff" * 6 + b"\x02abcde\x88\xb5" + b"%020d" % self.number + b"." * 30
+        until = time.monotonic() + 60
+        while time.monotonic() < until:
+            try:
+                self.ends[0].sendto(frame, socket.MSG_DONTWAIT, f"{self.directory}/x.sock")
+            except BlockingIOError:
+                pass
+            while select.select(self.ends, [], [], 0.02)[0]:
+                for end in select.select(self.ends, [], [], 0)[0]:
+                    if end.recv(65536) == frame and end is self.ends[1]:
+                        return
+        raise SystemExit("FAILED: frames of others do not pass")
+
+
+def fds_of(pid):
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def shared_of(pid):
+    """Mappings of files that this process gave."""
+    with open(f"/proc/{pid}/maps") as maps:
+        return sum("(deleted)" in line for line in maps)
+
+
+def check(pid, before, after):
+    if not os.path.exists(f"/proc/{pid}/fd"):
+        raise SystemExit(f"FAILED: the switch ended after {after}")
+    if not wait(lambda: fds_of(pid) <= before[0] and shared_of(pid) <= before[1]):
+        raise SystemExit(f"FAILED: {after} left descriptors, mappings: {fds_of(pid)}, {shared_of(pid)}, before {before}")
+
+
+def main():
+    global neighbours
+    pid, directory, seed, rounds = int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+    signal.signal(signal.SIGBUS, signal.SIG_DFL)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    neighbours = Neighbours(directory)
+    neighbours.pass_frame()
+    # Each of its two threads has one more as soon as it has called a guest.
+    before = fds_of(pid) + 2, shared_of(pid)
+    for number in range(rounds):
+        rng = random.Random(seed + number)
+        attack = ATTACKS[number % len(ATTACKS)]
+        name = f"{attack.__name__} (seed {seed + number})"
+        if rng.randrange(2):
+            peer = socket.socket(socket.AF_UNIX)
+            if not wait(lambda: not peer.connect_ex(f"{directory}/e.sock")):
+                raise SystemExit("FAILED: no connection")
+        else:
+            server = socket.socket(socket.AF_UNIX)
+            server.bind(f"{directory}/f.peer")
+            server.listen(1)
+            server.settimeout(60)
+            peer = server.accept()[0]
+            server.close()
+            os.unlink(f"{directory}/f.peer")
+        peer.settimeout(60)
+        try:
+            attack(peer, rng)
+        except (ConnectionError, BrokenPipeError):
+            pass
+        peer.close()
+        neighbours.pass_frame()
+        check(pid, before, name)
+    print(f"{rounds} attacks")
+
+
+main()

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# Hostile vhost-user peers, as clients and as servers, of a switch with two threads: messages of any kind with files of any kind, also cut; memory that is
+# shortened in use; huge pages that there are not; queues that come and go in a storm; full eventfds; peers that are stopped. Each harms its own
+# port: frames of others pass, and no descriptor or mapping is left. TORTURE=1: more of them, from other seeds.
+# timeout: 300
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+TENON=${TENON:-$PWD/${BUILD:-build}/tenon}
+here=$PWD/tests/interop
+python3 -c 'import os; os.eventfd' 2>/dev/null || { echo "Python has no eventfds (3.10)"; exit 77; }
+lab=$(mktemp -d) || exit 1
+export TENON_RUNTIME_DIR=$lab/runtime
+cd "$lab" || exit 1
+"$TENON" switch run lab --threads 2 --socket-dir "$lab" --port e=vhost-user --port "f=vhost-user:$lab/f.peer,client" \
+	--port "x=qemu-dgram,remote=$lab/x.peer" --port "y=qemu-dgram,remote=$lab/y.peer" >switch.out 2>&1 &
+pid=$!
+trap 'kill $pid 2>/dev/null; wait; cd /; rm -rf "$lab"' EXIT
+for _ in $(seq 600); do grep -q ready switch.out && break; sleep 0.1; done
+failed=0 rounds=48
+[ -z "${TORTURE:-}" ] || rounds=2000
+python3 "$here/vhost_hostile.py" $pid "$lab" "${SEED:-1}" "${ROUNDS:-$rounds}" || failed=1
+kill -TERM $pid && wait $pid || { echo "FAILED: the switch's exit status was $?"; failed=1; }
+[ $failed = 0 ] || tail -n 20 switch.out
+exit $failed
