@@ -99,7 +99,8 @@ struct switch_control {
 	json_t *said;           /* of protocols and schedules (switch_said.c); NULL: nothing yet */
 	unsigned live_captures; /* whose readers may leave */
 	struct fiber *watcher;  /* of these; or NULL */
-	/* Held while a port is removed or set, which may wait for its bond: the port of that name is the same one all the time. */
+	/* Held while a port is removed or set, which may wait for its bond, or its process is told what to forward: the port of that name is the
+	 * same one all the time. */
 	struct fiber_mutex changing;
 };
 

@@ -150,6 +150,7 @@ static int change_forward(struct switch_control *control, struct forward_change 
 
 int switch_forward_method(void *context, json_t *params, json_t **result, struct error *error)
 {
+	struct switch_control *control = context;
 	CLEANUP(forward_change_free)
 	struct forward_change change = { .remove =
 						 json_is_true(json_object_get(params, "remove")) };
@@ -160,7 +161,11 @@ int switch_forward_method(void *context, json_t *params, json_t **result, struct
 		rc = rpc_param_string(params, "forward", &change.text, error);
 	if (!rc && strchr(change.text, ','))
 		rc = error_set(error, -EINVAL, "forward: expected no comma in it");
-	if (!rc)
-		rc = change_forward(context, &change, error);
+	if (!rc) {
+		/* The process is waited for: the port stays, and who changes its forwards next knows of these. */
+		fiber_mutex_lock(&control->changing);
+		rc = change_forward(control, &change, error);
+		fiber_mutex_unlock(&control->changing);
+	}
 	return switch_answer(rc, error);
 }

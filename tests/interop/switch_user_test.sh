@@ -139,6 +139,35 @@ grep -q 'Address already in use\|does not answer' err || lab_fail "$(cat err)"
 "$TENON" switch forward lab add out tcp::2225-:22 || lab_fail "what was done late cannot be added"
 "$TENON" switch show lab --config | grep -q 'hostfwd=tcp::2225-:22' || lab_fail "the configuration does not have it"
 [ "$(reach_at 2225)" = "a guest" ] || lab_fail "it is not forwarded"
+# Others are served meanwhile: it goes on after another command was answered, and in time, where this machine has any.
+for _ in $(seq 10); do
+	kill -STOP "$process"
+	"$TENON" switch forward lab add out tcp::2227-:22 2>err &
+	late=$!
+	sleep 0.5
+	"$TENON" switch port list lab >list || lab_fail "the ports are not listed beside a process that is stopped"
+	kill -CONT "$process"
+	wait $late && served=1 && break
+	grep -q 'does not answer' err || lab_fail "$(cat err)"
+done
+[ -n "${served:-}" ] || lab_fail "a process that is stopped holds all other commands"
+"$TENON" switch forward lab remove out tcp::2227 || lab_fail "forward remove"
+# Two that are asked for meanwhile: neither is forgotten by the other.
+for _ in $(seq 10); do
+	kill -STOP "$process"
+	"$TENON" switch forward lab add out tcp::2228-:22 2>err &
+	late=$!
+	"$TENON" switch forward lab add out tcp::2229-:22 2>err2 &
+	later=$!
+	sleep 0.5
+	kill -CONT "$process"
+	wait $late && wait $later && both=1 && break
+	grep -q 'does not answer' err err2 || lab_fail "$(cat err err2)"
+	wait $later
+done
+[ -n "${both:-}" ] || lab_fail "two forwards at once are not added"
+[ "$("$TENON" switch show lab --config | grep -o 'hostfwd=tcp::222[89]' | sort | wc -l)" = 2 ] || lab_fail "one of two forwards is not in the configuration"
+for port in 2228 2229; do "$TENON" switch forward lab remove out tcp::$port || lab_fail "forward remove $port"; done
 kill -STOP "$process"
 not_forwarded 'whether it was done is not known' add out tcp::2226-:22
 not_forwarded 'whether it was done is not known' remove out tcp::2225
