@@ -27,6 +27,11 @@
 
 #define RETRY_NS 1000000000ULL /* between two tries to connect */
 
+/* Others send to the port by a lock that is held meanwhile. */
+#define MESSAGES 4
+/* Rounds of them that are looked at before another front-end is refused. */
+#define LAST_ROUNDS 16
+
 #define HEADER_SHORT 10 /* without num_buffers: neither VERSION_1 nor MRG_RXBUF (5.1.6.1) */
 
 /* ---- The device, as the protocol engine sees it ---- */
@@ -187,9 +192,21 @@ static void look_again_later(struct port_vhost_user *vhost)
 	port_timer_arm(&vhost->port, &vhost->retry, port_now(&vhost->port) + RETRY_NS);
 }
 
-static void control_ready(struct port_watch *watch)
+/* What its peer had done since `began` counts; it is left alone where that was too much. */
+static void count_time(struct port_vhost_user *vhost, uint64_t began)
 {
-	struct port_vhost_user *vhost = vhost_user_of(watch->port);
+	uint64_t now = port_now(&vhost->port);
+	uint64_t rest = control_share_use(&vhost->share, now, control_share_clock() - began);
+
+	if (!rest || vhost->rest.place)
+		return;
+	port_unwatch(&vhost->control);
+	port_unwatch(&vhost->listener);
+	port_timer_arm(&vhost->port, &vhost->rest, now + rest);
+}
+
+static void handle_messages(struct port_vhost_user *vhost)
+{
 	struct error error = { 0 };
 	int rc = vhost_user_backend_input(vhost->backend, &error);
 
@@ -205,18 +222,35 @@ static void control_ready(struct port_watch *watch)
 		look_again_later(vhost);
 }
 
+static void control_ready(struct port_watch *watch)
+{
+	struct port_vhost_user *vhost = vhost_user_of(watch->port);
+	uint64_t began = control_share_clock();
+
+	handle_messages(vhost);
+	count_time(vhost, began);
+}
+
+/* While it rests, the end of that does it. */
+static int watch_control(struct port_vhost_user *vhost)
+{
+	return vhost->rest.place ? 0
+				 : port_watch(&vhost->port, &vhost->control,
+					      vhost_user_backend_fd(vhost->backend), control_ready);
+}
+
 /* Takes `fd` over. */
 static int connect_front_end(struct port_vhost_user *vhost, int fd, struct error *error)
 {
 	struct vhost_user_backend_options options = { .name = vhost->port.name,
-						      .log = vhost->port.log };
+						      .log = vhost->port.log,
+						      .messages = MESSAGES };
 	int rc =
 		vhost_user_backend_create(&vhost->backend, fd, &device_ops, vhost, &options, error);
 
 	if (rc)
 		return rc;
-	rc = port_watch(&vhost->port, &vhost->control, vhost_user_backend_fd(vhost->backend),
-			control_ready);
+	rc = watch_control(vhost);
 	if (rc) {
 		disconnect(vhost);
 		return error_set(error, rc, "port %s: cannot watch its connection: %s",
@@ -229,17 +263,13 @@ static int connect_front_end(struct port_vhost_user *vhost, int fd, struct error
 	return 0;
 }
 
-static void listener_ready(struct port_watch *watch)
+static void take_front_end(struct port_vhost_user *vhost, int fd)
 {
-	struct port_vhost_user *vhost = vhost_user_of(watch->port);
 	struct error error = { 0 };
-	int fd = port_accept(&vhost->port, watch->fd, &vhost->spare_fd);
 
-	if (fd < 0)
-		return;
 	/* One that comes back may be here before we have seen it go. */
-	if (vhost->backend)
-		control_ready(&vhost->control);
+	for (unsigned i = 0; vhost->backend && i < LAST_ROUNDS; i++)
+		handle_messages(vhost);
 	if (vhost->backend) {
 		log_warning(vhost->port.log, "port %s: a second front-end was refused",
 			    vhost->port.name);
@@ -247,6 +277,34 @@ static void listener_ready(struct port_watch *watch)
 	} else if (connect_front_end(vhost, fd, &error)) {
 		log_warning(vhost->port.log, "port %s: %s", vhost->port.name, error.text);
 	}
+}
+
+static void listener_ready(struct port_watch *watch)
+{
+	struct port_vhost_user *vhost = vhost_user_of(watch->port);
+	uint64_t began = control_share_clock();
+	int fd = port_accept(&vhost->port, watch->fd, &vhost->spare_fd);
+
+	if (fd >= 0)
+		take_front_end(vhost, fd);
+	count_time(vhost, began);
+}
+
+static void rested(struct timer *timer)
+{
+	struct port_vhost_user *vhost = container_of(timer, struct port_vhost_user, rest);
+	int rc = 0;
+
+	if (vhost->socket.fd >= 0)
+		rc = port_watch(&vhost->port, &vhost->listener, vhost->socket.fd, listener_ready);
+	if (!rc && vhost->backend)
+		rc = watch_control(vhost);
+	if (!rc)
+		return;
+	log_warning(vhost->port.log, "port %s: its connection cannot be watched: %s",
+		    vhost->port.name, error_name(rc));
+	port_unwatch(&vhost->listener);
+	port_timer_arm(&vhost->port, timer, port_now(&vhost->port) + RETRY_NS);
 }
 
 /* ---- Front-ends that listen ---- */
@@ -288,6 +346,7 @@ static void look_again(struct timer *timer)
 static void vhost_user_detach(struct port *port)
 {
 	port_timer_disarm(port, &vhost_user_of(port)->retry);
+	port_timer_disarm(port, &vhost_user_of(port)->rest);
 }
 
 /* ---- The port ---- */
@@ -311,67 +370,6 @@ static int vhost_user_attach(struct port *port, struct error *error)
 		return error_set(error, rc, "port %s: cannot watch its socket: %s", port->name,
 				 error_name(rc));
 	return 0;
-}
-
-static void describe_state(const struct port_vhost_user *vhost, char state[PORT_TEXT_MAX])
-{
-	const struct virtqueue *rx = vhost->rx, *tx = vhost->tx;
-
-	if (!vhost->backend && vhost->client)
-		snprintf(state, PORT_TEXT_MAX, "%.*s", PORT_TEXT_MAX - 1,
-			 vhost->last.code ? vhost->last.text : "connecting");
-	else if (!vhost->backend)
-		snprintf(state, PORT_TEXT_MAX, "%s",
-			 vhost->listener.fd >= 0
-				 ? port_waiting(&vhost->socket, "waiting for a front-end")
-				 : "closed");
-	else if ((rx && rx->broken) || (tx && tx->broken))
-		snprintf(state, PORT_TEXT_MAX, "broken by its guest: %s",
-			 rx && rx->broken ? rx->broken : tx->broken);
-	else if (!rx || !tx || !rx->enabled)
-		snprintf(state, PORT_TEXT_MAX, "connected, no driver yet");
-	else
-		snprintf(state, PORT_TEXT_MAX, "up");
-}
-
-static void describe_features(uint64_t negotiated, char text[PORT_TEXT_MAX])
-{
-	static const struct {
-		unsigned bit;
-		const char *name;
-	} names[] = { { VIRTIO_NET_F_CSUM, "csum" },
-		      { VIRTIO_NET_F_HOST_TSO4, "tso4" },
-		      { VIRTIO_NET_F_HOST_TSO6, "tso6" },
-		      { VIRTIO_NET_F_HOST_USO, "uso" },
-		      { VIRTIO_NET_F_GUEST_CSUM, "guest_csum" },
-		      { VIRTIO_NET_F_GUEST_TSO4, "guest_tso4" },
-		      { VIRTIO_NET_F_GUEST_TSO6, "guest_tso6" },
-		      { VIRTIO_NET_F_GUEST_USO4, "guest_uso" },
-		      { VIRTIO_NET_F_MRG_RXBUF, "mrg_rxbuf" },
-		      { VIRTIO_RING_F_INDIRECT_DESC, "indirect" },
-		      { VIRTIO_RING_F_EVENT_IDX, "event_idx" },
-		      { VIRTIO_F_RING_PACKED, "packed" },
-		      { VIRTIO_F_IN_ORDER, "in_order" } };
-	size_t used = 0;
-
-	text[0] = '\0';
-	for (size_t i = 0; i < ARRAY_SIZE(names) && used < PORT_TEXT_MAX; i++)
-		if (negotiated >> names[i].bit & 1)
-			used += (size_t)snprintf(text + used, PORT_TEXT_MAX - used, "%s%s",
-						 used ? " " : "", names[i].name);
-}
-
-static void vhost_user_describe(struct port *port, char where[PORT_TEXT_MAX],
-				char state[PORT_TEXT_MAX], char text[PORT_TEXT_MAX])
-{
-	const struct port_vhost_user *vhost = vhost_user_of(port);
-
-	snprintf(where, PORT_TEXT_MAX, "%s",
-		 vhost->client        ? vhost->server.sun_path
-		 : vhost->socket.path ? vhost->socket.path
-				      : "");
-	describe_state(vhost, state);
-	describe_features(vhost->negotiated, text);
 }
 
 static void vhost_user_destroy(struct port *port)
@@ -400,7 +398,7 @@ static const struct port_ops ops = {
 	.transmit = port_vhost_user_transmit,
 	.arm = port_vhost_user_arm,
 	.disarm = port_vhost_user_disarm,
-	.describe = vhost_user_describe,
+	.describe = port_vhost_user_describe,
 	.destroy = vhost_user_destroy,
 };
 
@@ -416,6 +414,7 @@ static struct port_vhost_user *vhost_user_create(void)
 	vhost->listener.fd = vhost->control.fd = vhost->kick.fd = vhost->socket.fd = -1;
 	vhost->spare_fd = port_spare_fd();
 	vhost->retry.expire = look_again;
+	vhost->rest.expire = rested;
 	vhost->header_size = HEADER_SHORT;
 	return vhost;
 }

@@ -10,6 +10,7 @@
 #include "util/timer.h"
 #include "util/unix_socket.h"
 #include "virtio/virtqueue.h"
+#include "vswitch/control_share.h"
 #include "vswitch/port.h"
 
 struct vhost_user_backend;
@@ -60,12 +61,20 @@ struct port_vhost_user {
 	struct sockaddr_un server;
 	struct timer retry;
 	struct error last; /* why the last try failed */
+
+	/* Its messages, and who comes: while `rest` is armed nobody looks at them. */
+	struct control_share share;
+	struct timer rest;
 };
 
 static inline struct port_vhost_user *vhost_user_of(struct port *port)
 {
 	return container_of(port, struct port_vhost_user, port);
 }
+
+/* The operation of struct port_ops that says how it is. */
+void port_vhost_user_describe(struct port *port, char where[PORT_TEXT_MAX],
+			      char state[PORT_TEXT_MAX], char text[PORT_TEXT_MAX]);
 
 /* The operations of struct port_ops that move frames. */
 unsigned port_vhost_user_receive(struct port *port, struct frame **frames, unsigned max);

@@ -72,7 +72,7 @@ int vhost_user_backend_input(struct vhost_user_backend *be, struct error *error)
 
 	if (!error)
 		error = &local;
-	for (unsigned i = 0; i < MESSAGES_PER_INPUT; i++) {
+	for (unsigned i = 0; i < be->messages; i++) {
 		int rc = vhost_user_receive(&be->receiver, be->fd, MSG_DONTWAIT);
 
 		if (rc == -EAGAIN)
@@ -122,6 +122,7 @@ int vhost_user_backend_create(struct vhost_user_backend **out, int fd_owned,
 	be->device = device;
 	be->log = options->log;
 	be->require_seal = options->require_seal;
+	be->messages = options->messages ? options->messages : MESSAGES_PER_INPUT;
 	be->queue_count = count;
 	vhost_user_receiver_init(&be->receiver);
 	for (unsigned i = 0; i < count; i++)

@@ -79,6 +79,7 @@ struct vhost_user_backend_options {
 	const char *name;  /* for messages: the device and the socket; copied */
 	struct log *log;   /* may be NULL */
 	bool require_seal; /* refuse memory whose file could be shortened: see guest_memory.h */
+	unsigned messages; /* that input() handles at once, so that others get their turn; 0: 64 */
 };
 
 /* Takes the connected socket `fd` over (it becomes non-blocking), also when it fails: -ENOMEM or
@@ -94,7 +95,7 @@ void vhost_user_backend_stop(struct vhost_user_backend *be);
 void vhost_user_backend_close(struct vhost_user_backend *be);
 
 /*
- * Reads and handles what has arrived. 0: all of it, wait for more; -ENOTCONN: the front-end hung up;
+ * Reads and handles what has arrived. 0: all of it, or as much as is done at once, wait for more; -ENOTCONN: the front-end hung up;
  * another negative errno with `error` set: it broke the protocol, or the connection failed. After an
  * error, vhost_user_backend_close() is all that is left to do.
  */

@@ -34,6 +34,7 @@ struct vhost_user_backend {
 	char *name;
 	struct log *log;
 	bool require_seal;
+	unsigned messages; /* handled at once */
 
 	struct vhost_user_receiver receiver;
 	uint64_t features; /* negotiated, with bit 30 */

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -22,6 +23,8 @@
 #include "util/unix_socket.h"
 #include "virtio/vhost_user_frontend_private.h"
 #include "util/random.h"
+#include "vswitch/internal.h"
+#include "vswitch/port_vhost_user.h"
 #include "vswitch/switch.h"
 
 #define MRG VIRTIO_NET_BIT(MRG_RXBUF)
@@ -697,6 +700,58 @@ static void test_a_full_call_eventfd_holds_nobody(void)
 	end_lab(&lab);
 }
 
+static int is_resting(void *arg)
+{
+	const struct port *port = vswitch_find_port(arg, "c");
+
+	return container_of(port, struct port_vhost_user, port)->rest.place != 0;
+}
+
+/* One that has memory mapped and unmapped without end is left alone for a while; others go on, and nothing of it is lost. */
+static void test_a_storm_of_messages_rests(void)
+{
+	struct lab lab = make_lab(MRG, MRG);
+	struct vhost_user_message table = { .header = { VHOST_USER_SET_MEM_TABLE,
+							VHOST_USER_VERSION,
+							sizeof(table.payload.memory) },
+					    .payload.memory.count = VHOST_USER_MAX_TABLE_REGIONS };
+	struct vhost_user_message ask = { .header = { VHOST_USER_GET_FEATURES, VHOST_USER_VERSION,
+						      0 } };
+	int pair[2], fds[VHOST_USER_MAX_TABLE_REGIONS], rc;
+	struct vhost_user_receiver answer;
+	uint8_t frame[64], got[64];
+
+	for (unsigned i = 0; i < VHOST_USER_MAX_TABLE_REGIONS; i++) {
+		struct vhost_user_region region = { i << 20, 1 << 20, i << 20, 0 };
+
+		memcpy(&table.payload.memory.regions[i], &region, sizeof(region));
+		fds[i] = memfd_create("storm", MFD_CLOEXEC);
+		CU_ASSERT_EQUAL(ftruncate(fds[i], 1 << 20), 0);
+	}
+	CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	CU_ASSERT_EQUAL_FATAL(vswitch_add_port_vhost_user_fd(lab.vswitch, "c", pair[0], NULL), 0);
+	for (unsigned i = 0; i < 1000000 && !vswitch_call(lab.vswitch, is_resting, lab.vswitch);
+	     i++) {
+		rc = vhost_user_send(pair[1], &table, fds, VHOST_USER_MAX_TABLE_REGIONS,
+				     MSG_DONTWAIT);
+		/* -ETOOMANYREFS: so many descriptors on their way. */
+		CU_ASSERT_TRUE_FATAL(rc == 0 || rc == -EAGAIN || rc == -ETOOMANYREFS);
+	}
+	CU_ASSERT_TRUE(vswitch_call(lab.vswitch, is_resting, lab.vswitch));
+	net_guest_give_buffers(lab.b, 8, 1536);
+	fill_frame(frame, sizeof(frame), 1);
+	CU_ASSERT_TRUE(net_guest_send(lab.a, frame, sizeof(frame), NULL, 1));
+	CU_ASSERT_EQUAL(net_guest_receive(lab.b, got, sizeof(got), 60000), sizeof(frame));
+	CU_ASSERT_EQUAL(vhost_user_send(pair[1], &ask, NULL, 0, 0), 0);
+	vhost_user_receiver_init(&answer);
+	CU_ASSERT_EQUAL(vhost_user_receive(&answer, pair[1], 0), 1);
+	CU_ASSERT_EQUAL(answer.message.header.request, VHOST_USER_GET_FEATURES);
+	for (unsigned i = 0; i < VHOST_USER_MAX_TABLE_REGIONS; i++)
+		close(fds[i]);
+	close(pair[1]);
+	end_lab(&lab);
+}
+
 /* An idle switch with guests sleeps. */
 static void test_idle_uses_no_time(void)
 {
@@ -726,4 +781,4 @@ UNIT_MAIN("switch_vhost_user", UNIT(test_frames_of_all_lengths),
 	  UNIT(test_a_ring_says_where_it_stands),
 	  UNIT(test_a_packed_ring_goes_on_where_it_was_left), UNIT(test_a_front_end_that_listens),
 	  UNIT(test_an_eventfd_of_two_ports_blocks_nobody),
-	  UNIT(test_a_full_call_eventfd_holds_nobody))
+	  UNIT(test_a_full_call_eventfd_holds_nobody), UNIT(test_a_storm_of_messages_rests))
