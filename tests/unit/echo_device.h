@@ -56,9 +56,9 @@ void guest_check(int result, const struct error *error);
 void guest_begin(struct guest *guest, int fd);
 void guest_begin_with(struct guest *guest, int fd, uint64_t features);
 void guest_start(struct guest *guest, unsigned index, uint32_t base);
-/* Sends `text` through the queue and checks that it comes back. */
 /* Sends `text` through the queue, with 100 bytes for the answer: the head of the chain. */
 uint16_t guest_send(struct guest *guest, const char *text);
+/* Sends `text` through the queue and checks that it comes back. */
 void guest_echo(struct guest *guest, const char *text);
 void guest_end(struct guest *guest);
 
