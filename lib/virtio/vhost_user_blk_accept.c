@@ -27,6 +27,8 @@
 #define LEAVE_TIMEOUT SECOND /* for a client to make room for the next */
 #define KEPT_STEP     (SECOND / 20)
 #define ACCEPT_RETRY  (SECOND / 10)
+#define LAST_TIMEOUT  (10 * SECOND) /* for the last requests of one that has left */
+#define LAST_STEP     (SECOND / 100)
 #define EVENTS        64
 #define READERS_MOST                                                                               \
 	256u /* clients of a read-only device: each has fibers, files and memory here */
@@ -34,7 +36,8 @@
 struct vhost_user_blk_acceptor {
 	int epoll_fd;
 	struct fiber *fiber;
-	bool own; /* of one server, with which it ends */
+	bool own;            /* of one server, with which it ends */
+	struct list servers; /* struct vhost_user_blk_server */
 };
 
 /* ---- Arriving ---- */
@@ -106,10 +109,70 @@ static void turn_away(const struct vhost_user_blk_server *server, int fd)
 			    server->name, who, whose);
 }
 
+/* ---- Who has left ---- */
+
+static const struct vhost_user_blk_client *find_leaving(const struct vhost_user_blk_server *server)
+{
+	list_for_each(at, &server->clients) {
+		const struct vhost_user_blk_client *client =
+			list_entry(at, struct vhost_user_blk_client, node);
+		struct pollfd entry = { .fd = vhost_user_backend_fd(client->backend),
+					.events = POLLRDHUP };
+
+		if (client->leaving || poll(&entry, 1, 0) == 1)
+			return client;
+	}
+	return NULL;
+}
+
+/* Of the same disk, also at another socket. */
+static const struct vhost_user_blk_client *find_leaving_disk(
+	const struct vhost_user_blk_server *server)
+{
+	const struct vhost_user_blk_client *found = NULL;
+
+	list_for_each(at, &server->acceptor->servers) {
+		const struct vhost_user_blk_server *other =
+			list_entry(at, struct vhost_user_blk_server, accepted);
+
+		if (!found && other->block == server->block)
+			found = find_leaving(other);
+	}
+	return found;
+}
+
+/*
+ * Who gave us up (we were stopped) takes its last writes for failed, and comes back to write something else, or another comes in its place: these
+ * writes must not be carried out after theirs. So whoever comes waits for the end of all requests of those who have left. False: they do not end.
+ */
+static bool await_last(const struct vhost_user_blk_server *server)
+{
+	for (uint64_t waited = 0; waited < LAST_TIMEOUT; waited += LAST_STEP)
+		if (server->block->read_only || !find_leaving_disk(server))
+			return true;
+		else if (fiber_sleep(LAST_STEP))
+			break;
+	return false;
+}
+
+static void turn_away_early(const struct vhost_user_blk_server *server, int fd)
+{
+	const struct vhost_user_blk_client *last = find_leaving_disk(server);
+	char whose[PROCESS_TEXT] = "a client";
+
+	if (last && last->peer)
+		process_describe(last->peer, whose);
+	close(fd);
+	log_warning(server->log,
+		    "%s: a client was turned away: requests of %s, which has left, have not ended",
+		    server->name, whose);
+}
+
 static void take_in(struct vhost_user_blk_server *server, int fd)
 {
 	struct error error;
 	bool room = make_room(server);
+	bool ended = await_last(server);
 	pid_t process;
 
 	if (server->stopping)
@@ -118,6 +181,8 @@ static void take_in(struct vhost_user_blk_server *server, int fd)
 		turn_away(server, fd);
 	else if (is_kept(server, fd, &process))
 		turn_away_kept(server, fd, process);
+	else if (!ended)
+		turn_away_early(server, fd);
 	else if (blk_server_add_client(server, fd, &error) < 0)
 		log_warning(server->log, "%s", error.text);
 }
@@ -188,6 +253,7 @@ int vhost_user_blk_acceptor_start(struct vhost_user_blk_acceptor **out, struct e
 		free(acceptor);
 		return error_set(error, -errno, "accepting clients: epoll: %s", error_name(errno));
 	}
+	list_init(&acceptor->servers);
 	acceptor->fiber = fiber_spawn(accept_all, acceptor);
 	*out = acceptor;
 	return 0;
@@ -216,8 +282,10 @@ int blk_server_listen(struct vhost_user_blk_server *server,
 	}
 	server->acceptor = acceptor;
 	rc = arm(server, EPOLL_CTL_ADD);
-	if (!rc)
+	if (!rc) {
+		list_add_tail(&acceptor->servers, &server->accepted);
 		return 0;
+	}
 	server->acceptor = NULL;
 	if (acceptor->own)
 		vhost_user_blk_acceptor_stop(acceptor);
@@ -232,6 +300,7 @@ void blk_server_stop_listening(struct vhost_user_blk_server *server)
 	if (!server->acceptor)
 		return;
 	epoll_ctl(server->acceptor->epoll_fd, EPOLL_CTL_DEL, server->listener.fd, NULL);
+	list_remove(&server->accepted);
 	if (server->arrival)
 		fiber_cancel(server->arrival);
 	while (server->arriving)

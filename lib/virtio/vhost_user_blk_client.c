@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "block/iov.h"
 #include "util/bytes.h"
@@ -24,6 +25,9 @@
 #define STOPPED_LIMIT_NS 5000000000ULL
 #define LOOK_INTERVAL_NS 1000000000ULL
 
+#define NO_REQUEST                                                                                 \
+	UINT32_MAX /* a type that there is not, also without the bits that some devices mask */
+
 static struct blk_client *client_of(struct block *block)
 {
 	return container_of(block, struct blk_client, block);
@@ -35,6 +39,8 @@ void blk_client_die(struct blk_client *client, int reason)
 {
 	if (!client->dead)
 		client->dead = reason;
+	/* At once: who comes back is to be told from who has left, by a server that goes on. */
+	shutdown(vhost_user_frontend_fd(client->frontend), SHUT_RDWR);
 	for (unsigned i = 0; i < SLOTS; i++)
 		fiber_queue_wake_all(&client->slots[i].waiter);
 	fiber_queue_wake_all(&client->free_waiters);
@@ -129,6 +135,18 @@ static void kick(struct blk_client_queue *queue)
 	virtqueue_driver_kick(&queue->driver);
 }
 
+/*
+ * The server is not asked any more, and whoever made the request is told that it failed. Where it was stopped it has the ring still, and would
+ * carry out later what it finds there, over newer data that came another way (a lease): it finds a request that no device has. What it had taken
+ * already it may yet carry out; it lets nobody in before that (vhost_user_blk_accept.c).
+ */
+static void withdraw(const struct client_slot *slot)
+{
+	struct virtio_blk_outhdr *header = (void *)slot->host;
+
+	__atomic_store_n(&header->type, NO_REQUEST, __ATOMIC_SEQ_CST);
+}
+
 /* Carries out one request with `count` pieces of data. 0, -EIO, -EOPNOTSUPP (the device does not know the
  * request) or why the server is not asked any more. */
 static int ask_server(struct blk_client *client, struct client_slot *slot, uint32_t type,
@@ -157,8 +175,10 @@ static int ask_server(struct blk_client *client, struct client_slot *slot, uint3
 	kick(queue);
 	while (!slot->done && !client->dead)
 		wait_for_server(client, &slot->waiter, since);
-	if (!slot->done)
+	if (!slot->done) {
+		withdraw(slot);
 		return client->dead;
+	}
 	switch (*status) {
 	case VIRTIO_BLK_S_OK:
 		return 0;

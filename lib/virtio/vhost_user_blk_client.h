@@ -30,8 +30,9 @@ struct vhost_user_blk_client_options {
  * server. `options` may be NULL. Errors: those of vhost_user_frontend_connect(), and -EPROTO where it is no disk.
  * When the server goes away, requests fail with -ENOTCONN; when it is stopped (by a signal), with -ETIMEDOUT after
  * some seconds. A server that runs is waited for as long as its disk takes. Where a fiber is cancelled that waits,
- * all requests, also those of others and later ones, fail with -ECANCELED, for what the server has cannot be taken
- * back; whether it was done is then not known. A new size is told to block_watch()ers.
+ * all requests, also those of others and later ones, fail with -ECANCELED. What the server had not begun of requests that failed so it
+ * does not begin any more; of the rest it is not known whether they were done, or will be: our server lets nobody in before that, also
+ * not the one who comes back. A new size is told to block_watch()ers.
  */
 int vhost_user_blk_client_open(struct block **out, const char *path,
 			       const struct vhost_user_blk_client_options *options,

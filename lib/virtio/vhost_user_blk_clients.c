@@ -91,6 +91,7 @@ static int run_client(void *arg)
 		log_warning(server->log, "%s: the client is turned out: %s", server->name,
 			    error.code ? error.text : error_name(rc));
 	/* It is there, and has the disk, until its last request has ended. */
+	client->leaving = true;
 	vhost_user_backend_stop(client->backend);
 	blk_client_add_counters(&server->gone, client);
 	server->gone.pinned_bytes = 0;

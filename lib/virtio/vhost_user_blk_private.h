@@ -26,6 +26,7 @@ struct vhost_user_blk_server {
 	bool (*kept)(void *arg, pid_t *process);
 	void *kept_arg;
 	struct vhost_user_blk_acceptor *acceptor; /* NULL: of one that was adopted */
+	struct list accepted;                     /* in the acceptor's */
 	bool arriving;                            /* somebody is, or has come; */
 	struct fiber *arrival;                    /* this takes them in, once it runs */
 	bool stopping;
@@ -59,6 +60,7 @@ struct vhost_user_blk_client {
 	struct vhost_user_backend *backend;
 	struct virtio_blk blk;
 	struct fiber *fiber; /* NULL before it runs */
+	bool leaving;        /* is not listened to any more; its last requests may not have ended */
 	pid_t peer;          /* its process; 0: not known */
 	struct vhost_user_blk_pins
 		*pins;         /* for each of the server's workers; NULL: memory is not pinned */

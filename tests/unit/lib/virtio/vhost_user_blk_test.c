@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,7 +36,8 @@ struct host {
 	bool stopped;
 	char path[200];
 	bool read_only;
-	uint64_t latency_ns;
+	uint64_t latency_ns, first_write_ns;
+	bool shared;
 	struct error error;
 	struct vhost_user_blk_status status;
 };
@@ -53,7 +55,9 @@ static int host_run(void *arg)
 static int host_open(void *arg)
 {
 	struct host *host = arg;
-	struct vhost_user_blk_options options = { .serial = "test", .queue_count = 2 };
+	struct vhost_user_blk_options options = { .serial = "test",
+						  .queue_count = 2,
+						  .shared = host->shared };
 
 	if (block_create_memory(&host->disk, "disk", DISK, &host->error) < 0 ||
 	    block_create_fault(&host->fault, "fault", host->disk, 1, &host->error) < 0)
@@ -64,6 +68,12 @@ static int host_open(void *arg)
 				&(struct block_fault_rule){ .requests = BLOCK_FAULT_READ,
 							    .action = BLOCK_FAULT_LATENCY,
 							    .latency_ns = host->latency_ns });
+	if (host->first_write_ns)
+		block_fault_add(host->fault,
+				&(struct block_fault_rule){ .requests = BLOCK_FAULT_WRITE,
+							    .count = 1,
+							    .action = BLOCK_FAULT_LATENCY,
+							    .latency_ns = host->first_write_ns });
 	return vhost_user_blk_server_start(&host->server, host->fault, host->path, &options,
 					   &host->error);
 }
@@ -411,6 +421,113 @@ static void test_a_client_dies_with_requests_in_flight(void)
 	host_end(&host);
 }
 
+/* ---- Writes that were given up ---- */
+
+static int write_old(void *arg)
+{
+	uint8_t old[512];
+
+	memset(old, 'o', sizeof(old));
+	return block_write(arg, 0, old, sizeof(old), 0);
+}
+
+/* A writer that is let go of while the server has its write: a newer one comes after it, whoever writes it. */
+static int give_up_a_taken_write(void *arg)
+{
+	struct host *host = arg;
+	struct block *block = open_client(host), *other = NULL;
+	struct fiber *writer = fiber_spawn(write_old, block);
+	uint8_t at[512] = { 0 };
+
+	for (int i = 0; i < 30000 && !host->status.in_flight; i++) {
+		fiber_sleep(MS);
+		worker_call(host->worker, host_status, host);
+	}
+	CU_ASSERT_EQUAL(host->status.in_flight, 1);
+	fiber_cancel(writer);
+	CU_ASSERT_EQUAL(fiber_join(writer), -ECANCELED);
+	/* The device is not closed yet: others may use it. */
+	other = open_client(host);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(other);
+	memset(at, 'n', sizeof(at));
+	CU_ASSERT_EQUAL(block_write(other, 0, at, sizeof(at), 0), 0);
+	block_unref(block);
+	await_clients(host, 1);
+	fiber_sleep(host->first_write_ns);
+	CU_ASSERT_EQUAL(block_read(other, 0, at, sizeof(at)), 0);
+	CU_ASSERT_EQUAL(at[0], 'n');
+	block_unref(other);
+	return 0;
+}
+
+static void test_who_comes_waits_for_writes_of_who_left(void)
+{
+	struct host host = { .shared = true, .first_write_ns = 500 * MS };
+
+	host_begin(&host);
+	fiber_run_real(WORKER_ENGINE_AUTO, give_up_a_taken_write, &host);
+	host_end(&host);
+}
+
+/* The server's worker does nothing until somebody writes to the pipe, as if its process were stopped. */
+static int stand_still(void *arg)
+{
+	char byte;
+
+	return (int)read(*(int *)arg, &byte, 1);
+}
+
+struct stand {
+	struct host *host;
+	int ends[2];
+};
+
+static void *have_it_stand(void *arg)
+{
+	struct stand *stand = arg;
+
+	worker_call(stand->host->worker, stand_still, &stand->ends[0]);
+	return NULL;
+}
+
+static int give_up_a_write_in_the_ring(void *arg)
+{
+	struct stand *stand = arg;
+	struct host *host = stand->host;
+	struct block *block = open_client(host);
+	struct block_fault_counts counts;
+	struct fiber *writer;
+	pthread_t thread;
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(block);
+	CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, have_it_stand, stand), 0);
+	fiber_sleep(100 * MS);
+	writer = fiber_spawn(write_old, block);
+	fiber_sleep(100 * MS);
+	fiber_cancel(writer);
+	CU_ASSERT_EQUAL(fiber_join(writer), -ECANCELED);
+	CU_ASSERT_EQUAL(write(stand->ends[1], "", 1), 1);
+	pthread_join(thread, NULL);
+	await_clients(host, 0);
+	block_fault_counts(host->fault, &counts);
+	CU_ASSERT_EQUAL(counts.writes, 0);
+	block_unref(block);
+	return 0;
+}
+
+static void test_a_write_that_nobody_took_is_not_done_later(void)
+{
+	struct host host = { .read_only = false };
+	struct stand stand = { .host = &host };
+
+	CU_ASSERT_EQUAL_FATAL(pipe(stand.ends), 0);
+	host_begin(&host);
+	fiber_run_real(WORKER_ENGINE_AUTO, give_up_a_write_in_the_ring, &stand);
+	host_end(&host);
+	close(stand.ends[0]);
+	close(stand.ends[1]);
+}
+
 /* ---- The socket file ---- */
 
 static int start_at(const char *path, struct error *error)
@@ -554,5 +671,7 @@ UNIT_MAIN("vhost-user-blk", UNIT(test_a_disk_is_used_through_the_socket),
 	  UNIT(test_a_writable_disk_has_one_client_at_a_time), UNIT(test_a_read_only_disk_has_many),
 	  UNIT(test_a_read_only_disk_has_not_any_number),
 	  UNIT(test_a_server_stops_with_requests_in_flight),
-	  UNIT(test_a_client_dies_with_requests_in_flight), UNIT(test_the_socket_file),
+	  UNIT(test_a_client_dies_with_requests_in_flight),
+	  UNIT(test_who_comes_waits_for_writes_of_who_left),
+	  UNIT(test_a_write_that_nobody_took_is_not_done_later), UNIT(test_the_socket_file),
 	  UNIT(test_the_callers_memory_is_shared))
