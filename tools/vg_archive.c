@@ -50,6 +50,7 @@ int vg_archive_verb(int argc, char **argv)
 {
 	static const struct cli_column columns[] = {
 		{ "VG", "vg", CLI_AS_TEXT },
+		{ "UUID", "uuid", CLI_AS_TEXT, 3 },
 		{ "SEQNO", "seqno", CLI_AS_TEXT, 2 },
 		{ "KIND", "kind", CLI_AS_TEXT, 1 },
 		{ "TIME", "created", CLI_AS_TEXT },
@@ -132,6 +133,48 @@ static int read_text(const char *path, char **text, size_t *size, struct error *
 	return 0;
 }
 
+/* Of groups of one name, the UUID of the one that is on the devices; "" where that is none, or more. */
+static void find_uuid(const struct vg_file *restore, char uuid[VOLUME_UUID_TEXT])
+{
+	CLEANUP_STACK struct stack *look = NULL;
+	struct volume_group *group;
+
+	uuid[0] = '\0';
+	if (!stack_look_below(&look, &restore->given, NULL) &&
+	    !volume_scan_find(look->scan, restore->name, &group, NULL))
+		memcpy(uuid, group->uuid, sizeof(group->uuid));
+}
+
+/* That of the group with the UUID, or the only one. */
+static int choose_backup(const struct volume_kept_list *list, const char *name, const char *uuid,
+			 const struct volume_kept **out, struct error *error)
+{
+	const struct volume_kept *found = NULL, *other = NULL;
+
+	for (unsigned i = 0; i < list->count; i++) {
+		const struct volume_kept *kept = &list->at[i];
+
+		if (!kept->backup || kept->problem)
+			continue;
+		if (found && !strcmp(found->uuid, uuid))
+			break;
+		other = found;
+		found = kept;
+	}
+	if (!found) {
+		error_set(error, -ENOENT, "%s: no backup is kept of it", name);
+		return error_advise(error,
+				    "name a file with --file; `tenon vg archive` lists them");
+	}
+	if (other && strcmp(found->uuid, uuid)) {
+		error_set(error, -EEXIST, "%s: there are backups of two groups: %s and %s", name,
+			  other->path, found->path);
+		return error_advise(error, "name one with --file");
+	}
+	*out = found;
+	return 0;
+}
+
 /* The archive's backup of the group: after a restore to some other time, that one is the newest. */
 static int find_backup(const struct vg_file *restore, char **path, struct error *error)
 {
@@ -139,27 +182,14 @@ static int find_backup(const struct vg_file *restore, char **path, struct error 
 	CLEANUP_VOLUME_KEPT struct volume_kept_list list = { 0 };
 	const struct volume_archive *archive = state_archive(&state);
 	const struct volume_kept *found = NULL;
+	char uuid[VOLUME_UUID_TEXT];
 	int rc = archive ? volume_archive_list(archive->directory, restore->name, &list, error) : 0;
 
-	for (unsigned i = 0; !rc && i < list.count; i++) {
-		const struct volume_kept *kept = &list.at[i];
-
-		if (!kept->backup || kept->problem)
-			continue;
-		if (found) {
-			error_set(error, -EEXIST, "%s: there are backups of two groups: %s and %s",
-				  restore->name, found->path, kept->path);
-			return error_advise(error, "name one with --file");
-		}
-		found = kept;
-	}
+	find_uuid(restore, uuid);
+	if (!rc)
+		rc = choose_backup(&list, restore->name, uuid, &found, error);
 	if (rc)
 		return rc;
-	if (!found) {
-		error_set(error, -ENOENT, "%s: no backup is kept of it", restore->name);
-		return error_advise(error,
-				    "name a file with --file; `tenon vg archive` lists them");
-	}
 	*path = strdup(found->path);
 	return *path ? 0 : -ENOMEM;
 }
@@ -220,18 +250,15 @@ static void plan_volume(struct consent *consent, const struct volume_group *grou
 
 /* Before all PVs get the metadata of the file. */
 static int plan_restore(struct vg_file *restore, struct stack *stack, const char *path,
-			const struct volume_group *wanted, struct error *error)
+			struct volume_group *wanted, struct error *error)
 {
 	struct consent *consent = &restore->consent;
 	struct volume_group *now = NULL;
 	char size[SIZE_TEXT];
-	/* By its UUID, since a name may be that of another group. */
-	int rc = volume_scan_find(stack->scan, wanted->uuid, &now, error);
+	int rc = volume_restore_find(wanted, stack->scan, path, restore->force, &now, error);
 
-	if (rc && rc != -ENOENT)
-		return rc;
-	*error = (struct error){ 0 };
-	rc = restore->force || !now ? 0 : volume_restore_check(wanted, now, path, error);
+	if (!rc && !restore->force && now)
+		rc = volume_restore_check(wanted, now, path, error);
 	if (rc)
 		return rc;
 	consent->always = true;
@@ -272,8 +299,8 @@ static int check_whole(const struct volume_group *wanted, const char *path,
 
 /* Of the devices that are looked at, those that are PVs of the text; and what that would do to what is there. 1: it is not
  * to be done. */
-static int find_devices(struct vg_file *restore, const struct volume_group *wanted,
-			const char *path, struct cli_words *devices, struct error *error)
+static int find_devices(struct vg_file *restore, struct volume_group *wanted, const char *path,
+			struct cli_words *devices, struct error *error)
 {
 	CLEANUP_STACK struct stack *stack = NULL;
 	int rc = stack_look(&stack, &restore->given, error);
@@ -284,13 +311,13 @@ static int find_devices(struct vg_file *restore, const struct volume_group *want
 		if (scanned->is_pv && volume_group_get_pv(wanted, scanned->info.uuid))
 			cli_words_add(devices, cli_keep_text(scanned->block->name));
 	}
+	if (!rc)
+		rc = plan_restore(restore, stack, path, wanted, error);
 	if (!rc && !devices->count)
 		rc = error_set(error, -ENXIO, "%s: none of its PVs is on the devices of the list",
 			       wanted->name);
 	if (!rc)
 		rc = check_whole(wanted, path, stack->scan, error);
-	if (!rc)
-		rc = plan_restore(restore, stack, path, wanted, error);
 	return rc ? rc : consent_ask(&restore->consent, error);
 }
 

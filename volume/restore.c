@@ -57,25 +57,75 @@ static int check_text(const struct restoration *restoration)
 	return lvm_vg_validate(group, restoration->error);
 }
 
-/* One that has the name of the file's was that once, before it got another UUID. */
-static int fail_of_another(const struct restoration *restoration,
-			   const struct volume_scanned *scanned)
-{
-	const struct volume_group *now = scanned->group, *wanted = restoration->group;
+/* ---- What it is put over ---- */
 
-	if (strcmp(now->name, wanted->name))
-		return error_set(restoration->error, -EBUSY,
-				 "%s: is a physical volume of volume group %s now",
-				 scanned->block->name, now->name);
-	error_set(restoration->error, -EBUSY,
-		  "%s: is of volume group %s with UUID %s; %s on %s has UUID %s now",
-		  restoration->file, wanted->name, wanted->uuid, now->name, scanned->block->name,
-		  now->uuid);
+/* One that has the name of the file's was that once, before it got another UUID, or was made where that had been. */
+static int fail_of_another(const struct volume_group *wanted, const struct volume_scanned *scanned,
+			   const char *file, struct error *error)
+{
+	const struct volume_group *now = scanned->group;
+
+	if (strcmp(now->name, wanted->name)) {
+		error_set(error, -EBUSY, "%s: is a physical volume of volume group %s now",
+			  scanned->block->name, now->name);
+		return error_advise(error, "`tenon vg reduce` or `vg remove` of %s frees it",
+				    now->name);
+	}
+	error_set(error, -EBUSY, "%s: is of volume group %s with UUID %s; %s on %s has UUID %s now",
+		  file, wanted->name, wanted->uuid, now->name, scanned->block->name, now->uuid);
 	return error_advise(
-		restoration->error,
-		"if that was changed since (`tenon vg change --uuid`), restore a copy of "
-		"the file with the new one as the group's id");
+		error, "if that is the same one, whose UUID was changed since (`tenon vg change "
+		       "--uuid`), or is to be given up for it, --force restores the file over "
+		       "it; the UUID stays as it is now");
 }
+
+static int check_name(const struct volume_group *wanted, const struct volume_scan *scan,
+		      const char *file, struct error *error)
+{
+	for (unsigned i = 0; i < scan->group_count; i++) {
+		const struct volume_group *other = scan->groups[i];
+
+		if (strcmp(other->name, wanted->name))
+			continue;
+		error_set(error, -EEXIST,
+			  "%s: is of volume group %s with UUID %s, which is not on the devices; "
+			  "another one of that name is, with UUID %s",
+			  file, wanted->name, wanted->uuid, other->uuid);
+		return error_advise(error,
+				    "`tenon vg archive %s` lists what is kept of it; --force "
+				    "restores the file's group beside it",
+				    other->uuid);
+	}
+	return 0;
+}
+
+int volume_restore_find(struct volume_group *wanted, const struct volume_scan *scan,
+			const char *file, bool force, struct volume_group **now,
+			struct error *error)
+{
+	bool found = false;
+
+	*now = NULL;
+	for (unsigned i = 0; i < scan->group_count; i++)
+		if (!strcmp(scan->groups[i]->uuid, wanted->uuid))
+			*now = scan->groups[i];
+	for (unsigned i = 0; i < scan->device_count; i++) {
+		const struct volume_scanned *scanned = &scan->devices[i];
+
+		if (!scanned->is_pv || !scanned->group || scanned->group == *now ||
+		    !volume_group_get_pv(wanted, scanned->info.uuid))
+			continue;
+		if (!force || *now || strcmp(scanned->group->name, wanted->name))
+			return fail_of_another(wanted, scanned, file, error);
+		*now = scanned->group;
+		found = true;
+	}
+	if (found)
+		memcpy(wanted->uuid, (*now)->uuid, sizeof(wanted->uuid));
+	return *now || force ? 0 : check_name(wanted, scan, file, error);
+}
+
+/* ---- Its devices ---- */
 
 /* Takes a device as a PV of the group. */
 static int attach(struct restoration *restoration, struct volume_pv *pv,
@@ -85,8 +135,6 @@ static int attach(struct restoration *restoration, struct volume_pv *pv,
 	uint64_t end = lvm_pv_end(restoration->group, pv);
 	int rc;
 
-	if (scanned->group && strcmp(scanned->group->uuid, restoration->group->uuid))
-		return fail_of_another(restoration, scanned);
 	if (pv->block)
 		return error_set(restoration->error, -ENOTUNIQ, "PV %s is on %s and on %s",
 				 pv->uuid, pv->block->name, scanned->block->name);
@@ -138,15 +186,6 @@ static int attach_all(struct restoration *restoration)
 	return rc;
 }
 
-/* The group as it is on the disks now, or NULL. Its number is passed over. */
-static struct volume_group *present(const struct restoration *restoration)
-{
-	for (unsigned i = 0; i < restoration->scan->group_count; i++)
-		if (!strcmp(restoration->scan->groups[i]->uuid, restoration->group->uuid))
-			return restoration->scan->groups[i];
-	return NULL;
-}
-
 /* PVs that joined since the file was written would bring the present metadata back, for want of other. */
 static int check_left_out(const struct restoration *restoration, struct volume_group *now)
 {
@@ -175,7 +214,7 @@ int volume_group_restore(struct volume_group **out, const char *text, size_t siz
 	CLEANUP_VOLUME_GROUP struct volume_group *group = NULL;
 	CLEANUP_VOLUME_SCAN struct volume_scan *scan = NULL;
 	struct restoration restoration = { .file = file, .force = force, .error = error };
-	struct volume_group *now;
+	struct volume_group *now = NULL; /* its number is passed over */
 	int rc = volume_text_read(text, size, file, &group, error);
 
 	if (!rc)
@@ -188,10 +227,11 @@ int volume_group_restore(struct volume_group **out, const char *text, size_t siz
 	restoration.scan = scan;
 	rc = check_text(&restoration);
 	if (!rc)
+		rc = volume_restore_find(group, scan, file, force, &now, error);
+	if (!rc)
 		rc = attach_all(&restoration);
 	if (rc)
 		return rc;
-	now = present(&restoration);
 	if (now) {
 		rc = check_left_out(&restoration, now);
 		group->seqno = MAX(group->seqno, now->seqno);

@@ -319,6 +319,15 @@ bool volume_lv_lies_as(const struct volume_lv *one, const struct volume_lv *othe
 /* The image of the mirror `now` that lies where `then`, which is linear, has all of the volume; or NULL. */
 const char *volume_restore_image(const struct volume_lv *then, const struct volume_lv *now);
 
+/*
+ * The group on the devices that `wanted`, the text of `file`, is put over: *now, or NULL. That is the one with its UUID; with `force` also the one of its
+ * name that has its PVs by now, whose UUID it gets then: it was made in its place, or its UUID was changed. -EBUSY where another group has PVs
+ * of it, -EEXIST (not with `force`) where it is not there, and another one of its name is.
+ */
+int volume_restore_find(struct volume_group *wanted, const struct volume_scan *scan,
+			const char *file, bool force, struct volume_group **now,
+			struct error *error);
+
 /* The group that a text describes, without devices: to be looked at. -EBADMSG. */
 int volume_text_read(const char *text, size_t size, const char *name, struct volume_group **out,
 		     struct error *error);

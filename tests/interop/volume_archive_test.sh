@@ -142,6 +142,50 @@ grep -qh "Created .before. executing 'tenon lv create vg0/four'" state/archive/v
 "$tenon" vg tag vg0 --delete x
 kill $server; wait $server; server=
 
+# Groups of one name are told apart: by their UUIDs, and the backup is that of the one that is here
+truncate -s 32M g.img h.img
+uuid() { TENON_DEVICES=$1 "$tenon" vg show vgn --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["uuid"])'; }
+for image in g h; do
+	TENON_DEVICES=$work/$image.img "$tenon" vg create vgn $image.img
+	TENON_DEVICES=$work/$image.img "$tenon" lv create vgn/$image --size 4M
+done
+"$tenon" vg archive vgn >said
+for image in g h; do grep -q "$(uuid $work/$image.img).*lv create vgn/$image" said || fail "whose $image is: $(cat said)"; done
+for image in g h; do
+	TENON_DEVICES=$work/$image.img "$tenon" vg restore vgn --dry-run >said 2>&1 || fail "a backup of two: $(cat said)"
+	grep -q "of $work/state/backup/vgn_$(uuid $work/$image.img | cut -c 1-6)" said || fail "the wrong backup: $(cat said)"
+done
+"$tenon" vg restore vgn --dry-run 2>said && fail "neither is here"
+grep -q 'backups of two groups' said || fail "$(cat said)"
+# The backup of one is nothing for the other, which has its name
+g=state/backup/vgn_$(uuid $work/g.img | cut -c 1-6) h=state/backup/vgn_$(uuid $work/h.img | cut -c 1-6)
+cp g.img before
+for how in --yes --dry-run; do
+	TENON_DEVICES=$work/g.img "$tenon" vg restore vgn --file $h $how 2>said && fail "took the other one's"
+	grep -q "which is not on the devices; another one of that name is, with UUID $(uuid $work/g.img)" said || fail "$(cat said)"
+done
+cmp g.img before || fail "it wrote"
+# One whose UUID was changed since, or that was made anew on the same physical volumes: refused with why, and by --force put over it
+old=$(uuid $work/g.img)
+cp $g older
+TENON_DEVICES=$work/g.img "$tenon" vg change vgn --uuid
+new=$(uuid $work/g.img)
+[ "$old" != "$new" ] || fail "the same UUID"
+TENON_DEVICES=$work/g.img "$tenon" lv create vgn/more --size 4M
+cp g.img before
+for how in --yes --dry-run; do
+	TENON_DEVICES=$work/g.img "$tenon" vg restore vgn --file older $how 2>said && fail "took what is older than the UUID"
+	grep -q "older: is of volume group vgn with UUID $old; vgn on .*g.img has UUID $new now" said || fail "$(cat said)"
+	grep -q -- '--force restores the file over it' said || fail "no way on: $(cat said)"
+done
+TENON_DEVICES=$work/g.img "$tenon" vg restore vgn --file older --force --dry-run >said || fail "$(cat said)"
+grep -q 'vgn/more, of 4 MiB, is not in the file and would be lost' said || fail "$(cat said)"
+cmp g.img before || fail "it wrote"
+TENON_DEVICES=$work/g.img "$tenon" vg restore vgn --file older --force --yes >said 2>&1 || fail "$(cat said)"
+[ "$(uuid $work/g.img)" = "$new" ] || fail "the UUID is $(uuid $work/g.img)"
+[ "$(TENON_DEVICES=$work/g.img names)" = g ] || fail "restored: $(TENON_DEVICES=$work/g.img names)"
+TENON_DEVICES=$work/g.img "$tenon" vg check vgn >/dev/null || fail "it is damaged"
+
 # A text is kept once, though a group that is split off has it on its devices, too
 truncate -s 32M e.img f.img
 TENON_DEVICES=$TENON_DEVICES:$work/e.img:$work/f.img
