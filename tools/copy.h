@@ -64,6 +64,9 @@ struct copy_command {
 /* Whether `word` names an array or a volume, rather than a file. */
 int copy_is_object(struct copy_command *copy, const char *word, bool *object, struct error *error);
 
+/* What was found to be no volume may have been meant as a file: "here/there" is one in a folder as well. */
+void copy_explain_folder(const char *word, struct error *error);
+
 /* Which formats the ends have, once is_object is known of both: what the user says, or else the names of files. */
 int copy_choose_formats(struct copy_command *copy, struct error *error);
 int copy_open_source_image(struct copy_command *copy, struct error *error);

@@ -105,6 +105,25 @@ static int open_owned(struct copy_end *end, const char *socket, struct error *er
 	return rc;
 }
 
+void copy_explain_folder(const char *word, struct error *error)
+{
+	CLEANUP_FREE char *folder = strndup(word, strcspn(word, "/"));
+	struct stat status;
+
+	if (!stack_names_array(word) && folder && stat(folder, &status))
+		error_prefix(error, "there is no folder %s here, and no volume", folder);
+}
+
+static int devices_of(struct stack *look, const char *word, struct device_list *devices,
+		      struct error *error)
+{
+	int rc = stack_devices_of(look, word, devices, error);
+
+	if (rc == -ENOENT)
+		copy_explain_folder(word, error);
+	return rc;
+}
+
 /* Whether both ends lie on a device in common: then it is locked once, for both. */
 static int share_devices(struct copy_command *copy, bool *share, struct error *error)
 {
@@ -114,9 +133,9 @@ static int share_devices(struct copy_command *copy, bool *share, struct error *e
 
 	*share = false;
 	if (!rc)
-		rc = stack_devices_of(look, copy->source.word, &source, error);
+		rc = devices_of(look, copy->source.word, &source, error);
 	if (!rc)
-		rc = stack_devices_of(look, copy->destination.word, &destination, error);
+		rc = devices_of(look, copy->destination.word, &destination, error);
 	for (unsigned i = 0; !rc && i < source.count; i++)
 		for (unsigned k = 0; k < destination.count; k++)
 			*share |= !strcmp(source.paths[i], destination.paths[k]);
@@ -146,16 +165,6 @@ static int open_both(struct copy_command *copy, struct error *error)
 	return rc;
 }
 
-/* "here/there" is a file in a folder as well, for whoever means that. */
-static void explain_folder(const char *word, struct error *error)
-{
-	CLEANUP_FREE char *folder = strndup(word, strcspn(word, "/"));
-	struct stat status;
-
-	if (!stack_names_array(word) && folder && stat(folder, &status))
-		error_prefix(error, "there is no folder %s here, and no volume", folder);
-}
-
 static int open_object(struct copy_command *copy, struct copy_end *end, bool writable,
 		       struct error *error)
 {
@@ -167,6 +176,8 @@ static int open_object(struct copy_command *copy, struct copy_end *end, bool wri
 		CLEANUP_FREE char *socket = NULL;
 
 		rc = owner_find(&copy->given, end->word, &socket, error);
+		if (rc == -ENOENT)
+			copy_explain_folder(end->word, error);
 		if (rc)
 			return rc;
 		if (!socket)
@@ -177,7 +188,7 @@ static int open_object(struct copy_command *copy, struct copy_end *end, bool wri
 	}
 	rc = stack_claim(&end->stack, &copy->given, &targets, &options, error);
 	if (rc == -ENOENT)
-		explain_folder(end->word, error);
+		copy_explain_folder(end->word, error);
 	return rc ? rc : stack_open_block(end->stack, end->word, writable, &end->block, error);
 }
 

@@ -106,12 +106,15 @@ int copy_plan(struct copy_command *copy, struct error *error)
 	destination.is_object = copy->destination.is_object;
 	if (!rc)
 		rc = look_at(copy, look, &source, error);
+	if (rc == -ENOENT && source.is_object)
+		copy_explain_folder(source.word, error);
 	if (!rc && !source.exists && strcmp(source.word, "-") &&
 	    strncmp(source.word, "vhost-user:", 11))
 		rc = error_set(error, -ENOENT, "%s: opening it: %s", source.word,
 			       error_name(ENOENT));
-	if (!rc)
-		rc = look_at(copy, look, &destination, error);
+	if (!rc && (rc = look_at(copy, look, &destination, error)) == -ENOENT &&
+	    destination.is_object)
+		copy_explain_folder(destination.word, error);
 	if (!rc)
 		rc = plan(copy, &source, &destination, error);
 	if (!rc)

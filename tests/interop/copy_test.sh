@@ -50,6 +50,10 @@ expect 0 '' $TENON copy three vg/x
 expect 1 'vg: is a volume group.*' $TENON copy even vg
 expect 1 'vg: is a volume group' $TENON copy vg out
 [ ! -e vg ] && [ ! -e out ] || problem 'a file that has the name of a group'
+# Nor is a folder that is not there a group: it is named.
+expect 1 'there is no folder nodir here, and no volume' $TENON copy even nodir/out
+expect 1 'there is no folder nodir here, and no volume' $TENON copy vg/x nodir/out
+expect 1 'there is no folder nodir here, and no volume' $TENON copy even nodir/out --dry-run
 expect 0 '' $TENON copy even ./vg && same even vg && rm vg
 # What is overwritten has gone at the end of the disk as well: an array's member, the second copy of a GPT.
 (PATH=$PATH:/usr/sbin; truncate -s 32M member other gpt; truncate -s 2M small; mke2fs -q -t ext4 small
