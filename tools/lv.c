@@ -38,7 +38,7 @@ static void list_group(json_t *rows, struct volume_group *group, const struct lv
 		if (!lv_wants(wanted, group, group->lvs[i]))
 			continue;
 		row = describe_lv_row(group, group->lvs[i]);
-		lv_synced_look(row, group, group->lvs[i]);
+		lv_synced_look(row, group, group->lvs[i], false);
 		json_array_append_new(rows, row);
 	}
 }
@@ -98,7 +98,7 @@ static int show_look(struct look *look, struct stack **stack, struct error *erro
 		rc = stack_find_volume(*stack, look->name, &group, &lv, error);
 	if (!rc) {
 		look->result = describe_lv(group, lv);
-		lv_synced_look(look->result, group, lv);
+		lv_synced_look(look->result, group, lv, false);
 		rc = served_add(look->result);
 		lv_synced_ask(look->result, &look->given);
 	}

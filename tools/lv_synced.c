@@ -15,8 +15,8 @@
 
 static const char key[] = "synced_percent";
 
-/* Of an array that runs without some of its images, though no physical volume is missing: one did not do what it was to. */
-static void tell_failed(json_t *row, unsigned failed, unsigned places)
+/* Of an array that runs without some of its images, though no physical volume is missing: one did not do what it was to. `served`: a server has it. */
+static void tell_failed(json_t *row, unsigned failed, unsigned places, bool served)
 {
 	const char *state = json_string_value(json_object_get(row, "state"));
 	char text[512];
@@ -28,10 +28,10 @@ static void tell_failed(json_t *row, unsigned failed, unsigned places)
 	if (!json_is_null(json_object_get(row, "problem")))
 		return;
 	snprintf(text, sizeof(text),
-		 "it runs without %u of its %u images, which failed; what is wrong with them is in "
-		 "the server's log. Opened anew they are filled, if they can be; `tenon lv repair` "
-		 "replaces those that are lost",
-		 failed, places);
+		 "it runs without %u of its %u images, which failed%s. "
+		 "Opened anew they are filled, if they can be; `tenon lv repair` replaces those "
+		 "that are lost",
+		 failed, places, served ? "; what is wrong with them is in the server's log" : "");
 	json_object_set_new(row, "problem", json_string(text));
 }
 
@@ -59,7 +59,8 @@ static unsigned failed_there(const json_t *array)
 	return failed;
 }
 
-void lv_synced_look(json_t *row, struct volume_group *group, const struct volume_lv *lv)
+void lv_synced_look(json_t *row, struct volume_group *group, const struct volume_lv *lv,
+		    bool serves)
 {
 	CLEANUP_BLOCK struct block *block = NULL;
 	struct error ignored = { 0 };
@@ -69,7 +70,7 @@ void lv_synced_look(json_t *row, struct volume_group *group, const struct volume
 	if (volume_lv_is_raid(lv) && !volume_open_lv(group, lv->name, false, &block, &ignored)) {
 		raid_status(volume_lv_array(lv), &status);
 		percent = describe_synced(&status);
-		tell_failed(row, failed_of(&status), status.raid_disks);
+		tell_failed(row, failed_of(&status), status.raid_disks, serves);
 		raid_status_free(&status);
 	}
 	json_object_set_new(row, key, percent);
@@ -91,7 +92,7 @@ static void ask(json_t *row, const struct cli_words *given)
 	    json_is_number(json_object_get(answer, key))) {
 		json_object_set(row, key, json_object_get(answer, key));
 		tell_failed(row, failed_there(answer),
-			    (unsigned)json_integer_value(json_object_get(answer, "devices")));
+			    (unsigned)json_integer_value(json_object_get(answer, "devices")), true);
 	}
 	json_decref(answer);
 }

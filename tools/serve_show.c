@@ -33,7 +33,7 @@ static int show_volume(void *arg)
 	if (volume_lv_is_raid(lv) && !volume_lv_array(lv))
 		return error_set(call->error, -EOPNOTSUPP, "%s: is not in use", call->name);
 	*call->result = describe_lv(group, lv);
-	lv_synced_look(*call->result, group, lv);
+	lv_synced_look(*call->result, group, lv, true);
 	return 0;
 }
 

@@ -61,6 +61,8 @@ static int stack_scan(struct stack *stack, const struct stack_options *options, 
 		return -ENOMEM;
 	if (options->rehearse)
 		context.archive = NULL;
+	if (options->quiet)
+		context.log = NULL;
 	for (unsigned i = 0; i < stack->node_count; i++)
 		if (stack->nodes[i].block && !stack->nodes[i].is_member) {
 			ends[count] = stack->nodes[i].ends;
@@ -107,7 +109,9 @@ static int look(struct stack **out, const struct cli_words *given, bool pvs_only
 		struct error *error)
 {
 	CLEANUP_DEVICES struct device_list devices = { 0 };
-	const struct stack_options options = { .pvs_only = pvs_only, .backups = given->backups };
+	const struct stack_options options = { .pvs_only = pvs_only,
+					       .quiet = true,
+					       .backups = given->backups };
 	int rc = device_list_collect(&devices, given, error);
 
 	return rc ? rc : stack_open(out, &devices, &options, error);

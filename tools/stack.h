@@ -87,6 +87,7 @@ struct stack_options {
 	struct log *log;
 	struct worker *compute; /* as volume_context.compute */
 	bool pvs_only;          /* the same: groups are there without their volumes */
+	bool quiet; /* volumes are opened to see how they are: what comes of that is not told beside it */
 	struct stack *
 		*below; /* of a claim: a look that was made already, which it closes; or NULL */
 	/* Of a claim, which sets it itself: UUIDs of the arrays that it needs, in the order in which they lie on each other. Those above the targets are not assembled: they may

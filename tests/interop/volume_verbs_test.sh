@@ -161,6 +161,9 @@ refused 'vg reduce vg0 --remove-missing' lv extend vg0/here --size +1M
 theirs() { # as theirs(), of a group that lacks a PV: vgck and all it says complain
 	[ -z "$judge" ] || { lvm2 "${@:2}" || :; [ "$(tr -s ' \n' '  ' <theirs.out | sed 's/^ //; s/ $//')" = "$1" ] || fail "lvm2, ${*:2}: $(cat theirs.out)"; }
 }
+# How it is is said by the row of a listing alone
+t lv list vg0
+grep -q 'half .*degraded' said && ! grep -q 'starts with' said || fail "a listing of what is degraded"
 t lv change vg0/half --minrecoveryrate 8K --maxrecoveryrate 1M
 theirs "8 1024" lvs --noheadings -o raid_min_recovery_rate,raid_max_recovery_rate vg0/half
 t lv change vg0/half --minrecoveryrate none
