@@ -69,7 +69,7 @@ NBDKIT_PLUGINS ?= $(if $(filter /usr,$(PREFIX)),$(shell pkg-config --variable=pl
 SCRIPTS_INTEROP := $(wildcard tests/interop/*_test.sh)
 SCRIPTS_GUEST   := $(wildcard tests/guest/*_test.sh)
 
-.PHONY: all build help deps demo check check-quick check-distributions torture bench bench-compare fuzz lint install \
+.PHONY: all build help deps demo check check-quick check-distributions torture bench bench-quiet bench-compare fuzz lint install \
 	uninstall coverage compile-commands clean
 .DEFAULT_GOAL := all
 
@@ -87,6 +87,7 @@ help:
 	@echo 'make check-distributions  demo and check in clean Debian 12 and 13, as root and as a user; 2 hours'
 	@echo 'make fuzz                 a minute for each fuzz target (FUZZ_SECONDS=60); 20 minutes'
 	@echo 'make bench                measure, side by side with other tools; results in build/bench; 10 minutes'
+	@echo 'make bench-quiet          what only a machine can tell that does nothing else: latency, delays, small frames; 5 minutes'
 	@echo 'make bench-compare        two runs of it beside each other: A=, B= (files, or beginnings of their names); at once'
 	@echo 'make mutations            defects put into a copy of raid/ are each found; 3 minutes'
 	@echo 'make lint                 clang-format, floors, names, cppcheck, clang-tidy; 3 minutes'
@@ -251,6 +252,15 @@ bench:
 	@mkdir -p build/bench
 	@export BENCH_FILE="$(CURDIR)/build/bench/$$(date -u +%Y%m%d-%H%M%S)-$$(git rev-parse --short HEAD || echo unknown).json"; \
 	for script in tests/bench/*.sh; do echo "== $$script"; "$$script" || exit 1; done; echo "$$BENCH_FILE"
+
+# What says nothing while others use the machine, and little else, so that a quiet quarter of an hour is enough: how long frames are on their
+# way, a delay's error beside netem's in a guest, small frames over far processors and between TAPs beside Open vSwitch.
+bench-quiet:
+	@$(MAKE) --no-print-directory -j2 $(TENON) $(addprefix $(BUILD)/tests/,bench/guest_bench bench/distance_bench bench/net_blast helpers/link_netem)
+	@mkdir -p build/bench
+	@export BENCH_FILE="$(CURDIR)/build/bench/$$(date -u +%Y%m%d-%H%M%S)-$$(git rev-parse --short HEAD || echo unknown)-quiet.json"; \
+	tests/bench/latency.sh; tests/bench/link_guest.sh; CASES=60B ROUNDS=3 SECONDS_EACH=2 tests/bench/net.sh; \
+	CASES="60 60,packed" ROUNDS=2 SECONDS_EACH=2 tests/bench/dpdk.sh; uptime; echo "$$BENCH_FILE"
 
 bench-compare:
 	@tests/bench/compare.py "$(A)" "$(B)"

@@ -8,7 +8,6 @@ bench=$here/../../build/tests/bench/guest_bench
 "$bench" | "$here/keep.py" guest
 "$bench" cold | "$here/keep.py" guest
 [ "$(nproc)" -lt 2 ] || "$bench" cores | "$here/keep.py" guest
-[ "$(nproc)" -lt 2 ] || "$bench" latency | "$here/keep.py" guest
 "$bench" idle | "$here/keep.py" guest
 command -v valgrind >/dev/null || exit 0
 for case in 0 1 2 3 4 5; do

@@ -46,11 +46,12 @@ $tool pace /result $gap netem:$count:100 link:$count:100 veth:$count:100 switch:
 $tenon link show lab --json >/result/shown
 GUEST
 rig_boot "$rig" --with "$tool" --with tc --with ip --with tenon --modules "veth sch_netem af_packet?" --memory 512M --deadline 300 --script script
-python3 - "$(rig_results)" "$count" "$delay" <<'PYTHON'
+python3 - "$(rig_results)" "$count" "$delay" <<'PYTHON' | "$here/keep.py" link
 import sys
 folder, count, delay = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]) * 1000000
 for name, asked in (("netem", delay), ("link", delay), ("veth", 0), ("switch", 0)):
     late = sorted((int(line.split()[1]) - asked) / 1000 for line in open(f"{folder}/{name}"))
     at = lambda share: late[min(len(late) - 1, int(share * len(late)))]
-    print(f"{name:8} {len(late)} of {count} packets: {at(0.5):.0f} {at(0.9):.0f} {at(0.99):.0f} {at(0.999):.0f} {late[-1]:.0f} us, the earliest {late[0]:.1f}")
+    print(f"delay of {name}: later by p50 {at(0.5):.0f} us, p90 {at(0.9):.0f} us, p99 {at(0.99):.0f} us, p99.9 {at(0.999):.0f} us, "
+          f"most {late[-1]:.0f} us, the earliest {late[0]:.1f} us; packets {len(late)} of {count}")
 PYTHON
