@@ -233,13 +233,30 @@ static ssize_t next_record(const struct capture_files *files, const uint8_t *at,
 	return there < size ? 0 : (ssize_t)size;
 }
 
+/* The next record is not to be written. */
+static void pass_over(struct capture_files *files, size_t size)
+{
+	struct capture_room *pending = &files->pending;
+	uint8_t *at = pending->at + pending->end;
+
+	memmove(at, at + size, pending->used - pending->end - size);
+	pending->used -= size;
+}
+
 /* One more record is ready to be written; what is before it is written first where a new file begins with it. */
 static int take_record(struct capture_files *files, size_t size, uint64_t timeout_ns,
 		       struct error *error)
 {
 	const uint8_t *at = files->pending.at + files->pending.end;
 	bool opens = !files->prefix_size || capture_record_is_interface(files->options.format, at);
+	bool is_packet = !opens && capture_record_is_packet(files->options.format, at);
 	int rc;
+
+	/* The switch was not told to end yet. */
+	if (is_packet && files->options.most && files->packets == files->options.most) {
+		pass_over(files, size);
+		return 0;
+	}
 
 	if (opens) {
 		rc = remember(files, at, size);
@@ -252,7 +269,7 @@ static int take_record(struct capture_files *files, size_t size, uint64_t timeou
 		if (rc)
 			return rc;
 	}
-	files->packets += !opens && capture_record_is_packet(files->options.format, at);
+	files->packets += is_packet;
 	files->pending.end += size;
 	return 0;
 }

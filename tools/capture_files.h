@@ -18,6 +18,7 @@ struct capture_files_options {
 		rotate_bytes; /* a file has at most so many, if a record is no larger; 0: no limit */
 	uint64_t rotate_ns;   /* a file has what came in so long; 0: no limit */
 	unsigned keep;        /* of a row, only so many files are left; 0: all */
+	uint64_t most;        /* packets are written, in all files; 0: all */
 	enum capture_format format;
 };
 

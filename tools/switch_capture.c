@@ -41,7 +41,6 @@ struct live_capture {
 	struct capture_files_options files_options;
 	struct capture_files files;
 	json_t *params; /* what the switch is asked for */
-	uint64_t count; /* packets after which it ends; 0: none */
 	char *control;
 	int fifo;
 	unsigned id;
@@ -54,7 +53,7 @@ struct live_capture {
 
 static bool has_enough(const struct live_capture *live)
 {
-	return live->count && live->files.packets >= live->count;
+	return live->files_options.most && live->files.packets >= live->files_options.most;
 }
 
 /* One look at the FIFO. */
@@ -349,8 +348,8 @@ int switch_capture(int argc, char **argv)
 		  "pcapng, unless FILE ends in .pcap" },
 		{ "segments", CLI_FLAG, &words.segments, NULL,
 		  "large frames as the segments that a wire would have" },
-		{ "count", CLI_NUMBER, &live.count, "N", "end after so many packets", 1, UINT64_MAX,
-		  'c' },
+		{ "count", CLI_NUMBER, &live.files_options.most, "N", "end after so many packets",
+		  1, UINT64_MAX, 'c' },
 		{ "rotate-size", CLI_SIZE, &files->rotate_bytes, "SIZE",
 		  "go on in another file when one has so much", 65536, UINT64_MAX },
 		{ "rotate-time", CLI_NUMBER, &seconds, "SECONDS",

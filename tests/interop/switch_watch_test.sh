@@ -107,6 +107,16 @@ capture_begin a -w "$classic" --count 2
 ping_through; ping_through
 wait $CAPTURE || lab_fail "--count: $?"
 capinfos -t -E "$classic" | grep -q 'nanosecond' || lab_fail "classic pcap"
+# Not one more, however many come at once; in a row of files, too.
+capture_begin a -w exact.pcapng --count 7
+lab_transfer pa pb 2000000 10.0.0.2 tcp
+wait $CAPTURE || lab_fail "--count in a burst: $?"
+capture_begin a -w exact.pcapng --count 100 --rotate-size 1M
+lab_transfer pa pb 20000000 10.0.0.2 tcp
+wait $CAPTURE || lab_fail "--count in a row: $?"
+packets=$(for file in exact.pcapng exact.0*; do capinfos -MTrc "$file" | cut -f2; done | tr '\n' ' ')
+[ "${packets%% *}" = 7 ] && [ "$(echo $packets | awk '{ for (i = 2; i <= NF; i++) s += $i; print s, (NF > 2) }')" = "100 1" ] ||
+	lab_fail "--count: there are $packets"
 
 # A reader that leaves ends it; one that stops delays nobody, nor the end; a killed command leaves nothing behind.
 "$TENON" switch capture lab a -w - 2>capture.err | head -c 100 >head &
