@@ -183,7 +183,7 @@ static int make_change(const struct switch_control *control, const char *port, j
 							     text, error)
 				       : port_config_set(&change->config, text, error);
 		if (rc) {
-			error_prefix(error, "port %s", port);
+			error_prefix(error, "switch %s: port %s", control->name, port);
 			return rc;
 		}
 	}
@@ -315,6 +315,8 @@ static int set_ways(struct switch_control *control, json_t *params, bool clear, 
 		rc = change_model(&in, words, &files, error);
 	if (!rc && directions & LINK_OUT)
 		rc = change_model(&out, words, &files, error);
+	if (rc)
+		error_prefix(error, "switch %s: port %.40s", control->name, port);
 	if (!rc && directions & LINK_IN)
 		rc = vswitch_set_link(control->vswitch, port, LINK_IN, &in, error);
 	if (!rc && directions & LINK_OUT)

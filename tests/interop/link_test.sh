@@ -130,8 +130,8 @@ assert link["words"] == ["seed=7"], link' || lab_fail "$(cat config)"
 printf '1\n5\n4\n' >wrong
 refused 'trace wrong: line 3: expected no time before' set links b --trace wrong
 refused 'trace nowhere: No such file' set links b --trace nowhere
-refused 'rate and trace exclude each other' set links b --direction out --rate 5M
-refused 'rate and trace exclude each other' set links b --trace recorded --rate 5M
+refused 'switch links: port b: rate and trace exclude each other' set links b --direction out --rate 5M
+refused 'switch links: port b: rate and trace exclude each other' set links b --trace recorded --rate 5M
 "$TENON" link show links b | grep -q 'trace=recorded seed=7' || lab_fail "$("$TENON" link show links)"
 printf '3\n' | "$TENON" link set links b --trace - --delay 1ms || lab_fail "a trace on standard input"
 link set links b --trace none --rate 50M
