@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "raid/consistency.h"
 #include "raid/raid5_geometry.h"
 #include "raid/takeover.h"
 #include "util/bytes.h"
@@ -142,24 +143,6 @@ static void take_place(struct raid_member *member, uint16_t role)
 	member->filled = filled && member->recovered;
 	member->checkpoint = member->recovered;
 	put(member, role, RAID_MEMBER_REBUILDING);
-}
-
-/* The update that gave the array a bitmap was cut off before it reached this one, on which the bitmap is already. */
-static void adopt_bitmap(struct raid_member *member, const struct md_superblock *freshest)
-{
-	struct md_superblock *sb = &member->sb;
-	uint32_t features = sb->features;
-	int32_t offset = sb->bitmap_offset;
-
-	if (!(freshest->features & MD_FEATURE_BITMAP) || sb->events + 1 != freshest->events ||
-	    (features & (MD_FEATURE_BITMAP | MD_FEATURE_PPL | MD_FEATURE_MULTIPLE_PPLS)))
-		return;
-	sb->features |= MD_FEATURE_BITMAP;
-	sb->bitmap_offset = freshest->bitmap_offset;
-	if (!md_superblock_validate(sb, member->block->size >> MD_SECTOR_SHIFT, NULL))
-		return;
-	sb->features = features;
-	sb->bitmap_offset = offset;
 }
 
 static bool bitmap_fits(const struct md_superblock *sb, const struct md_superblock *freshest)
@@ -316,7 +299,7 @@ static void judge(struct raid_member *member, uint64_t least_bytes,
 	uint16_t own = md_superblock_role(sb, sb->dev_number);
 	char version[8];
 
-	adopt_bitmap(member, freshest);
+	raid_adopt_consistency(member, freshest);
 	member->bitmap_fits = bitmap_fits(sb, freshest);
 	member->marked_faulty = role == MD_ROLE_FAULTY;
 	member->removed = role == MD_ROLE_SPARE && own < MD_ROLE_MAX;

@@ -21,49 +21,18 @@
 
 static int check(const struct raid_array *array, struct error *error)
 {
-	const struct raid_rebuild *rebuild = &array->rebuild;
-	enum raid_operation running =
-		rebuild->operation != RAID_IDLE ? rebuild->operation : rebuild->wanted;
-
-	if (array->block.read_only)
-		return error_set(error, -EROFS, "%s is assembled read-only", array->block.name);
 	if (raid_level_maps(array->level))
 		return error_set(error, -EOPNOTSUPP,
 				 "%s keeps its data once: a bitmap would have nothing to say",
 				 array->block.name);
-	if (array->features & (MD_FEATURE_PPL | MD_FEATURE_MULTIPLE_PPLS | MD_FEATURE_JOURNAL))
-		return error_set(error, -EINVAL,
-				 "%s has a log, which does what a bitmap does, and more",
-				 array->block.name);
-	if (array->reshaping)
-		return error_set(error, -EBUSY, "%s is being reshaped", array->block.name);
-	if (running != RAID_IDLE) {
-		error_set(error, -EBUSY, "%s: %s is running", array->block.name,
-			  raid_operation_name(running));
-		return error_advise(error, "wait for it, or end it with `tenon raid stop-sync %s`",
-				    array->name);
-	}
-	return 0;
-}
-
-/* Runs change() with everything held still. */
-static int with_all_still(struct raid_array *array, uint64_t chunk,
-			  int (*change)(struct raid_array *array, uint64_t chunk,
-					struct error *error),
-			  struct error *error)
-{
-	int rc;
-
-	fiber_mutex_lock(&array->membership);
-	rc = array->rebuild.frozen ? error_set(error, -EBUSY, "%s is held still", array->block.name)
-				   : check(array, error);
-	if (!rc) {
-		raid_hold_still(array);
-		rc = change(array, chunk, error);
-		raid_go_on(array);
-	}
-	fiber_mutex_unlock(&array->membership);
-	return rc;
+	if (!(array->features & (MD_FEATURE_PPL | MD_FEATURE_MULTIPLE_PPLS | MD_FEATURE_JOURNAL)))
+		return 0;
+	error_set(error, -EINVAL, "%s has a log, which does what a bitmap does, and more",
+		  array->block.name);
+	error_advise(error,
+		     "for a bitmap in its place: `tenon raid grow %s --consistency resync` first",
+		     array->name);
+	return -EINVAL;
 }
 
 static bool is_written(const struct raid_member *member)
@@ -201,8 +170,10 @@ int raid_bitmap_write(struct raid_array *array, struct error *error)
 static int add(struct raid_array *array, uint64_t chunk, struct error *error)
 {
 	int32_t offset = 0;
-	int rc = plan(array, &chunk, &offset, error);
+	int rc = check(array, error);
 
+	if (!rc)
+		rc = plan(array, &chunk, &offset, error);
 	if (rc)
 		return rc;
 	/* Flushed, and nothing on its way: only what a resync has not reached is to be set. */
@@ -233,7 +204,7 @@ int raid_bitmap_add(struct raid_array *array, uint64_t chunk, struct error *erro
 	if (array->intent)
 		return error_set(error, -EEXIST, "%s has a bitmap already, of chunks of %u bytes",
 				 array->block.name, array->intent->super.chunk_bytes);
-	return with_all_still(array, chunk, add, error);
+	return raid_while_still(array, chunk, add, error);
 }
 
 /* ---- Removing ---- */
@@ -263,5 +234,5 @@ int raid_bitmap_remove(struct raid_array *array, struct error *error)
 {
 	if (!array->intent)
 		return error_set(error, -ENOENT, "%s has no bitmap", array->block.name);
-	return with_all_still(array, 0, remove_it, error);
+	return raid_while_still(array, 0, remove_it, error);
 }

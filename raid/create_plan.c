@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "raid/md_ppl.h"
 #include "raid/parity.h"
 #include "util/bytes.h"
 #include "util/size.h"
@@ -215,8 +216,7 @@ static uint64_t sync_sectors(const struct raid_geometry *g)
 		       : g->member_sectors;
 }
 
-#define PPL_SECTORS 2048u /* as mdadm; the size that a superblock can name is 16 bits */
-#define PPL_DATA    4096u /* where data begin at least, behind superblock, log and bad-block log */
+#define PPL_DATA 4096u /* where data begin at least, behind superblock, log and bad-block log */
 
 /* A partial parity log between superblock and data; *available shrinks. */
 static int plan_ppl(struct raid_create_plan *plan, uint64_t *available, struct error *error)
@@ -230,10 +230,10 @@ static int plan_ppl(struct raid_create_plan *plan, uint64_t *available, struct e
 				 "a partial parity log at %s, expected level 5; levels 4 and 6 can "
 				 "have a journal",
 				 raid_level_name(plan->geometry.level, level));
-	layout->ppl_sectors = PPL_SECTORS;
+	layout->ppl_sectors = MD_PPL_SECTORS;
 	/* Below a superblock at the end, with the log of bad blocks in between. */
 	if (!layout->minor_version) {
-		*available = *available > PPL_SECTORS ? *available - PPL_SECTORS : 0;
+		*available = *available > MD_PPL_SECTORS ? *available - MD_PPL_SECTORS : 0;
 		return 0;
 	}
 	layout->bitmap_offset = MD_SUPERBLOCK_SECTORS;

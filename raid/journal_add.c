@@ -37,7 +37,7 @@ static int check_array(const struct raid_array *array, struct error *error)
 {
 	char name[16];
 
-	if (!array->level->set_journal)
+	if (!array->level->set_log)
 		return error_set(error, -EOPNOTSUPP, "a journal at %s, expected level 4, 5 or 6",
 				 raid_level_name(array->now.level, name));
 	if (!array->metadata->adding || array->minor_version == MD_VERSION_90)
@@ -152,7 +152,7 @@ static void forget(struct raid_member *member)
 	struct raid_array *array = member->array;
 
 	raid_member_drop(member);
-	array->level->set_journal(array, NULL);
+	array->level->set_log(array, NULL);
 }
 
 /* An empty ring, and a superblock that says so. */
@@ -168,7 +168,7 @@ static int make(struct raid_member *member, struct error *error)
 				 array->block.name, array->metadata->most_devices);
 	raid_device_uuid(member->sb.device_uuid);
 	array->journal = member;
-	rc = array->level->set_journal(array, error);
+	rc = array->level->set_log(array, error);
 	if (rc)
 		return rc;
 	rc = array->level->prepare(member);

@@ -82,11 +82,11 @@ struct raid_level_ops {
 	/* Optional: makes ready a device that is laid out and becomes a spare. Suspends. 0 or a negative errno. */
 	int (*prepare)(struct raid_member *member);
 	/* Optional, together. Whether the array can have a journal of so many sectors on the device `name`: 0, or a negative errno with
-	 * `error` set; pure. And: it has another journal than before (array->journal), or none. Nobody is in the array; does not suspend. 0, or a
-	 * negative errno with `error` set (never without a journal), after which there is none. */
+	 * `error` set; pure. And: it has another journal than before (array->journal), a partial parity log or none, by its features. Nobody is in the array;
+	 * does not suspend. 0, or a negative errno with `error` set (never where it is to have none), after which there is none. */
 	int (*check_journal)(const struct raid_array *array, const char *name, uint64_t sectors,
 			     struct error *error);
-	int (*set_journal)(struct raid_array *array, struct error *error);
+	int (*set_log)(struct raid_array *array, struct error *error);
 	/* Optional: frees array->level_state. No request is there any more, but members are. */
 	void (*stop)(struct raid_array *array);
 	/* Optional, at levels that work: array->now has another member_sectors, or at RAID1 other disks: sets array->sectors and

@@ -25,7 +25,9 @@ struct raid_geometry;
 #define MD_PPL_HEADER_SECTORS 8u
 #define MD_PPL_ENTRIES_MAX    148u
 #define MD_PPL_SPACE_BYTES    (128u << 10) /* of partial parity behind one header, at most */
-#define MD_PPL_DISKS_MAX      64u          /* the kernel takes no more in an array with such logs */
+#define MD_PPL_SECTORS                                                                             \
+	2048u /* of a member, as mdadm; the size that a superblock can name is 16 bits */
+#define MD_PPL_DISKS_MAX 64u /* the kernel takes no more in an array with such logs */
 
 struct md_ppl_entry {
 	uint64_t data_sector; /* of the array: the first that is written */

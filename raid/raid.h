@@ -26,6 +26,7 @@
  *	grow.c	more of each member, more mirrors
  *	spares.h	where spares go; replace.c: one member for another, while both are there
  *	intent.c	the write-intent bitmap at work: set before a write, cleared lazily; bitmap_change.c: added and removed
+ *	consistency.h	partial parity logs that are added and removed, journals that are given up
  *	legs.c		one request to several members; write_error.c: where one does not take it
  *	level.h		what a level implements
  *	raid0.c		RAID0 and linear, which only map
@@ -393,6 +394,14 @@ int raid_erase(struct block *block, struct error *error);
  * -EBUSY while a resync or the like runs; -ENOSPC; -EINVAL; -EEXIST, -ENOENT: there is one, or none. Suspends. */
 int raid_bitmap_add(struct raid_array *array, uint64_t chunk, struct error *error);
 int raid_bitmap_remove(struct raid_array *array, struct error *error);
+
+/*
+ * What an array goes by after a crash: RAID_BITMAP_NONE (all of it is gone over), INTERNAL (a bitmap) or PPL (a partial parity log, at level 5). One with a
+ * bitmap gets a log only once it has none, and the other way round; a journal is given up once its device failed and was removed. Requests
+ * wait meanwhile. Errors as of raid_bitmap_add(). Suspends.
+ */
+int raid_set_consistency(struct raid_array *array, enum raid_bitmap_choice wanted,
+			 struct error *error);
 
 /* ---- Examine ---- */
 

@@ -169,6 +169,18 @@ static int raid5_resize(struct raid_array *array, struct error *error)
 	return 0;
 }
 
+static int raid5_set_log(struct raid_array *array, struct error *error)
+{
+	struct raid5 *r = raid5_of(array);
+
+	raid5_journal_free(r);
+	raid5_ppl_free(r);
+	raid5_measure(r);
+	if (array->journal || raid5_has_journal(array))
+		return raid5_journal_create(r, error);
+	return raid5_has_ppl(array) ? raid5_ppl_create(r, error) : 0;
+}
+
 static int raid5_start(struct raid_array *array, struct error *error)
 {
 	const struct raid_geometry *g = &array->now;
@@ -189,9 +201,7 @@ static int raid5_start(struct raid_array *array, struct error *error)
 		rc = raid5_reshape_begin(r, error);
 	if (rc)
 		return rc;
-	if (raid5_has_journal(array))
-		return raid5_journal_create(r, error);
-	return raid5_has_ppl(array) ? raid5_ppl_create(r, error) : 0;
+	return raid5_set_log(array, error);
 }
 
 static int raid5_replay(struct raid_array *array, bool look, struct error *error)
@@ -220,15 +230,6 @@ static int raid5_check_journal(const struct raid_array *array, const char *name,
 			       struct error *error)
 {
 	return raid5_journal_check(raid5_of(array), name, sectors, error);
-}
-
-static int raid5_set_journal(struct raid_array *array, struct error *error)
-{
-	struct raid5 *r = raid5_of(array);
-
-	raid5_journal_free(r);
-	raid5_measure(r);
-	return array->journal || raid5_has_journal(array) ? raid5_journal_create(r, error) : 0;
 }
 
 static int raid5_prepare(struct raid_member *member)
@@ -384,7 +385,7 @@ static unsigned raid5_sync_buffers(const struct raid_array *array)
 	{                                                                                          \
 		.level = n, .start = raid5_start, .replay = raid5_replay,                          \
 		.checkpoint = raid5_checkpoint, .flush = raid5_flush, .prepare = raid5_prepare,    \
-		.check_journal = raid5_check_journal, .set_journal = raid5_set_journal,            \
+		.check_journal = raid5_check_journal, .set_log = raid5_set_log,                    \
 		.resize = raid5_resize, .stop = raid5_stop, .limits = raid5_limits,                \
 		.survives = raid5_survives, .agrees = raid5_agrees,                                \
 		.holds_alone = raid5_holds_alone, .readv = raid5_readv, .write = raid5_write,      \

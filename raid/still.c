@@ -2,6 +2,8 @@
 /* An array held still; see still.h. */
 #include "raid/still.h"
 
+#include <errno.h>
+
 #include "raid/array.h"
 #include "raid/rebuild.h"
 
@@ -22,4 +24,42 @@ void raid_go_on(struct raid_array *array)
 	block_resume(&array->block);
 	array->rebuild.frozen = false;
 	raid_rebuild_kick(array);
+}
+
+static int check(const struct raid_array *array, struct error *error)
+{
+	const struct raid_rebuild *rebuild = &array->rebuild;
+	enum raid_operation running =
+		rebuild->operation != RAID_IDLE ? rebuild->operation : rebuild->wanted;
+
+	if (array->block.read_only)
+		return error_set(error, -EROFS, "%s is assembled read-only", array->block.name);
+	if (array->reshaping)
+		return error_set(error, -EBUSY, "%s is being reshaped", array->block.name);
+	if (running != RAID_IDLE) {
+		error_set(error, -EBUSY, "%s: %s is running", array->block.name,
+			  raid_operation_name(running));
+		error_advise(error, "wait for it, or end it with `tenon raid stop-sync %s`",
+			     array->name);
+		return -EBUSY;
+	}
+	return 0;
+}
+
+int raid_while_still(struct raid_array *array, uint64_t arg,
+		     int (*change)(struct raid_array *array, uint64_t arg, struct error *error),
+		     struct error *error)
+{
+	int rc;
+
+	fiber_mutex_lock(&array->membership);
+	rc = array->rebuild.frozen ? error_set(error, -EBUSY, "%s is held still", array->block.name)
+				   : check(array, error);
+	if (!rc) {
+		raid_hold_still(array);
+		rc = change(array, arg, error);
+		raid_go_on(array);
+	}
+	fiber_mutex_unlock(&array->membership);
+	return rc;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* `tenon raid`: creating arrays and looking at them. Changing them is in raid_change.c. */
 #include "tools/raid.h"
+#include "tools/raid_consistency.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -36,7 +37,8 @@ struct raid_create {
 static int parse_consistency(struct raid_create *create, struct error *error)
 {
 	const char *text = create->consistency;
-	enum raid_bitmap_choice choice = RAID_BITMAP_NONE;
+	enum raid_bitmap_choice choice;
+	int rc;
 
 	if (create->journal && !text)
 		text = "journal";
@@ -45,15 +47,9 @@ static int parse_consistency(struct raid_create *create, struct error *error)
 				 "--consistency journal and --journal DEVICE: expected both");
 	if (!text)
 		return 0;
-	if (!strcmp(text, "bitmap"))
-		choice = RAID_BITMAP_INTERNAL;
-	else if (!strcmp(text, "ppl"))
-		choice = RAID_BITMAP_PPL;
-	else if (!strcmp(text, "journal"))
-		choice = RAID_BITMAP_JOURNAL;
-	else if (strcmp(text, "resync"))
-		return error_set(error, -EINVAL,
-				 "--consistency %s: expected resync, bitmap, ppl or journal", text);
+	rc = raid_consistency_parse(text, &choice, error);
+	if (rc)
+		return rc;
 	if (create->bitmap && create->options.bitmap != choice)
 		return error_set(error, -EINVAL, "--consistency %s and --bitmap %s: expected one",
 				 text, create->bitmap);
@@ -376,7 +372,7 @@ int command_raid(int argc, char **argv)
 		{ "grow", raid_grow_verb,
 		  "NAME [--size max|SIZE] [--devices N] [--chunk SIZE] [--layout NAME] "
 		  "[--level L] [--array-size SIZE] [--add DEVICE] [--backup-file FILE] "
-		  "[--add-journal DEVICE] [--dry-run]",
+		  "[--add-journal DEVICE] [--consistency resync|bitmap|ppl] [--dry-run]",
 		  "use more of each member, have more members, or another shape" },
 		{ "fail", raid_fail_verb, "NAME DEVICE", "mark a member faulty" },
 		{ "remove", raid_remove_verb, "NAME DEVICE",

@@ -12,6 +12,7 @@
 #include "tools/output.h"
 #include "tools/owner.h"
 #include "tools/raid.h"
+#include "tools/raid_consistency.h"
 #include "tools/rehearse.h"
 #include "tools/stack.h"
 #include "util/size.h"
@@ -19,7 +20,7 @@
 struct grow_command {
 	struct cli_words given, added;
 	char *target;
-	const char *size, *layout, *journal, *backup;
+	const char *size, *layout, *journal, *consistency, *backup;
 	bool force, dry_run;
 	struct raid_grow grow;
 };
@@ -231,6 +232,14 @@ static int grow_run(void *arg, struct error *error)
 	return rc;
 }
 
+/* Besides a log, which is given by itself. */
+static bool has_others(const struct grow_command *command, uint64_t devices)
+{
+	return command->size || devices || command->grow.chunk || command->layout ||
+	       command->grow.level || command->grow.array_size || command->added.count ||
+	       command->backup || (command->journal && command->consistency);
+}
+
 int raid_grow_verb(int argc, char **argv)
 {
 	struct grow_command command = { .force = false };
@@ -254,6 +263,8 @@ int raid_grow_verb(int argc, char **argv)
 		  "written over" },
 		{ "add-journal", CLI_TEXT, &command.journal, "DEVICE",
 		  "a write journal, as `raid add --journal`" },
+		{ "consistency", CLI_TEXT, &command.consistency, "resync|bitmap|ppl",
+		  "what it goes by after a crash" },
 		{ "force", CLI_FLAG, &command.force, NULL,
 		  "overwrite what is on a device that is added" },
 		{ "dry-run", CLI_FLAG, &command.dry_run, NULL,
@@ -266,21 +277,26 @@ int raid_grow_verb(int argc, char **argv)
 
 	if (!cli_parse("raid grow NAME [--size max|SIZE] [--devices N] [--chunk SIZE] "
 		       "[--layout NAME] [--level L] [--array-size SIZE] [--add DEVICE] "
-		       "[--backup-file FILE] [--add-journal DEVICE] [--dry-run]",
+		       "[--backup-file FILE] [--add-journal DEVICE] "
+		       "[--consistency resync|bitmap|ppl] [--dry-run]",
 		       options, argc, argv, 1, 1, &operands, &status))
 		return status;
-	if (command.journal && (command.size || devices || command.grow.chunk || command.layout ||
-				command.grow.level || command.added.count || command.backup))
-		return cli_usage_error("--add-journal: it is done by itself");
+	if ((command.journal || command.consistency) && has_others(&command, devices))
+		return cli_usage_error("%s: it is done by itself",
+				       command.journal ? "--add-journal" : "--consistency");
 	if (command.journal && command.dry_run)
 		return cli_usage_error("--dry-run: `raid add --journal` has it");
 	if (command.journal)
 		return raid_journal_verb(&command.given, operands.words[0], command.journal,
 					 command.force);
+	if (command.consistency)
+		return raid_consistency_verb(&command.given, operands.words[0], command.consistency,
+					     command.dry_run);
 	if (!command.size && !devices && !command.grow.chunk && !command.layout &&
 	    !command.grow.level)
 		return cli_usage_error(
-			"--size, --devices, --chunk, --layout, --level or --add-journal is needed");
+			"--size, --devices, --chunk, --layout, --level, --add-journal or "
+			"--consistency is needed");
 	if (command.grow.level && raid_level_parse(command.grow.level, &level, &error))
 		return cli_wrong_value("level", &error);
 	if (command.size && !strcmp(command.size, "max"))

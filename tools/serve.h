@@ -244,6 +244,7 @@ rpc_method_fn serve_raid_stop_sync;
 rpc_method_fn serve_raid_resume;
 rpc_method_fn serve_raid_speed;
 rpc_method_fn serve_raid_bitmap;
+rpc_method_fn serve_raid_consistency;
 rpc_method_fn serve_raid_events;
 rpc_method_fn serve_raid_wait;
 

@@ -19,6 +19,7 @@
  *	raid.events	{after, all} -> [{name, uuid, degraded, operation, next, lost, events}]: of each array those from the
  *		number on that `after` has for its UUID; of others none or `all`
  *	raid.bitmap	{name, remove, chunk}: adds a bitmap of that chunk in bytes (0: chosen), or removes it
+ *	raid.consistency {name, wanted}: what it goes by after a crash: resync, bitmap or ppl
  *	raid.speed	{name, least, most} -> {least, most}: bytes a second; most 0: no limit; what is not given stays
  *	raid.wait	{name} -> {done, degraded, level, working, places, progress}, after at most a quarter of a second
  *	lv.create, lv.remove, lv.rename, lv.resize, lv.change, lv.tag, lv.repair, lv.convert	{name, ...}: see lv_change.h -> {problem, clients, notes, news}:
@@ -402,6 +403,7 @@ const struct rpc_method serve_methods[] = {
 	{ "raid.resume", serve_raid_resume },
 	{ "raid.speed", serve_raid_speed },
 	{ "raid.bitmap", serve_raid_bitmap },
+	{ "raid.consistency", serve_raid_consistency },
 	{ "raid.events", serve_raid_events },
 	{ "raid.wait", serve_raid_wait },
 	{ "lv.create", serve_lv_create },

@@ -4,6 +4,7 @@
 
 #include "block/block.h"
 #include "tools/backup_file.h"
+#include "tools/raid_consistency.h"
 #include "tools/serve_array_call.h"
 
 static int stop_sync(struct array_call *call)
@@ -63,6 +64,15 @@ static int change_bitmap(struct array_call *call)
 	return json_is_true(json_object_get(call->params, "remove"))
 		       ? raid_bitmap_remove(call->array, call->error)
 		       : raid_bitmap_add(call->array, chunk, call->error);
+}
+
+static int change_consistency(struct array_call *call)
+{
+	const char *wanted = json_string_value(json_object_get(call->params, "wanted"));
+	enum raid_bitmap_choice choice;
+	int rc = raid_consistency_parse(wanted ? wanted : "", &choice, call->error);
+
+	return rc ? rc : raid_set_consistency(call->array, choice, call->error);
 }
 
 int serve_raid_stop_sync(void *context, json_t *params, json_t **result, struct error *error)
@@ -164,4 +174,13 @@ int serve_raid_bitmap(void *context, json_t *params, json_t **result, struct err
 
 	(void)result;
 	return rc ? rc : array_call_do(&call, change_bitmap);
+}
+
+int serve_raid_consistency(void *context, json_t *params, json_t **result, struct error *error)
+{
+	struct array_call call = { .serve = context, .params = params, .error = error };
+	int rc = array_call_find(&call, false);
+
+	(void)result;
+	return rc ? rc : array_call_do(&call, change_consistency);
 }

@@ -60,6 +60,20 @@ expect 0 '^' "$TENON" raid remove r "$work/j"
 expect 0 'would become the write journal' "$TENON" raid add r k --journal --dry-run --force
 expect 0 '^' "$TENON" raid add r k --journal --force
 json "d['consistency'] == 'journal' and 'without' not in d['state']" "$TENON" raid show r --json
+# And none, once it is gone.
+expect 1 'fail r' "$TENON" raid grow r --consistency resync
+expect 0 '^' "$TENON" raid fail r "$work/k"
+expect 0 '^' "$TENON" raid remove r "$work/k"
+expect 0 '' "$TENON" raid grow r --consistency resync
+json "d['consistency'] == 'resync'" "$TENON" raid show r --json
+expect 1 'neither a bitmap nor a log' "$TENON" raid grow r --consistency resync
+expect 0 '' "$TENON" raid grow r --consistency bitmap
+json "d['consistency'] == 'bitmap'" "$TENON" raid show r --json
+expect 1 'resync. first|has a bitmap' "$TENON" raid grow r --consistency ppl
+expect 2 'expected resync, bitmap, ppl' "$TENON" raid grow r --consistency none
+expect 0 'would go by resync' "$TENON" raid grow r --consistency resync --dry-run
+expect 0 '' "$TENON" raid grow r --consistency resync
+expect 0 '^' "$TENON" raid add r k --journal --force
 kill $server
 wait $server || problem "the server ended with $?: $(cat serve.log)"
 "$TENON" copy md/r back --force 2>err && cmp -n 3000000 data back || problem "data are lost: $(cat err)"
