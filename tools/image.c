@@ -8,17 +8,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "block/block.h"
-#include "block/signature.h"
 #include "tools/consent.h"
-#include "tools/devices.h"
 #include "tools/image.h"
 #include "tools/image_debian.h"
 #include "tools/qemu_disk.h"
-#include "tools/stack.h"
 #include "util/bytes.h"
 #include "util/size.h"
-#include "volume/volume.h"
 
 #define SIZE_LEAST   (16ULL << 20)
 #define SIZE_DEFAULT (128ULL << 20)
@@ -40,28 +35,21 @@ struct build {
 
 /* ---- Where it goes ---- */
 
-/* By default, the file system is as large as the volume. */
-static int find_size(void *arg, struct error *error)
+/* By default, the file system is as large as the volume, which is made if it is not there. */
+static int find_size(struct build *build, struct image_place *place)
 {
-	struct build *build = arg;
-	CLEANUP_STACK struct stack *look = NULL;
-	struct volume_group *group;
-	struct volume_lv *lv;
-	char wanted[SIZE_TEXT], there[SIZE_TEXT];
-	int rc = stack_look(&look, &build->job.given, error);
+	uint64_t asked = build->size;
+	int status;
 
-	if (!rc)
-		rc = stack_find_volume(look, build->job.out, &group, &lv, error);
-	if (rc)
-		return rc;
-	if (!build->size)
-		build->size = lv->size;
-	if (build->size <= lv->size && build->size >= SIZE_LEAST)
-		return 0;
-	error_set(error, -ENOSPC, "%s: has %s, the file system would have %s, at least 16 MiB",
-		  build->job.out, size_format(lv->size, there), size_format(build->size, wanted));
-	error_advise(error, "`tenon lv resize` makes it larger");
-	return -ENOSPC;
+	*place = (struct image_place){ .is_volume = build->job.is_volume };
+	status = place->is_volume ? image_job_look(&build->job, build->job.out, place) : EXIT_DONE;
+	if (!asked && !place->exists)
+		build->size = SIZE_DEFAULT;
+	if (!status && place->is_volume)
+		status = image_job_fit(&build->job, place, SIZE_LEAST, &build->size);
+	if (asked && place->exists)
+		build->size = asked;
+	return status;
 }
 
 /* ---- What it says ---- */
@@ -99,26 +87,6 @@ static int tell(const struct build *build, const char *kernel, const char *initr
 
 /* ---- What it would do ---- */
 
-/* What is on the volume would go. */
-static int plan_loss(void *arg, struct error *error)
-{
-	struct build *build = arg;
-	CLEANUP_STACK struct stack *look = NULL;
-	CLEANUP_BLOCK struct block *block = NULL;
-	struct block_signature found;
-	int rc = stack_look(&look, &build->job.given, error);
-
-	if (!rc)
-		rc = stack_open_block(look, build->job.out, false, &block, error);
-	if (!rc)
-		rc = block_signature_find(block, &found, error);
-	if (rc > 0 && build->job.force)
-		cli_say("  the %s on it would be lost", found.name);
-	else if (rc > 0)
-		return block_signature_check(block, error);
-	return MIN(rc, 0);
-}
-
 static void plan_file(const struct build *build, const char *path, const char *what)
 {
 	struct stat status;
@@ -129,21 +97,26 @@ static void plan_file(const struct build *build, const char *path, const char *w
 		cli_say("  if it carries a signature, only with --force");
 }
 
-static int plan(struct build *build, const char *initrd, const char *kernel)
+/* What is on a volume would go. */
+static void plan_volume(const struct build *build, const struct image_place *place,
+			const char *what)
+{
+	cli_say("%s: would be %s: %s", build->job.out, place->exists ? "written to" : "made", what);
+	if (*place->holds)
+		cli_say("  the %s on it would be lost", place->holds);
+}
+
+static int plan(struct build *build, const struct image_place *place, const char *initrd,
+		const char *kernel)
 {
 	char size[SIZE_TEXT], text[160];
-	int status = EXIT_DONE;
 
 	snprintf(text, sizeof(text), "a root file system of %s (busybox, ext4)",
 		 size_format(build->size, size));
-	if (build->job.is_volume) {
-		cli_say("%s: would be written to: %s", build->job.out, text);
-		status = cli_on_fiber(plan_loss, build);
-	} else {
+	if (place->is_volume)
+		plan_volume(build, place, text);
+	else
 		plan_file(build, build->job.out, text);
-	}
-	if (status)
-		return status;
 	snprintf(text, sizeof(text), "an initial RAM disk for Linux %.100s", build->kernel.version);
 	plan_file(build, build->initrd ? build->initrd : initrd, text);
 	if (build->kernel.unpacked)
@@ -174,6 +147,7 @@ static int work(struct image_job *job)
 {
 	struct build *build = container_of(job, struct build, job);
 	CLEANUP_FREE char *initrd = NULL, *kernel = NULL;
+	struct image_place place;
 	struct error error = { 0 };
 	int status, rc;
 
@@ -187,13 +161,9 @@ static int work(struct image_job *job)
 				       "the kernel and the initial RAM disk", &error);
 	if (rc)
 		return cli_fail(rc, &error);
-	if (build->job.is_volume) {
-		status = cli_on_fiber(find_size, build);
-		if (status)
-			return status;
-	} else if (!build->size) {
-		build->size = SIZE_DEFAULT;
-	}
+	status = find_size(build, &place);
+	if (status)
+		return status;
 	rc = build->consent.dry_run ? find_kernel(build, &error) : make_all(build, &error);
 	if (rc)
 		return cli_fail(rc, &error);
@@ -201,8 +171,11 @@ static int work(struct image_job *job)
 	    asprintf(&kernel, "%s.kernel", build->job.base) < 0)
 		return cli_fail(-ENOMEM, &error);
 	if (build->consent.dry_run)
-		return plan(build, initrd, kernel);
-	status = image_job_put(&build->job, "root.ext4", build->job.out);
+		return plan(build, &place, initrd, kernel);
+	if (place.is_volume && !place.exists)
+		status = image_job_make_volume(job, job->out, build->size);
+	if (!status)
+		status = image_job_put(&build->job, "root.ext4", build->job.out);
 	if (!status)
 		status = image_job_put(&build->job, "initrd",
 				       build->initrd ? build->initrd : initrd);
@@ -223,13 +196,10 @@ static int plan_debian(const struct build *build, const struct image_place *plac
 
 	snprintf(text, sizeof(text), "Debian %.60s on a disk of %s (GPT, ESP, ext4)",
 		 build->debian.suite, size_format(build->size, size));
-	if (!place->is_volume)
-		plan_file(build, build->job.out, text);
+	if (place->is_volume)
+		plan_volume(build, place, text);
 	else
-		cli_say("%s: would be %s: %s", build->job.out,
-			place->exists ? "written to" : "made", text);
-	if (place->is_volume && *place->holds)
-		cli_say("  the %s on it would be lost", place->holds);
+		plan_file(build, build->job.out, text);
 	return EXIT_DONE;
 }
 

@@ -104,6 +104,15 @@ expect 1 'vg0/root: has 64 MiB' "$TENON" image build busybox vg0/root --size 128
 expect 0 'vhost-user:sockets/vg0-root.sock' "$TENON" image build busybox vg0/root --size 16M
 expect 0 'vm run --disk vg0/root$' "$TENON" image build busybox vg0/root --force
 "$TENON" copy vg0/root copy.img && fsck copy.img
+# One that is not there is made, and is not left when that fails.
+expect 1 'vg0/new: its group has free' "$TENON" image build busybox vg0/new --size 300M
+expect 0 'vg0/new: would be made: a root file system of 20 MiB' "$TENON" image build busybox vg0/new --size 18M --dry-run
+expect 1 'tmp: it is a directory' "$TENON" image build busybox vg0/new --size 18M --initrd "$work/tmp"
+expect 1 'no volume' "$TENON" lv show vg0/new
+expect 0 'vg0/new: root file system of 20 MiB' "$TENON" image build busybox vg0/new --size 18M
+"$TENON" copy --force vg0/new copy.img && fsck copy.img
+"$TENON" lv remove vg0/new --yes || problem 'lv remove'
+rm vg0-new.initrd
 "$TENON" serve --socket-dir sockets >served 2>&1 &
 server=$!
 for _ in $(seq 1200); do grep -q '^ready' served && break; sleep 0.05; done
@@ -130,7 +139,7 @@ boot() {
 	qemu-system-x86_64 -accel tcg -smp 1,maxcpus=2 -m 256M -nodefaults -no-user-config -no-reboot -display none \
 		-machine q35,memory-backend=ram -object memory-backend-memfd,id=ram,size=256M,share=on \
 		-chardev pipe,id=console,path=keys -serial chardev:console -chardev pipe,id=monitor,path=monitor \
-		-mon chardev=monitor -kernel "$kernel" -initrd "$initrd" -append 'console=ttyS0 quiet address=10.0.0.1/24' \
+		-mon chardev=monitor -kernel "$kernel" -initrd "$initrd" -append 'console=ttyS0 quiet address=10.0.0.1/24 no_timer_check' \
 		-netdev user,id=net,restrict=on -device virtio-net-pci,netdev=net "$@" >qemu.log 2>&1 &
 	guest=$!
 	exec 7>keys.in 8>monitor.in
