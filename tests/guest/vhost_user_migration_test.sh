@@ -64,7 +64,7 @@ qemu() {
 	rig_spawn timeout -k 2 600 qemu-system-x86_64 -accel tcg -cpu max -smp 1,maxcpus=2 -m 192M -nodefaults -no-user-config \
 		-machine q35,memory-backend=ram -object memory-backend-memfd,id=ram,size=192M,share=on -display none -no-reboot \
 		-chardev "file,id=console,path=$WORK/console$1" -serial chardev:console -monitor "unix:$WORK/mon$1,server=on,wait=off" \
-		-kernel "$(rig_kernel tcg)" -initrd guest.initrd -append "console=ttyS0 quiet loglevel=4 panic=-1 rdinit=/init" \
+		-kernel "$(rig_kernel tcg)" -initrd guest.initrd -append "console=ttyS0 quiet loglevel=4 panic=-1 rdinit=/init no_timer_check" \
 		-chardev "socket,id=a,path=s/a$ports.sock" -netdev vhost-user,id=na,chardev=a \
 		-device "virtio-net-pci,netdev=na,mac=02:00:00:00:00:0a,vectors=0$2" \
 		-chardev "socket,id=b,path=s/b$ports.sock" -netdev vhost-user,id=nb,chardev=b \
