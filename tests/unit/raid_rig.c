@@ -11,12 +11,14 @@
 
 struct run {
 	void (*body)(struct raid_rig *rig);
+	int level;
+	unsigned disks;
 };
 
 static int run_body(void *arg)
 {
 	struct run *run = arg;
-	struct raid_rig rig = { 0 };
+	struct raid_rig rig = { .level = run->level, .disks = run->disks };
 
 	for (unsigned i = 0; i < RIG_MEMBERS; i++) {
 		char name[16];
@@ -39,8 +41,13 @@ static int run_body(void *arg)
 
 void rig_run(void (*body)(struct raid_rig *rig))
 {
+	rig_run_level(1, 2, body);
+}
+
+void rig_run_level(int level, unsigned disks, void (*body)(struct raid_rig *rig))
+{
 	struct worker_options options = { .virtual_clock = true, .seed = 7 };
-	struct run run = { body };
+	struct run run = { body, level, disks };
 	struct worker *worker;
 	struct error error = { 0 };
 

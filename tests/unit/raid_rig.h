@@ -18,10 +18,13 @@ struct raid_rig {
 	struct block *memory[RIG_MEMBERS], *disk[RIG_MEMBERS];
 	struct raid_array *array;
 	struct error error;
+	int level; /* of the array that a body of rig_run_level() makes, on so many disks */
+	unsigned disks;
 };
 
 /* Runs `body` on a fiber of a worker with a virtual clock. */
 void rig_run(void (*body)(struct raid_rig *rig));
+void rig_run_level(int level, unsigned disks, void (*body)(struct raid_rig *rig));
 
 /* An array over the first `count` disks; fails the test when it cannot be had. */
 void rig_create(struct raid_rig *rig, unsigned count, const struct raid_create_options *options);

@@ -9,9 +9,6 @@
 #define DATA (1u << 20)
 #define PAGE (DATA + 65536 + 8192) /* of a device: behind the first chunk */
 
-static int level;
-static unsigned disks;
-
 static struct raid_progress scrub(struct raid_rig *rig, bool repair)
 {
 	struct raid_status status;
@@ -27,11 +24,12 @@ static struct raid_progress scrub(struct raid_rig *rig, bool repair)
 
 static void create(struct raid_rig *rig)
 {
-	const struct raid_create_options options = {
-		.name = "s", .level = level, .chunk = level == 1 ? 0 : 65536, .assume_clean = true
-	};
+	const struct raid_create_options options = { .name = "s",
+						     .level = rig->level,
+						     .chunk = rig->level == 1 ? 0 : 65536,
+						     .assume_clean = true };
 
-	rig_create(rig, disks, &options);
+	rig_create(rig, rig->disks, &options);
 	rig_write(rig, 0, raid_array_block(rig->array)->size, 1);
 }
 
@@ -79,12 +77,8 @@ static void copies_no_wrong_one(struct raid_rig *rig)
 
 static void test_copies_no_wrong_one(void)
 {
-	level = 1;
-	disks = 3;
-	rig_run(copies_no_wrong_one);
-	level = 6;
-	disks = 5;
-	rig_run(copies_no_wrong_one);
+	rig_run_level(1, 3, copies_no_wrong_one);
+	rig_run_level(6, 5, copies_no_wrong_one);
 }
 
 /* Of a page with one bad sector the others are not written: they can be read, and what others say may be wrong there. */
@@ -105,12 +99,8 @@ static void leaves_what_can_be_read(struct raid_rig *rig)
 
 static void test_leaves_what_can_be_read(void)
 {
-	level = 1;
-	disks = 2;
-	rig_run(leaves_what_can_be_read);
-	level = 5;
-	disks = 4;
-	rig_run(leaves_what_can_be_read);
+	rig_run_level(1, 2, leaves_what_can_be_read);
+	rig_run_level(5, 4, leaves_what_can_be_read);
 }
 
 static void set_physical(struct raid_rig *rig, unsigned disk, uint32_t bytes)
@@ -143,14 +133,14 @@ static void makes_the_block_good(struct raid_rig *rig)
 					 .offset = PAGE,
 					 .length = 4096,
 					 /* by the request, with others, and by itself */
-					 .count = level == 1 || level == 10 ? 2 : 3,
+					 .count = rig->level == 1 || rig->level == 10 ? 2 : 3,
 					 .action = BLOCK_FAULT_ERROR,
 					 .error = -EIO };
-	unsigned bad = level == 1 || level == 10 ? 0 : 1; /* who is read from */
+	unsigned bad = rig->level == 1 || rig->level == 10 ? 0 : 1; /* who is read from */
 	uint8_t before[4096], after[4096];
 	uint64_t size;
 
-	for (unsigned i = 0; i < disks; i++)
+	for (unsigned i = 0; i < rig->disks; i++)
 		set_physical(rig, i, 4096);
 	create(rig);
 	size = raid_array_block(rig->array)->size;
@@ -185,20 +175,12 @@ static void leaves_a_part(struct raid_rig *rig)
 
 static void test_knows_blocks_of_4096(void)
 {
-	level = 6;
-	disks = 5;
-	rig_run(writes_no_part_of_a_block);
-	rig_run(makes_the_block_good);
-	level = 5;
-	disks = 4;
-	rig_run(makes_the_block_good);
-	level = 10;
-	disks = 4;
-	rig_run(makes_the_block_good);
-	level = 1;
-	disks = 2;
-	rig_run(makes_the_block_good);
-	rig_run(leaves_a_part);
+	rig_run_level(6, 5, writes_no_part_of_a_block);
+	rig_run_level(6, 5, makes_the_block_good);
+	rig_run_level(5, 4, makes_the_block_good);
+	rig_run_level(10, 4, makes_the_block_good);
+	rig_run_level(1, 2, makes_the_block_good);
+	rig_run_level(1, 2, leaves_a_part);
 }
 
 /* What others agree in is made good by a read, though they differ elsewhere in the page. */
@@ -228,9 +210,7 @@ static void makes_good_what_agrees(struct raid_rig *rig)
 
 static void test_makes_good_what_agrees(void)
 {
-	level = 1;
-	disks = 3;
-	rig_run(makes_good_what_agrees);
+	rig_run_level(1, 3, makes_good_what_agrees);
 }
 
 /* Most of three copies say who is wrong in a sector, though one of them cannot be read in another sector of the page. */
@@ -250,9 +230,7 @@ static void votes_beside_what_cannot_be_read(struct raid_rig *rig)
 
 static void test_votes_beside_what_cannot_be_read(void)
 {
-	level = 1;
-	disks = 3;
-	rig_run(votes_beside_what_cannot_be_read);
+	rig_run_level(1, 3, votes_beside_what_cannot_be_read);
 }
 
 /* Two copies differ, and the log of the third calls it bad: with either of them it would be the most. */
@@ -271,9 +249,7 @@ static void heals_no_guess(struct raid_rig *rig)
 
 static void test_heals_no_guess(void)
 {
-	level = 1;
-	disks = 3;
-	rig_run(heals_no_guess);
+	rig_run_level(1, 3, heals_no_guess);
 }
 
 /* Beside a sector that is bad somewhere all others are judged as ever, and it is made good though another of its page
@@ -283,22 +259,16 @@ static void judges_sector_by_sector(struct raid_rig *rig)
 	create(rig);
 	call_bad(rig, 1, PAGE);
 	block_fault_rot(rig->disk[0], PAGE + 512, 512, 40);
-	CU_ASSERT_EQUAL(scrub(rig, true).unresolved, disks > 4 ? 0 : 512);
+	CU_ASSERT_EQUAL(scrub(rig, true).unresolved, rig->disks > 4 ? 0 : 512);
 	CU_ASSERT_EQUAL(scrub(rig, false).skipped, 0);
-	CU_ASSERT(disks < 5 || holds_all(rig));
+	CU_ASSERT(rig->disks < 5 || holds_all(rig));
 }
 
 static void test_judges_sector_by_sector(void)
 {
-	level = 6;
-	disks = 5;
-	rig_run(judges_sector_by_sector);
-	level = 5;
-	disks = 3;
-	rig_run(judges_sector_by_sector);
-	level = 1;
-	disks = 2;
-	rig_run(judges_sector_by_sector);
+	rig_run_level(6, 5, judges_sector_by_sector);
+	rig_run_level(5, 3, judges_sector_by_sector);
+	rig_run_level(1, 2, judges_sector_by_sector);
 }
 
 /* The last sectors of a device, where a superblock of another version would be, are data of this one: it loses a sector, no member. */

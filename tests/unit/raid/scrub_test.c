@@ -9,8 +9,6 @@
 #define DATA   (1u << 20)
 #define SECOND 1000000000ull
 
-static int level;
-static unsigned disks;
 static const char *layout;
 
 static struct raid_progress progress_of(struct raid_rig *rig)
@@ -36,12 +34,12 @@ static struct raid_progress scrub(struct raid_rig *rig, bool repair, bool force)
 static void create(struct raid_rig *rig)
 {
 	const struct raid_create_options options = { .name = "s",
-						     .level = level,
+						     .level = rig->level,
 						     .layout = layout,
-						     .chunk = level == 1 ? 0 : 65536,
+						     .chunk = rig->level == 1 ? 0 : 65536,
 						     .assume_clean = true };
 
-	rig_create(rig, disks, &options);
+	rig_create(rig, rig->disks, &options);
 	rig_write(rig, 0, raid_array_block(rig->array)->size, 1);
 }
 
@@ -78,7 +76,7 @@ static void leaves_what_nobody_knows(struct raid_rig *rig)
 	progress = scrub(rig, false, false);
 	CU_ASSERT_EQUAL(progress.mismatches, 0);
 	/* Of mirrors the first copy is taken, whichever was read last. */
-	if (level == 1 || level == 10)
+	if (rig->level == 1 || rig->level == 10)
 		CU_ASSERT(rig_holds(rig, 0, raid_array_block(rig->array)->size, 1));
 }
 
@@ -91,10 +89,8 @@ static void test_leaves_what_nobody_knows(void)
 
 	layout = NULL;
 	for (unsigned i = 0; i < 4; i++) {
-		level = shapes[i].level;
-		disks = shapes[i].disks;
 		/* At four members' RAID10 byte 8192 of the second member is that of the array, too. */
-		rig_run(leaves_what_nobody_knows);
+		rig_run_level(shapes[i].level, shapes[i].disks, leaves_what_nobody_knows);
 	}
 }
 
@@ -131,10 +127,8 @@ static void test_finds_the_liar(void)
 	} shapes[] = { { 1, 3, NULL }, { 10, 3, "n3" }, { 6, 5, NULL } };
 
 	for (unsigned i = 0; i < 3; i++) {
-		level = shapes[i].level;
-		disks = shapes[i].disks;
 		layout = shapes[i].layout;
-		rig_run(finds_the_liar);
+		rig_run_level(shapes[i].level, shapes[i].disks, finds_the_liar);
 	}
 	layout = NULL;
 }
@@ -161,7 +155,7 @@ static void tells_ranges(struct raid_rig *rig)
 
 	create(rig);
 	rig_stop(rig);
-	rig_assemble(rig, disks, &(struct raid_assemble_options){ .log = &told.log });
+	rig_assemble(rig, rig->disks, &(struct raid_assemble_options){ .log = &told.log });
 	for (unsigned i = 0; i < 65536; i += 512)
 		block_fault_rot(rig->disk[1], DATA + i, 512, 8);
 	told.lines = 0;
@@ -177,9 +171,7 @@ static void test_tells_ranges(void)
 	} shapes[] = { { 1, 3 }, { 5, 3 }, { 6, 5 } };
 
 	for (unsigned i = 0; i < 3; i++) {
-		level = shapes[i].level;
-		disks = shapes[i].disks;
-		rig_run(tells_ranges);
+		rig_run_level(shapes[i].level, shapes[i].disks, tells_ranges);
 	}
 }
 
@@ -223,12 +215,8 @@ static void stopped_check_says_so(struct raid_rig *rig)
 
 static void test_stopped_check_says_so(void)
 {
-	level = 1;
-	disks = 2;
-	rig_run(stopped_check_says_so);
-	level = 5;
-	disks = 3;
-	rig_run(stopped_check_says_so);
+	rig_run_level(1, 2, stopped_check_says_so);
+	rig_run_level(5, 3, stopped_check_says_so);
 }
 
 /* A recovery that comes after a check does not take its result away. */
@@ -251,9 +239,7 @@ static void result_outlives_a_recovery(struct raid_rig *rig)
 
 static void test_result_outlives_a_recovery(void)
 {
-	level = 1;
-	disks = 3;
-	rig_run(result_outlives_a_recovery);
+	rig_run_level(1, 3, result_outlives_a_recovery);
 }
 
 /* A recovery that was stopped stays so, until somebody asks or another member is lost; a check may run. */
@@ -326,11 +312,9 @@ static void stopped_replacement_waits(struct raid_rig *rig)
 
 static void test_stopped_recovery_waits(void)
 {
-	level = 1;
-	disks = 3;
-	rig_run(stopped_recovery_waits);
-	rig_run(lost_member_ends_the_stop);
-	rig_run(stopped_replacement_waits);
+	rig_run_level(1, 3, stopped_recovery_waits);
+	rig_run_level(1, 3, lost_member_ends_the_stop);
+	rig_run_level(1, 3, stopped_replacement_waits);
 }
 
 /* ---- What nobody can give ---- */
@@ -338,13 +322,13 @@ static void test_stopped_recovery_waits(void)
 /* One more member than parity makes up for cannot read a page. */
 static void lose_page(struct raid_rig *rig, int rules[3])
 {
-	for (unsigned i = 0; i < (level == 6 ? 3 : 2); i++)
+	for (unsigned i = 0; i < (rig->level == 6 ? 3 : 2); i++)
 		rules[i] = rig_break(rig, i, BLOCK_FAULT_READ, DATA + 65536, 4096);
 }
 
 static void find_page(struct raid_rig *rig, const int rules[3])
 {
-	for (unsigned i = 0; i < (level == 6 ? 3 : 2); i++)
+	for (unsigned i = 0; i < (rig->level == 6 ? 3 : 2); i++)
 		block_fault_remove(rig->disk[i], rules[i]);
 }
 
@@ -361,7 +345,7 @@ static void compares_around_a_lost_page(struct raid_rig *rig)
 	progress = scrub(rig, false, false);
 	CU_ASSERT_EQUAL(progress.skipped, 4096);
 	CU_ASSERT_EQUAL(progress.mismatches, 1024);
-	if (level == 6) {
+	if (rig->level == 6) {
 		scrub(rig, true, false);
 		find_page(rig, rules);
 		CU_ASSERT_EQUAL(scrub(rig, false, false).mismatches, 0);
@@ -371,17 +355,19 @@ static void compares_around_a_lost_page(struct raid_rig *rig)
 /* Parity is made of all that can be read, though nobody knows what a page behind which it comes has. */
 static void resyncs_around_a_lost_page(struct raid_rig *rig)
 {
-	const struct raid_create_options options = { .name = "s", .level = level, .chunk = 65536 };
+	const struct raid_create_options options = { .name = "s",
+						     .level = rig->level,
+						     .chunk = 65536 };
 	uint8_t *other = malloc(RIG_SIZE);
 	int rules[3];
 
-	for (unsigned i = 0; i < disks; i++) {
+	for (unsigned i = 0; i < rig->disks; i++) {
 		memset(other, 1 << i, RIG_SIZE);
 		block_write(rig->memory[i], 0, other, RIG_SIZE, 0);
 	}
 	free(other);
 	lose_page(rig, rules);
-	rig_create(rig, disks, &options);
+	rig_create(rig, rig->disks, &options);
 	rig_wait(rig);
 	find_page(rig, rules);
 	CU_ASSERT_EQUAL(scrub(rig, false, false).mismatches, 4096);
@@ -409,10 +395,10 @@ static void says_what_logs_call_bad(struct raid_rig *rig)
 	block_fault_rot(rig->disk[2], page, 512, 40);
 	block_read(rig->memory[2], page, was, 512);
 	/* With P, or where there are none but the others, nobody can tell that one of these is wrong. */
-	CU_ASSERT_EQUAL(scrub(rig, true, false).mismatches, level == 6 ? 512 : 0);
+	CU_ASSERT_EQUAL(scrub(rig, true, false).mismatches, rig->level == 6 ? 512 : 0);
 	block_read(rig->memory[2], page, is, 512);
 	CU_ASSERT_EQUAL(memcmp(was, is, 512), 0);
-	if (level == 6) {
+	if (rig->level == 6) {
 		/* Nothing was made final: without the wrong one all is right. */
 		CU_ASSERT_EQUAL(progress_of(rig).skipped, 512);
 		block_write(rig->memory[2], page, good, 512, 0);
@@ -438,12 +424,11 @@ static void compares_around_what_logs_call_bad(struct raid_rig *rig)
 
 static void test_goes_around_a_lost_page(void)
 {
-	for (level = 4; level <= 6; level++) {
-		disks = level == 6 ? 5 : 3;
-		rig_run(compares_around_a_lost_page);
-		rig_run(resyncs_around_a_lost_page);
-		rig_run(says_what_logs_call_bad);
-		rig_run(compares_around_what_logs_call_bad);
+	for (int level = 4; level <= 6; level++) {
+		rig_run_level(level, level == 6 ? 5 : 3, compares_around_a_lost_page);
+		rig_run_level(level, level == 6 ? 5 : 3, resyncs_around_a_lost_page);
+		rig_run_level(level, level == 6 ? 5 : 3, says_what_logs_call_bad);
+		rig_run_level(level, level == 6 ? 5 : 3, compares_around_what_logs_call_bad);
 	}
 }
 

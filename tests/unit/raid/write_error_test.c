@@ -13,16 +13,14 @@
 
 #define DATA (1u << 20)
 
-static int level;
-static unsigned disks;
-
 static void create(struct raid_rig *rig)
 {
-	const struct raid_create_options options = {
-		.name = "w", .level = level, .chunk = level == 1 ? 0 : 65536, .assume_clean = true
-	};
+	const struct raid_create_options options = { .name = "w",
+						     .level = rig->level,
+						     .chunk = rig->level == 1 ? 0 : 65536,
+						     .assume_clean = true };
 
-	rig_create(rig, disks, &options);
+	rig_create(rig, rig->disks, &options);
 	rig_write(rig, 0, raid_array_block(rig->array)->size, 1);
 }
 
@@ -65,10 +63,10 @@ static void noted(struct raid_rig *rig)
 	CU_ASSERT(rig_holds(rig, 0, size, 2));
 	/* Started anew, it is known. */
 	rig_stop(rig);
-	rig_assemble(rig, disks, NULL);
+	rig_assemble(rig, rig->disks, NULL);
 	CU_ASSERT(rig_holds(rig, 0, size, 2));
 	/* Whoever has those data alone is not let go of. */
-	if (level == 10 || disks == 2)
+	if (rig->level == 10 || rig->disks == 2)
 		CU_ASSERT_EQUAL(raid_fail(rig->array, "disk0", NULL), -EBUSY);
 	/* Once it can be written a repair does so. */
 	block_fault_remove(rig->disk[1], rule);
@@ -89,9 +87,7 @@ static void test_noted(void)
 	} shapes[] = { { 1, 2 }, { 1, 3 }, { 10, 4 }, { 5, 3 }, { 6, 5 } };
 
 	for (unsigned i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
-		level = shapes[i].level;
-		disks = shapes[i].disks;
-		rig_run(noted);
+		rig_run_level(shapes[i].level, shapes[i].disks, noted);
 	}
 }
 
@@ -127,14 +123,14 @@ static void no_log_fails(struct raid_rig *rig)
 
 	create(rig);
 	rig_stop(rig);
-	for (unsigned i = 0; i < disks; i++) {
+	for (unsigned i = 0; i < rig->disks; i++) {
 		CU_ASSERT_EQUAL(md_superblock_find(rig->memory[i], sb, &found, NULL), 0);
 		sb->bblog_offset = 0;
 		sb->bblog_size = 0;
 		CU_ASSERT_EQUAL(md_superblock_write(rig->memory[i], sb), 0);
 	}
 	free(sb);
-	rig_assemble(rig, disks, NULL);
+	rig_assemble(rig, rig->disks, NULL);
 	rig_break(rig, 1, BLOCK_FAULT_CHANGES, DATA + 8192, 512);
 	rig_write(rig, 0, 131072, 2);
 	CU_ASSERT_EQUAL(rig_state(rig, 1), RAID_MEMBER_FAULTY);
@@ -143,16 +139,11 @@ static void no_log_fails(struct raid_rig *rig)
 
 static void test_failed(void)
 {
-	level = 1;
-	disks = 3;
-	rig_run(dead_one_is_failed);
-	rig_run(no_log_fails);
-	disks = 2;
-	rig_run(full_log_fails);
-	level = 5;
-	disks = 3;
-	rig_run(dead_one_is_failed);
-	rig_run(no_log_fails);
+	rig_run_level(1, 3, dead_one_is_failed);
+	rig_run_level(1, 3, no_log_fails);
+	rig_run_level(1, 2, full_log_fails);
+	rig_run_level(5, 3, dead_one_is_failed);
+	rig_run_level(5, 3, no_log_fails);
 }
 
 /* Two that are bad in one stripe of one parity would lose data: the write is not acknowledged. */
@@ -178,9 +169,7 @@ static void second_in_a_stripe(struct raid_rig *rig)
 
 static void test_second_in_a_stripe(void)
 {
-	level = 5;
-	disks = 3;
-	rig_run(second_in_a_stripe);
+	rig_run_level(5, 3, second_in_a_stripe);
 }
 
 /* ---- A spare replaces it ---- */
@@ -217,13 +206,13 @@ static void check_replaced(struct raid_rig *rig, unsigned by)
 static void is_replaced(struct raid_rig *rig)
 {
 	create(rig);
-	add(rig, disks);
+	add(rig, rig->disks);
 	rig_break(rig, 1, BLOCK_FAULT_CHANGES, DATA + 8192, 512);
 	rig_write(rig, 0, raid_array_block(rig->array)->size, 2);
-	check_replaced(rig, disks);
+	check_replaced(rig, rig->disks);
 	rig_stop(rig);
-	rig_assemble(rig, disks + 1, NULL);
-	CU_ASSERT_EQUAL(rig_state(rig, disks), RAID_MEMBER_IN_SYNC);
+	rig_assemble(rig, rig->disks + 1, NULL);
+	CU_ASSERT_EQUAL(rig_state(rig, rig->disks), RAID_MEMBER_IN_SYNC);
 	CU_ASSERT(rig_holds(rig, 0, raid_array_block(rig->array)->size, 2));
 }
 
@@ -235,35 +224,35 @@ static void is_replaced_later(struct raid_rig *rig)
 	rig_write(rig, 0, raid_array_block(rig->array)->size, 2);
 	rig_wait(rig);
 	CU_ASSERT_EQUAL(rig_state(rig, 1), RAID_MEMBER_IN_SYNC);
-	add(rig, disks);
-	check_replaced(rig, disks);
+	add(rig, rig->disks);
+	check_replaced(rig, rig->disks);
 }
 
 /* Of two spares one cannot be written: the other one goes there. */
 static void is_replaced_by_another(struct raid_rig *rig)
 {
 	create(rig);
-	add(rig, disks);
-	add(rig, disks + 1);
-	rig_break(rig, disks, BLOCK_FAULT_CHANGES, 0, 0);
+	add(rig, rig->disks);
+	add(rig, rig->disks + 1);
+	rig_break(rig, rig->disks, BLOCK_FAULT_CHANGES, 0, 0);
 	rig_break(rig, 1, BLOCK_FAULT_CHANGES, DATA + 8192, 512);
 	rig_write(rig, 0, raid_array_block(rig->array)->size, 2);
-	check_replaced(rig, disks + 1);
-	CU_ASSERT_EQUAL(rig_state(rig, disks), RAID_MEMBER_FAULTY);
+	check_replaced(rig, rig->disks + 1);
+	CU_ASSERT_EQUAL(rig_state(rig, rig->disks), RAID_MEMBER_FAULTY);
 }
 
 /* A place that is empty comes first, and the member keeps its own. */
 static void empty_place_first(struct raid_rig *rig)
 {
 	create(rig);
-	add(rig, disks);
+	add(rig, rig->disks);
 	rig_break(rig, 1, BLOCK_FAULT_CHANGES, DATA + 8192, 512);
 	CU_ASSERT_EQUAL(raid_fail(rig->array, "disk2", &rig->error), 0);
 	rig_write(rig, 0, raid_array_block(rig->array)->size, 2);
 	rig_wait(rig);
 	CU_ASSERT_FALSE(is_degraded(rig));
 	CU_ASSERT_EQUAL(rig_state(rig, 1), RAID_MEMBER_IN_SYNC);
-	CU_ASSERT_EQUAL(rig_state(rig, disks), RAID_MEMBER_IN_SYNC);
+	CU_ASSERT_EQUAL(rig_state(rig, rig->disks), RAID_MEMBER_IN_SYNC);
 	CU_ASSERT(rig_holds(rig, 0, raid_array_block(rig->array)->size, 2));
 }
 
@@ -275,13 +264,11 @@ static void test_replaced(void)
 	} shapes[] = { { 1, 3 }, { 10, 4 }, { 5, 3 }, { 6, 4 } };
 
 	for (unsigned i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
-		level = shapes[i].level;
-		disks = shapes[i].disks;
-		rig_run(is_replaced);
-		rig_run(is_replaced_later);
-		rig_run(is_replaced_by_another);
-		if (level != 5)
-			rig_run(empty_place_first);
+		rig_run_level(shapes[i].level, shapes[i].disks, is_replaced);
+		rig_run_level(shapes[i].level, shapes[i].disks, is_replaced_later);
+		rig_run_level(shapes[i].level, shapes[i].disks, is_replaced_by_another);
+		if (shapes[i].level != 5)
+			rig_run_level(shapes[i].level, shapes[i].disks, empty_place_first);
 	}
 }
 
@@ -311,7 +298,7 @@ static void tells_the_devices_byte(struct raid_rig *rig, int error)
 
 	create(rig);
 	rig_stop(rig);
-	rig_assemble(rig, disks, &(struct raid_assemble_options){ .log = &told.log });
+	rig_assemble(rig, rig->disks, &(struct raid_assemble_options){ .log = &told.log });
 	block_fault_add(rig->disk[1], &(struct block_fault_rule){ .requests = BLOCK_FAULT_CHANGES,
 								  .offset = DATA - 131072,
 								  .length = 131072,
@@ -342,11 +329,9 @@ static void test_tells_the_devices_byte(void)
 {
 	static const int levels[] = { 5, 10 };
 
-	disks = 4;
 	for (unsigned i = 0; i < ARRAY_SIZE(levels); i++) {
-		level = levels[i];
-		rig_run(notes_the_devices_byte);
-		rig_run(fails_at_the_devices_byte);
+		rig_run_level(levels[i], 4, notes_the_devices_byte);
+		rig_run_level(levels[i], 4, fails_at_the_devices_byte);
 	}
 }
 
