@@ -79,24 +79,26 @@ static int allow_files(struct serve *serve, struct error *error)
 
 /* ---- Running ---- */
 
-/* Where something was asked for and nothing can be had, there is nothing to run for. */
-static int check_served(const struct serve *serve, struct error *error)
+/* Says what cannot be served, once: where something was asked for and nothing can be had, there is nothing to run for. */
+static int tell_refused(struct serve *serve, struct error *error)
 {
+	const struct export *only = NULL;
 	unsigned refused = 0;
-	const struct export *first = NULL;
 
+	serve->tells_refused = true;
 	list_for_each(at, &serve->exports) {
 		const struct export *export = list_entry(at, struct export, node);
 
 		if (export->problem && !refused++)
-			first = export;
+			only = export;
 	}
-	if (serve->served || !first)
-		return 0;
-	if (refused == 1)
-		return error_set(error, -EIO, "%s: not served: %s", first->name, first->problem);
-	return error_set(error, -EIO, "none of the %u can be served; %s: %s", refused, first->name,
-			 first->problem);
+	if (!serve->served && refused == 1)
+		return error_set(error, -EIO, "%s: not served: %s", only->name, only->problem);
+	list_for_each(at, &serve->exports)
+		export_tell_refused(serve, list_entry(at, struct export, node));
+	return serve->served || !refused
+		       ? 0
+		       : error_set(error, -EIO, "none of the %u can be served", refused);
 }
 
 /* Before it locks anything: whoever finds a device locked finds the server too, and waits for it. */
@@ -133,7 +135,7 @@ static int start(struct serve *serve, struct serve_arguments *arguments, struct 
 	rc = export_open_all(serve);
 	serve_limits_tell(serve);
 	if (!rc)
-		rc = check_served(serve, error);
+		rc = tell_refused(serve, error);
 	if (!rc) {
 		serve_leases_start(serve);
 		serve_moves_start(serve);

@@ -100,6 +100,7 @@ struct serve {
 	} index;
 	unsigned served;             /* exports that clients can connect to */
 	bool refused;                /* one could not be served, ever */
+	bool tells_refused;          /* at once: it is known that there is something to run for */
 	struct list stopping;        /* exports that are being closed */
 	const char *waits_for;       /* at the end, else NULL */
 	struct fiber_mutex changing; /* one change by a control method at a time */
@@ -174,6 +175,8 @@ int export_plan_missing(struct serve *serve, const char *name, const struct erro
 
 /* With what can be done about it. It is in no index but that of names from then on. */
 void export_refuse_for(struct serve *serve, struct export *export, const struct error *why, int rc);
+/* In the log, if it was refused. */
+void export_tell_refused(struct serve *serve, const struct export *export);
 /* Forgets one that is not served. */
 void export_forget(struct serve *serve, struct export *export);
 

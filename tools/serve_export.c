@@ -124,6 +124,12 @@ static void choose_serial(const struct serve *serve, struct export *export)
 
 /* ---- What is not served ---- */
 
+void export_tell_refused(struct serve *serve, const struct export *export)
+{
+	if (export->problem)
+		log_warning(&serve->log, "%s: not served: %s", export->name, export->problem);
+}
+
 static void export_refuse(struct serve *serve, struct export *export, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
@@ -142,7 +148,8 @@ static void export_refuse(struct serve *serve, struct export *export, const char
 	serve->refused = true;
 	free(export->problem);
 	export->problem = strdup(text);
-	log_warning(&serve->log, "%s: not served: %s", export->name, text);
+	if (serve->tells_refused)
+		export_tell_refused(serve, export);
 }
 
 void export_refuse_for(struct serve *serve, struct export *export, const struct error *why, int rc)

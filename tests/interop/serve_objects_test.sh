@@ -94,11 +94,11 @@ stop
 serve vg0/new --socket-dir s
 wait "$server"
 [ $? = 1 ] || problem "a server of nothing runs"
-grep -q 'tenon: vg0/new: not served: .*is no socket' err || problem "$(cat err)"
+grep -q 'tenon: vg0/new: not served: .*is no socket' err && [ "$(grep -c 'is no socket' err)" = 1 ] || problem "$(cat err)"
 serve vg0/new vg0/none --socket-dir s
 wait "$server"
 [ $? = 1 ] || problem "a server of nothing runs"
-grep -q 'none of the 2 can be served' err || problem "$(cat err)"
+grep -q 'none of the 2 can be served' err && [ "$(grep -c 'is no socket' err)" = 1 ] && [ "$(grep -c "no volume 'none'" err)" = 1 ] || problem "$(cat err)"
 rm s/vg0-new.sock
 
 # A volume that cannot be read, and a group that another process has.
