@@ -78,6 +78,13 @@ static int finish(void *arg, int *error)
 	return 1; /* libnbd may forget it */
 }
 
+/* Nobody waits for the server any more. What it has, it may carry out whenever it goes on. */
+static void give_up(struct nbd *nbd)
+{
+	nbd->given_up = true;
+	nbd_link_hang_up(nbd);
+}
+
 static int send_all(void *arg)
 {
 	struct nbd *nbd = arg;
@@ -90,7 +97,7 @@ static int send_all(void *arg)
 		if (events == -ECANCELED)
 			return events;
 		if (events < 0) {
-			nbd_link_hang_up(nbd);
+			give_up(nbd);
 			break;
 		}
 		if (nbd->library.aio_get_direction(nbd->handle) & LIBNBD_AIO_DIRECTION_WRITE)
@@ -126,7 +133,7 @@ static int wait_until_done(void *arg)
 		rc = now < wait->end ? fiber_queue_wait(&wait->request->waiter, wait->end - now)
 				     : -ETIMEDOUT;
 		if (rc == -ETIMEDOUT) {
-			nbd_link_hang_up(wait->nbd);
+			give_up(wait->nbd);
 			return rc;
 		}
 	}
@@ -195,6 +202,12 @@ static int written(struct nbd *nbd, unsigned flags)
 	return nbd->can_fua ? 0 : (nbd->written++, flush_entered(nbd));
 }
 
+/* A change failed with the connection that was given up: on a new one, newer data would be written before it. */
+static void note_failed(struct nbd *nbd, int rc)
+{
+	nbd->lost |= rc && nbd->given_up;
+}
+
 static uint32_t fua(const struct nbd *nbd, unsigned flags)
 {
 	return flags & BLOCK_FUA && nbd->can_fua ? LIBNBD_CMD_FLAG_FUA : 0;
@@ -221,6 +234,8 @@ static int move_bytes(struct nbd *nbd, bool write, uint64_t offset, uint64_t len
 			iov_copy_in(&at, copy, step);
 		done += step;
 	}
+	if (write)
+		note_failed(nbd, rc);
 	return rc || !write ? rc : written(nbd, flags);
 }
 
@@ -281,6 +296,7 @@ static int erase(struct nbd *nbd, bool zero, uint64_t offset, uint64_t length, u
 		offset += step;
 		length -= step;
 	}
+	note_failed(nbd, rc);
 	return rc || !zero ? rc : written(nbd, flags);
 }
 

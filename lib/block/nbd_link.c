@@ -181,7 +181,7 @@ static int connect_by(struct nbd *nbd, const char *uri, bool again, struct error
 		return rc;
 	}
 	nbd->handle = handle;
-	nbd->ended = false;
+	nbd->ended = nbd->given_up = false;
 	nbd->reader = fiber_spawn(read_answers, nbd);
 	return 0;
 }

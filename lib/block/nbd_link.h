@@ -17,6 +17,7 @@ struct nbd {
 	int given; /* a socket that is to be used, once; else -1 */
 	bool no_uri;
 	bool writable, lost, ended; /* ended: the reader has seen the end of the connection */
+	bool given_up;              /* the connection was: the server did not answer in time */
 	uint64_t tried_ns;          /* when it was last connected, or that was tried */
 	uint64_t written, flushed;  /* writes that were acknowledged; of these, flushed */
 	uint32_t most;              /* bytes in a request */

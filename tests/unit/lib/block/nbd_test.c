@@ -3,8 +3,12 @@
 #include "unit.h"
 
 #include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "block/block.h"
@@ -348,6 +352,58 @@ static int a_server_that_does_not_answer(void *arg)
 }
 ON_EACH_ENGINE(a_server_that_does_not_answer)
 
+/* Two clients, one after the other, at a socket; the first is not answered what it writes. */
+static int serve_two(void *arg)
+{
+	struct server *server = arg;
+	int listener = server->fd;
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct server one = *server;
+
+		if (fiber_poll(listener, POLLIN, FIBER_FOREVER) < 0)
+			break;
+		one.fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		one.silent_for = i ? 0 : 2;
+		server->requests++;
+		serve(&one);
+	}
+	close(listener);
+	return 0;
+}
+
+/* The server may carry it out yet, whenever it goes on: nothing is written by another connection, which that would overwrite. */
+static int a_write_that_is_not_answered(void *arg)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct server server = { .size = DISK, .flags = EXPORT_FLAGS };
+	char uri[256], bytes[512] = { 0 };
+	struct block *block = NULL;
+	struct fiber *fiber;
+
+	(void)arg;
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s/nbd", unit_directory());
+	snprintf(uri, sizeof(uri), "nbd+unix:///?socket=%s", address.sun_path);
+	unlink(address.sun_path);
+	server.disk = calloc(1, DISK);
+	server.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	CU_ASSERT_EQUAL_FATAL(bind(server.fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	CU_ASSERT_EQUAL_FATAL(listen(server.fd, 5), 0);
+	fiber = fiber_spawn(serve_two, &server);
+	CU_ASSERT_EQUAL_FATAL(block_open_nbd(&block, uri, true, NULL), 0);
+	CU_ASSERT_EQUAL(block_read(block, 0, bytes, sizeof(bytes)), 0);
+	CU_ASSERT_EQUAL(block_write(block, 0, bytes, sizeof(bytes), 0), -EIO);
+	fiber_sleep(5 * SECOND);
+	CU_ASSERT_EQUAL(block_write(block, 0, bytes, sizeof(bytes), 0), -EIO);
+	CU_ASSERT_EQUAL(server.requests, 1);
+	block_unref(block);
+	fiber_cancel(fiber);
+	fiber_join(fiber);
+	free(server.disk);
+	return 0;
+}
+ON_EACH_ENGINE(a_write_that_is_not_answered)
+
 struct reader {
 	struct block *block;
 	char bytes[4096];
@@ -389,4 +445,5 @@ ON_EACH_ENGINE(who_is_cancelled_gets_his_answer)
 UNIT_MAIN("nbd", UNIT(test_the_host_of_a_uri), UNIT(test_a_name_is_looked_up_aside),
 	  UNIT(test_what_was_written_is_read), UNIT(test_what_no_disk_can_be),
 	  UNIT(test_a_server_that_goes_with_unflushed_writes),
-	  UNIT(test_a_server_that_does_not_answer), UNIT(test_who_is_cancelled_gets_his_answer))
+	  UNIT(test_a_server_that_does_not_answer), UNIT(test_a_write_that_is_not_answered),
+	  UNIT(test_who_is_cancelled_gets_his_answer))
