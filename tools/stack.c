@@ -52,6 +52,7 @@ static int stack_scan(struct stack *stack, const struct stack_options *options, 
 					  .no_resync = !options->resync,
 					  .pvs_only = options->pvs_only,
 					  .quick = true,
+					  .lvm_conf = state_lvm_conf(),
 					  .archive = state_archive(&state) };
 	CLEANUP_FREE struct block **blocks = calloc(stack->node_count + 1, sizeof(struct block *));
 	CLEANUP_FREE struct block **ends = calloc(stack->node_count + 1, sizeof(struct block *));

@@ -59,6 +59,13 @@ int state_check(struct error *error)
 	return rc ? rc : number("TENON_ARCHIVE_DAYS", DAYS, &value, error);
 }
 
+const char *state_lvm_conf(void)
+{
+	const char *given = variable("LVM_SYSTEM_DIR");
+
+	return given ? given : "/etc/lvm";
+}
+
 const char *state_home(void)
 {
 	const char *home = variable("HOME");

@@ -26,6 +26,9 @@ void state_archive_free(struct state_archive *state);
 /* The folder: malloc; NULL: the user has none. */
 char *state_directory(void);
 
+/* The folder of lvm.conf, as LVM2 has it: LVM_SYSTEM_DIR, or /etc/lvm. */
+const char *state_lvm_conf(void);
+
 /* The user's home: $HOME, or without it what the system's list of users says; NULL: that says nothing, either. */
 const char *state_home(void);
 

@@ -132,9 +132,71 @@ static uint32_t find_clinging(struct allocate_free *free, size_t count, const un
 	return common;
 }
 
+static bool is_taken(struct allocate_free *const *areas, unsigned count, unsigned pv)
+{
+	for (unsigned i = 0; i < count; i++)
+		if (areas[i]->pv == pv)
+			return true;
+	return false;
+}
+
+/* What goes on on PVs that are alike: the largest area of each stripe's first. */
+static uint32_t find_near(struct allocate_free *free, size_t count,
+			  const struct allocate_wish *wish, struct allocate_free **areas)
+{
+	uint32_t common = UINT32_MAX;
+
+	for (unsigned i = 0; i < wish->stripes; i++) {
+		areas[i] = NULL;
+		for (size_t k = 0; k < count; k++) {
+			if (!free[k].count || (areas[i] && areas[i]->pv != free[k].pv) ||
+			    is_taken(areas, i, free[k].pv) ||
+			    !wish->tags->near(wish->tags, i, free[k].pv))
+				continue;
+			if (!areas[i] || free[k].count > areas[i]->count)
+				areas[i] = &free[k];
+		}
+		if (!areas[i])
+			return 0;
+		common = MIN(common, areas[i]->count);
+	}
+	return common;
+}
+
+static bool is_alike(const struct allocate_tags *tags, const unsigned *pvs, unsigned count,
+		     unsigned pv)
+{
+	for (unsigned i = 0; tags && i < count; i++)
+		if (tags->alike(tags, pvs[i], pv))
+			return true;
+	return false;
+}
+
+/* The largest areas on PVs none of which are alike. */
+static uint32_t find_distinct(struct allocate_free *free, size_t count,
+			      const struct allocate_wish *wish, unsigned *pvs,
+			      struct allocate_free **areas)
+{
+	uint32_t common = UINT32_MAX;
+
+	for (unsigned i = 0; i < wish->stripes; i++) {
+		areas[i] = NULL;
+		for (size_t k = 0; k < count; k++)
+			if (free[k].count && (!areas[i] || free[k].count > areas[i]->count) &&
+			    !is_taken(areas, i, free[k].pv) &&
+			    !is_alike(wish->tags, pvs, i, free[k].pv))
+				areas[i] = &free[k];
+		if (!areas[i])
+			return 0;
+		pvs[i] = areas[i]->pv;
+		common = MIN(common, areas[i]->count);
+	}
+	return common;
+}
+
 /* The first PVs that have room for a whole stripe. False: there are too few. */
 static bool choose_pvs(const struct allocate_free *free, size_t count, uint32_t length,
-		       unsigned stripes, unsigned *pvs)
+		       unsigned stripes, const struct allocate_tags *tags, unsigned *pvs)
 {
 	unsigned found = 0;
 
@@ -144,7 +206,7 @@ static bool choose_pvs(const struct allocate_free *free, size_t count, uint32_t 
 
 		for (; i < count && free[i].pv == pv; i++)
 			sum += free[i].count;
-		if (sum >= length)
+		if (sum >= length && !is_alike(tags, pvs, found, pv))
 			pvs[found++] = pv;
 	}
 	return found == stripes;
@@ -181,15 +243,35 @@ static uint32_t find_anywhere(struct allocate_free *free, size_t count, unsigned
 	return low;
 }
 
-/* The next piece: so many extents of each stripe; 0: there is none. */
-static uint32_t find_piece(struct allocate_free *free, size_t count,
-			   const struct allocate_wish *wish, const unsigned *pvs, uint32_t left,
-			   struct allocate_free **areas)
+/* By the tags; 0: these say nothing, or there is no room. */
+static uint32_t find_by_tags(struct allocate_free *free, size_t count,
+			     const struct allocate_wish *wish, unsigned *pvs, uint32_t left,
+			     struct allocate_free **areas)
 {
 	uint32_t have;
 
-	if (wish->policy == ALLOCATE_CLING)
+	if (wish->after) {
+		have = find_clinging(free, count, pvs, wish->stripes, areas);
+		return have ? have : find_near(free, count, wish, areas);
+	}
+	have = find_distinct(free, count, wish, pvs, areas);
+	return have < left ? 0 : have;
+}
+
+/* The next piece: so many extents of each stripe; 0: there is none. `begun`: it is not the first. */
+static uint32_t find_piece(struct allocate_free *free, size_t count,
+			   const struct allocate_wish *wish, unsigned *pvs, bool begun,
+			   uint32_t left, struct allocate_free **areas)
+{
+	bool tagged = wish->tags && (wish->after || (wish->stripes > 1 && !begun));
+	uint32_t have;
+
+	if (wish->policy == ALLOCATE_CLING && !(tagged && wish->after))
 		return find_clinging(free, count, pvs, wish->stripes, areas);
+	have = tagged ? find_by_tags(free, count, wish, pvs, left, areas) : 0;
+	if (have || wish->policy == ALLOCATE_CLING ||
+	    (tagged && wish->policy == ALLOCATE_CONTIGUOUS))
+		return have;
 	if (wish->stripes == 1)
 		return find_linear(free, count, left, areas);
 	have = find_striped(free, count, wish->stripes, areas);
@@ -212,7 +294,7 @@ int allocate_extents(struct allocate_free *free_areas, size_t count,
 	for (unsigned i = 0; !rc && wish->after && i < wish->stripes; i++)
 		pvs[i] = wish->after[i].pv;
 	if (!rc && wish->policy == ALLOCATE_CLING && !wish->after &&
-	    !choose_pvs(free_areas, count, left, wish->stripes, pvs))
+	    !choose_pvs(free_areas, count, left, wish->stripes, wish->tags, pvs))
 		rc = -ENOSPC;
 	while (!rc && left) {
 		uint32_t have = 0;
@@ -220,7 +302,7 @@ int allocate_extents(struct allocate_free *free_areas, size_t count,
 		if (first && wish->after)
 			have = find_after(free_areas, count, wish, areas);
 		if (!have && !(contiguous && wish->after))
-			have = find_piece(free_areas, count, wish, pvs, left, areas);
+			have = find_piece(free_areas, count, wish, pvs, !first, left, areas);
 		have = MIN(have, left);
 		if (!have || (contiguous && have < left))
 			rc = -ENOSPC;

@@ -29,12 +29,21 @@ enum allocate_policy {
 	ALLOCATE_ANYWHERE,   /* stripes may share a PV */
 };
 
+/* What the tags say of PVs that cling together, LVM2's allocation/cling_tag_list. */
+struct allocate_tags {
+	/* Whether they have a tag of the list in common. */
+	bool (*alike)(const struct allocate_tags *tags, unsigned pv, unsigned other);
+	/* Of a volume that grows: whether the stripe is on that PV, or on one that is alike. NULL: of a new one. */
+	bool (*near)(const struct allocate_tags *tags, unsigned stripe, unsigned pv);
+};
+
 struct allocate_wish {
 	uint32_t extents; /* of the volume; a multiple of `stripes` */
 	unsigned stripes;
 	enum allocate_policy policy;
 	/* When a volume grows: for each stripe the extent after its last one. NULL for a new one. */
 	const struct allocate_place *after;
+	const struct allocate_tags *tags; /* or NULL: no tag says anything */
 };
 
 /* Pieces in the order of the volume: piece i takes lengths[i] extents of each of the `stripes` places
@@ -50,6 +59,8 @@ struct allocate_result {
  * present end while there is room. Then, linear: the first area that fits all, else the largest ones
  * first, so that there are few pieces. Striped: the largest area of each of the PVs that have most; anywhere: what
  * these cannot give, the longest pieces of all areas.
+ * With `tags` what grows goes on on PVs that are alike before it goes elsewhere, and no further where it clings. Stripes of a new one
+ * are on PVs that are not alike, where that can be in one piece; where it clings or is contiguous it must.
  * 0, -ENOSPC (nothing allocated; `free` is then of no use) or -ENOMEM. allocate_result_free() frees.
  */
 int allocate_extents(struct allocate_free *free, size_t count, const struct allocate_wish *wish,

@@ -57,6 +57,9 @@ struct archive_file {
 /* To a path that is not the archive's. */
 int archive_file_write_to(const struct archive_file *file, const char *path);
 
+/* All of a text file, with a NUL behind it; `flags`: more of open(2)'s. -EINVAL for what is no file, or too large for metadata. */
+int archive_text_read(int directory, const char *name, int flags, char **text, size_t *size);
+
 /* 0 or a negative errno; *path is where it went or should have gone, or NULL. */
 int archive_file_write(const struct archive_file *file, char **path);
 

@@ -28,9 +28,9 @@ void volume_archive_list_free(struct volume_kept_list *list)
 	free(list->at);
 }
 
-static int read_file(int directory, const char *name, char **text, size_t *size)
+int archive_text_read(int directory, const char *name, int flags, char **text, size_t *size)
 {
-	int fd = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	int fd = openat(directory, name, O_RDONLY | O_NONBLOCK | O_CLOEXEC | flags);
 	struct stat status;
 	ssize_t got = -1;
 	size_t done = 0;
@@ -66,7 +66,7 @@ static bool look(int directory, const char *name, const char *vg, struct volume_
 	CLEANUP_FREE char *text = NULL;
 	struct error why = { 0 };
 	size_t size = 0, length = vg ? strlen(vg) : 0;
-	int rc = read_file(directory, name, &text, &size);
+	int rc = archive_text_read(directory, name, O_NOFOLLOW, &text, &size);
 
 	if (rc)
 		error_set(&why, rc, "%s", error_name(rc));

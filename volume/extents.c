@@ -10,6 +10,7 @@
 #include "util/size.h"
 #include "volume/allocate.h"
 #include "volume/change.h"
+#include "volume/cling.h"
 #include "volume/segment.h"
 
 int change_no_memory(const struct volume_group *group, struct error *error)
@@ -358,10 +359,12 @@ int change_grow(struct volume_group *group, struct volume_lv *lv, uint32_t exten
 				      .stripes = stripes,
 				      .policy = policy_of(group, lv, options) };
 	struct place_rules rules = { options, block_size_of(lv) };
+	struct lvm_cling cling;
 	struct allocate_place after[CHANGE_STRIPES_MAX];
 	struct allocate_result pieces;
 	int rc;
 
+	wish.tags = lvm_cling_tags(&cling, group, lv);
 	if (lv->segment_count) {
 		const struct volume_segment *last = &lv->segments[lv->segment_count - 1];
 

@@ -247,6 +247,9 @@ int lvm_vg_set_context(struct volume_group *group, const struct volume_context *
 		if (!private->archive.directory)
 			return -ENOMEM;
 	}
+	private->lvm_conf = context->lvm_conf ? lvm_vg_keep_string(group, context->lvm_conf) : NULL;
+	if (context->lvm_conf && !private->lvm_conf)
+		return -ENOMEM;
 	private->host = lvm_vg_keep_string(group, context->host ? context->host : uts.nodename);
 	private->system = context->system ? lvm_vg_keep_string(group, context->system)
 					  : system_string(group, &uts);

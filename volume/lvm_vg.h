@@ -131,6 +131,9 @@ struct volume_group_private {
 	bool no_resync;                /* of arrays */
 	struct fiber_queue closing;    /* a volume in use came to its end */
 	struct volume_archive archive; /* directory NULL: none */
+	char *lvm_conf;                /* the folder of lvm.conf; NULL: none */
+	struct lvm_strings cling;      /* tags (cling.h), once they were read */
+	bool cling_read;
 };
 
 struct lvm_active;

@@ -17,6 +17,7 @@
 #include "util/error.h"
 #include "util/size.h"
 #include "volume/active.h"
+#include "volume/cling.h"
 #include "volume/mirror.h"
 #include "volume/raid_change.h"
 #include "volume/raid_convert.h"
@@ -184,6 +185,7 @@ static int place_among(const struct volume_group *group, const struct allocate_f
 	struct allocate_wish wish = { .extents = extents * images,
 				      .stripes = images,
 				      .policy = ALLOCATE_CLING };
+	struct lvm_cling cling;
 	CLEANUP_FREE struct allocate_free *fit = calloc(count + 1, sizeof(*fit));
 	CLEANUP_FREE struct allocate_free *all = calloc(count + 1, sizeof(*all));
 	size_t kept = 0, whole;
@@ -195,7 +197,12 @@ static int place_among(const struct volume_group *group, const struct allocate_f
 		if (!avoid || !array_lies_on(avoid, group->pvs[gaps[i].pv]))
 			all[kept++] = gaps[i];
 	whole = whole_areas(all, kept, extents, fit);
-	if (whole >= images)
+	/* Tags keep images apart where that can be. */
+	wish.tags = lvm_cling_tags(&cling, group, NULL);
+	if (whole >= images && wish.tags && !avoid)
+		rc = allocate_extents(fit, whole, &wish, result);
+	wish.tags = NULL;
+	if (rc == -ENOSPC && whole >= images)
 		rc = allocate_extents(fit, whole, &wish, result);
 	return rc == -ENOSPC ? allocate_extents(all, kept, &wish, result) : rc;
 }

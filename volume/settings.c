@@ -20,6 +20,9 @@ static const char *const allocation_names[] = {
 
 int volume_allocation_parse(const char *name, enum volume_allocation *out, struct error *error)
 {
+	/* As lvm2 takes it, and keeps it. */
+	if (!strcmp(name, "cling_by_tags"))
+		name = allocation_names[VOLUME_ALLOCATE_CLING];
 	for (unsigned i = 0; i < ARRAY_SIZE(allocation_names); i++)
 		if (!strcmp(name, allocation_names[i])) {
 			*out = (enum volume_allocation)i;

@@ -243,6 +243,7 @@ static int set_context(struct volume_group *to, const struct volume_group *from)
 		.random = private->random,
 		.compute = private->compute,
 		.archive = private->archive.directory ? &private->archive : NULL,
+		.lvm_conf = private->lvm_conf,
 		.log = private->log,
 	};
 

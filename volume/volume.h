@@ -171,6 +171,8 @@ struct volume_context {
 	 * volumes does not hold up the requests of its home; it outlives the group. NULL: at home. */
 	struct worker *compute;
 	const struct volume_archive *archive; /* where metadata is kept; NULL: nowhere */
+	/* The folder of lvm.conf, whose allocation/cling_tag_list says which PVs cling together by their tags; NULL: none do. */
+	const char *lvm_conf;
 	struct log *log; /* for arrays of volumes; outlives the group; NULL: nowhere */
 	bool no_resync;  /* arrays of volumes do not resync or recover by themselves */
 	bool pvs_only; /* groups come without their volumes: for who asks what they lie on; not to be changed */

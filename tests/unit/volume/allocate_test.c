@@ -51,6 +51,86 @@ static void test_growing_goes_on_behind_the_end(void)
 	allocate_result_free(&result);
 }
 
+/* PVs 0, 1 and 4 are alike, and 2 and 3; the volume is on 0, its second stripe on 2. */
+static bool alike(const struct allocate_tags *tags, unsigned pv, unsigned other)
+{
+	static const char group[] = { 'a', 'a', 'b', 'b', 'a', '-' };
+
+	(void)tags;
+	return group[pv] == group[other] && group[pv] != '-';
+}
+
+static bool near(const struct allocate_tags *tags, unsigned stripe, unsigned pv)
+{
+	return alike(tags, stripe ? 2 : 0, pv);
+}
+
+static void test_growing_goes_on_where_it_is_alike(void)
+{
+	const struct allocate_tags tags = { alike, near };
+	const struct allocate_free areas[] = {
+		{ 1, 0, 4 }, { 2, 0, 50 }, { 3, 5, 9 }, { 4, 7, 9 }
+	};
+	struct allocate_free left[ARRAY_SIZE(areas)];
+	const struct allocate_place after[] = { { 0, 10 }, { 2, 0 } };
+	struct allocate_wish wish = { .extents = 13, .stripes = 1, .after = after, .tags = &tags };
+	struct allocate_result result;
+
+	memcpy(left, areas, sizeof(areas));
+	wish.policy = ALLOCATE_CLING;
+	CU_ASSERT_EQUAL_FATAL(allocate_extents(left, 4, &wish, &result), 0);
+	CU_ASSERT(result.count == 2 && result.places[0].pv == 1 && result.places[1].pv == 4);
+	allocate_result_free(&result);
+	memcpy(left, areas, sizeof(areas));
+	wish.extents = 14;
+	CU_ASSERT_EQUAL(allocate_extents(left, 4, &wish, &result), -ENOSPC);
+	/* Who need not goes elsewhere then. */
+	memcpy(left, areas, sizeof(areas));
+	wish.policy = ALLOCATE_NORMAL;
+	CU_ASSERT_EQUAL_FATAL(allocate_extents(left, 4, &wish, &result), 0);
+	CU_ASSERT(result.count == 3 && result.places[2].pv == 2 && result.lengths[2] == 1);
+	allocate_result_free(&result);
+	/* Each stripe where it is at home. */
+	memcpy(left, areas, sizeof(areas));
+	wish = (struct allocate_wish){
+		.extents = 12, .stripes = 2, .policy = ALLOCATE_CLING, .after = after, .tags = &tags
+	};
+	CU_ASSERT_EQUAL_FATAL(allocate_extents(left, 4, &wish, &result), 0);
+	CU_ASSERT(result.count == 2 && result.lengths[0] == 4);
+	CU_ASSERT(result.places[0].pv == 1 && result.places[1].pv == 2);
+	CU_ASSERT(result.places[2].pv == 4 && result.places[3].pv == 2);
+	allocate_result_free(&result);
+}
+
+static void test_stripes_are_kept_apart_by_tags(void)
+{
+	const struct allocate_tags tags = { .alike = alike };
+	const struct allocate_free areas[] = { { 0, 0, 9 }, { 1, 0, 9 }, { 2, 0, 8 }, { 5, 0, 3 } };
+	struct allocate_free left[ARRAY_SIZE(areas)];
+	struct allocate_wish wish = { .extents = 16, .stripes = 2, .tags = &tags };
+	struct allocate_result result;
+
+	for (unsigned policy = ALLOCATE_NORMAL; policy <= ALLOCATE_ANYWHERE; policy++) {
+		memcpy(left, areas, sizeof(areas));
+		wish.policy = policy;
+		CU_ASSERT_EQUAL_FATAL(allocate_extents(left, 4, &wish, &result), 0);
+		CU_ASSERT(result.count == 1 && result.places[0].pv == 0 &&
+			  result.places[1].pv == 2);
+		allocate_result_free(&result);
+	}
+	/* Where the one has no room only who may does without. */
+	wish.extents = 18;
+	for (unsigned policy = ALLOCATE_NORMAL; policy <= ALLOCATE_ANYWHERE; policy++) {
+		bool may = policy == ALLOCATE_NORMAL || policy == ALLOCATE_ANYWHERE;
+
+		memcpy(left, areas, sizeof(areas));
+		wish.policy = policy;
+		CU_ASSERT_EQUAL(allocate_extents(left, 4, &wish, &result), may ? 0 : -ENOSPC);
+		CU_ASSERT(!may || result.places[1].pv == 1);
+		allocate_result_free(&result);
+	}
+}
+
 static void test_contiguous_or_nothing(void)
 {
 	struct allocate_free areas[] = { { 0, 10, 5 }, { 1, 0, 50 } };
@@ -172,7 +252,8 @@ static void test_random_wishes(void)
 	}
 }
 
-UNIT_MAIN("allocation", UNIT(test_linear_takes_the_first_that_fits),
+UNIT_MAIN("allocation", UNIT(test_growing_goes_on_where_it_is_alike),
+	  UNIT(test_stripes_are_kept_apart_by_tags), UNIT(test_linear_takes_the_first_that_fits),
 	  UNIT(test_linear_takes_large_areas_first), UNIT(test_growing_goes_on_behind_the_end),
 	  UNIT(test_contiguous_or_nothing), UNIT(test_stripes_are_on_pvs_of_their_own),
 	  UNIT(test_clinging_stays_on_its_pvs), UNIT(test_anywhere_stripes_share_a_pv),
