@@ -60,7 +60,7 @@ cat >make.sh <<'GUEST'
 	quiet lvextend -L +1M vg/frs
 	quiet lvextend -L +3M vg/sixnr
 	quiet lvextend -L +3M vg/tenodd
-	quiet lvreduce -y -L 2M vg/fla
+	quiet lvreduce -f -y -L 2M vg/fla
 	quiet lvextend --nosync -L +2M vg/none
 	quiet lvextend --nosync -L +2M vg/nfive
 	lvs --noheadings -o lv_name,attr,sync_percent vg/none vg/nfive
