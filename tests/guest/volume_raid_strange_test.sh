@@ -60,7 +60,8 @@ cat >make.sh <<'GUEST'
 	quiet lvextend -L +1M vg/frs
 	quiet lvextend -L +3M vg/sixnr
 	quiet lvextend -L +3M vg/tenodd
-	quiet lvreduce -f -y -L 2M vg/fla
+	# Where there is no file system, lvm2 since 2.03.17 wants to be told not to look for one.
+	quiet lvreduce $(! lvreduce --help 2>&1 | grep -q -e --fs || echo --fs ignore) -y -L 2M vg/fla
 	quiet lvextend --nosync -L +2M vg/none
 	quiet lvextend --nosync -L +2M vg/nfive
 	lvs --noheadings -o lv_name,attr,sync_percent vg/none vg/nfive
