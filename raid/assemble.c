@@ -259,7 +259,7 @@ static int load_bitmap(struct raid_array *array, const struct md_superblock *fre
 		rc = options->new_bitmap
 			     ? raid_intent_begin_anew(array, error)
 			     : raid_intent_load(array, options->grown_in_sync != 0, error);
-	return rc == -ENOMEM || !options->read_only ? rc : 0;
+	return rc == -ENOMEM || rc == -EOPNOTSUPP || !options->read_only ? rc : 0;
 }
 
 static int bring_up(struct raid_array *array, const struct raid_candidate *candidates,

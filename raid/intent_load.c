@@ -160,6 +160,12 @@ static int load_from(struct raid_member *member, struct raid_intent **out, struc
 	if (rc)
 		return error_set(error, rc, "cannot be read: %s", error_name(rc));
 	rc = md_bitmap_decode(bytes, least_room(array), &super, error);
+	/* Also where no superblock says so (mdadm before 4.1): another machine may be writing. */
+	if (super.version == MD_BITMAP_VERSION_CLUSTERED && super.nodes)
+		return error_set(error, -EOPNOTSUPP,
+				 "%s: its bitmap is that of a cluster of %u machines; it can be "
+				 "examined, not assembled",
+				 array->block.name, super.nodes);
 	if (rc == -ENOENT)
 		return error_set(error, -EINVAL, "magic is 0x%08x, expected 0x%08x",
 				 get_le32(bytes), MD_BITMAP_MAGIC);
@@ -280,14 +286,14 @@ int raid_intent_load(struct raid_array *array, bool grown_in_sync, struct error 
 	struct error trouble = { 0 };
 	int rc = -EINVAL;
 
-	for (uint32_t i = 0; rc && i < array->now.disks; i++) {
+	for (uint32_t i = 0; rc && rc != -EOPNOTSUPP && i < array->now.disks; i++) {
 		struct raid_member *member = array->places[i].member;
 
 		if (!member || member->state != RAID_MEMBER_IN_SYNC ||
 		    !(member->sb.features & MD_FEATURE_BITMAP))
 			continue;
 		rc = load_from(member, &array->intent, &trouble);
-		if (rc)
+		if (rc && rc != -EOPNOTSUPP)
 			log_warning(array->log, "%s: bitmap at byte %llu: %s", member->block->name,
 				    (unsigned long long)md_superblock_byte(
 					    &member->sb, member->sb.bitmap_offset),
@@ -295,6 +301,8 @@ int raid_intent_load(struct raid_array *array, bool grown_in_sync, struct error 
 	}
 	if (rc == -ENOMEM)
 		return error_set(error, rc, "%s: no memory for its bitmap", array->block.name);
+	if (rc == -EOPNOTSUPP)
+		return error_set(error, rc, "%s", trouble.text);
 	if (rc)
 		return start_anew(array, true, error);
 	take_in(array->intent);

@@ -414,6 +414,51 @@ static void log_of_the_array(struct raid_rig *rig)
 	block_unref(slice);
 }
 
+/* Of a cluster, which no superblock says: another machine may be writing. Without nodes it is damaged like any other. */
+static void clustered(struct raid_rig *rig)
+{
+	const struct raid_create_options options = {
+		.name = "c", .level = 1, .bitmap = RAID_BITMAP_INTERNAL, .assume_clean = true
+	};
+
+	rig_create(rig, 2, &options);
+	rig_write(rig, 0, 65536, 1);
+	rig_stop(rig);
+	for (unsigned step = 0; step < 2; step++) {
+		const uint8_t nodes = step ? 0 : 4;
+		struct raid_assemble_options look = { .read_only = true };
+
+		for (unsigned i = 0; i < 2; i++) {
+			uint64_t at = 4096 + (uint64_t)offset_on(rig, i) * 512;
+			uint8_t super[512];
+
+			CU_ASSERT_EQUAL(block_read(rig->memory[i], at, super, sizeof(super)), 0);
+			super[4] = 5;
+			super[68] = nodes;
+			CU_ASSERT_EQUAL(block_write(rig->memory[i], at, super, sizeof(super), 0),
+					0);
+		}
+		for (unsigned way = 0; way < 2; way++) {
+			int rc = raid_assemble(&rig->array, rig->disk, 2, way ? NULL : &look,
+					       &rig->error);
+
+			CU_ASSERT_EQUAL(rc, nodes ? -EOPNOTSUPP : 0);
+			if (!rc) {
+				CU_ASSERT(rig_holds(rig, 0, 65536, 1));
+				rig_stop(rig);
+			}
+			rig->array = NULL;
+		}
+		if (nodes)
+			CU_ASSERT_PTR_NOT_NULL(strstr(rig->error.text, "cluster of 4 machines"));
+	}
+}
+
+static void test_clustered(void)
+{
+	rig_run(clustered);
+}
+
 static void test_one_offset_for_all_members(void)
 {
 	rig_run(offset_of_the_array);
@@ -711,7 +756,7 @@ UNIT_MAIN("raid bitmap", UNIT(test_bits_are_set_before_and_cleared_after),
 	  UNIT(test_readd_copies_what_changed), UNIT(test_too_old_for_a_readd),
 	  UNIT(test_readd_during_a_recovery), UNIT(test_stale_bitmap_counts_as_dirty),
 	  UNIT(test_a_member_without_bitmap_is_left_out), UNIT(test_one_offset_for_all_members),
-	  UNIT(test_bitmaps_agree_after_an_unclean_stop), UNIT(test_bitmap_has_room_on_all_members),
-	  UNIT(test_a_lost_bit_is_told_before_the_data),
+	  UNIT(test_clustered), UNIT(test_bitmaps_agree_after_an_unclean_stop),
+	  UNIT(test_bitmap_has_room_on_all_members), UNIT(test_a_lost_bit_is_told_before_the_data),
 	  UNIT(test_a_superblock_spares_what_is_next_to_it), UNIT(test_bad_blocks_are_not_read),
 	  UNIT(test_recovery_notes_bad_blocks), UNIT(test_newer_bits_hold_nobody))
