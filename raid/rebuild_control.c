@@ -74,6 +74,15 @@ void raid_rebuild_progress(const struct raid_array *array, struct raid_progress 
 						    SECOND_NS / (double)progress->rate);
 }
 
+uint64_t raid_progress_left(const struct raid_progress *progress)
+{
+	if (progress->operation != RAID_IDLE ||
+	    (progress->last != RAID_RESYNC && progress->last != RAID_RECOVER &&
+	     progress->last != RAID_RESHAPE))
+		return 0;
+	return progress->total - progress->position;
+}
+
 /* Windows are in flight side by side, so that ranges may come out of order. */
 void raid_rebuild_found(struct raid_array *array, uint64_t offset, uint64_t length, int role)
 {

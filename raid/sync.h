@@ -50,6 +50,9 @@ struct raid_progress {
 	struct raid_found found;
 };
 
+/* How many bytes the resync, recovery or reshape that ended last had still to go over; 0: it was through. */
+uint64_t raid_progress_left(const struct raid_progress *progress);
+
 /* "idle", "resync", "recover", "check", "repair". */
 const char *raid_operation_name(enum raid_operation operation);
 

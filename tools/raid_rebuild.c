@@ -160,6 +160,7 @@ static int rebuild_ask(struct rebuild *rebuild, const char *socket, struct error
 			say_degraded(rebuild, (int)number_of(answer, "level"),
 				     (unsigned)number_of(answer, "working"),
 				     (unsigned)number_of(answer, "places"));
+		rebuild->left = number_of(answer, "left");
 		json_decref(answer);
 		if (rc == -EPIPE || (rc && owner_has_ended(rc, socket)))
 			rc = say_server_ended(rebuild, error);
@@ -257,27 +258,48 @@ static int rebuild_here(struct rebuild *rebuild, struct stack *stack, struct err
 	if (!rebuild->total && status.progress.last != RAID_IDLE)
 		rebuild_show(rebuild, raid_operation_name(status.progress.last),
 			     status.progress.position, status.progress.total, status.progress.rate);
+	rebuild->left = raid_progress_left(&status.progress);
 	if (status.degraded)
 		say_degraded(rebuild, status.level, status.working, status.raid_disks);
 	raid_status_free(&status);
 	return 0;
 }
 
-/* For those who saw no bar, because they have no terminal or it was over at once. */
-static void rebuild_summary(const struct rebuild *rebuild)
+/* Somebody held it, or who was to get the data failed. */
+static int say_ended_early(const struct rebuild *rebuild, const char *what, bool held,
+			   struct error *error)
 {
+	char size[SIZE_TEXT];
+
+	error_set(error, -EIO, "%s: the %s was ended with %s to go", rebuild->target, what,
+		  size_format(rebuild->left, size));
+	if (held)
+		advise_going_on(rebuild, error);
+	else
+		error_advise(error, "`tenon %s %s` says who failed",
+			     rebuild->open ? "lv show" : "raid show", rebuild->target);
+	return -EIO;
+}
+
+/* For those who saw no bar, because they have no terminal or it was over at once. */
+static int rebuild_summary(const struct rebuild *rebuild, struct error *error)
+{
+	const char *what =
+		strcmp(rebuild->progress.what, "recover") ? rebuild->progress.what : "recovery";
+	bool held = json_is_true(json_object_get(rebuild->result, "held"));
 	char sizes[2][SIZE_TEXT];
 
+	if (rebuild->left && (held || rebuild->total))
+		return say_ended_early(rebuild, what, held, error);
 	if (!rebuild->total)
 		cli_say("%s: nothing left to rebuild", rebuild->target);
 	else
 		/* What was over at once has no rate. */
-		cli_say("%s: %s of %s is done%s%s%s", rebuild->target,
-			strcmp(rebuild->progress.what, "recover") ? rebuild->progress.what
-								  : "recovery",
+		cli_say("%s: %s of %s is done%s%s%s", rebuild->target, what,
 			size_format(rebuild->total, sizes[0]), rebuild->rate ? ", " : "",
 			rebuild->rate ? size_format(rebuild->rate, sizes[1]) : "",
 			rebuild->rate ? "/s" : "");
+	return 0;
 }
 
 /* 1: it is done; 0: no server has it. */
@@ -389,7 +411,7 @@ static int rebuild_run(void *arg, struct error *error)
 	}
 	cli_progress_end(&rebuild->progress);
 	if (!rc && !rebuild->check)
-		rebuild_summary(rebuild);
+		rc = rebuild_summary(rebuild, error);
 	return !rc && rebuild->check ? scrub_result(rebuild, error) : rc;
 }
 

@@ -27,6 +27,7 @@ struct rebuild {
 	struct cli_progress progress;
 	json_t *result;       /* of a check, as describe_progress() has it */
 	uint64_t total, rate; /* as last reported; 0: nothing was to be done */
+	uint64_t left;        /* what of it was not done when it ended */
 	bool in_part;         /* a check that found nothing, and could not look everywhere */
 	bool ended;           /* the server, before it began */
 };

@@ -297,7 +297,8 @@ static int wait_array(struct array_call *call)
 		return waited;
 	raid_status(call->array, &status);
 	*call->result =
-		json_pack("{s:b, s:b, s:i, s:I, s:I, s:o}", "done", !waited, "degraded",
+		json_pack("{s:b, s:I, s:b, s:i, s:I, s:I, s:o}", "done", !waited, "left",
+			  (json_int_t)raid_progress_left(&status.progress), "degraded",
 			  status.degraded, "level", status.level, "working",
 			  (json_int_t)status.working, "places", (json_int_t)status.raid_disks,
 			  "progress", describe_progress(&status));

@@ -21,7 +21,7 @@
  *	raid.bitmap	{name, remove, chunk}: adds a bitmap of that chunk in bytes (0: chosen), or removes it
  *	raid.consistency {name, wanted}: what it goes by after a crash: resync, bitmap or ppl
  *	raid.speed	{name, least, most} -> {least, most}: bytes a second; most 0: no limit; what is not given stays
- *	raid.wait	{name} -> {done, degraded, level, working, places, progress}, after at most a quarter of a second
+ *	raid.wait	{name} -> {done, left, degraded, level, working, places, progress}, after at most a quarter of a second
  *	lv.create, lv.remove, lv.rename, lv.resize, lv.change, lv.tag, lv.repair, lv.convert	{name, ...}: see lv_change.h -> {problem, clients, notes, news}:
  *		why the volume is not served, or null; how many machines have it
  *	lv.plan		{name, ...}: see lv_plan.h

@@ -71,6 +71,17 @@ await is "p['operation'] == 'recover'"
 expect 1 'recover is running' "$TENON" raid bitmap r add
 expect 0 'go on|goes on' "$TENON" raid stop-sync r
 is "p['held'] and d['degraded'] and 'stopped' in d['state']" || problem "not held: $("$TENON" raid show r)"
+# Who waits for it is told that it was not done.
+(
+	"$TENON" raid rebuild r >rebuild.out 2>&1
+	echo $? >rebuild.rc
+) &
+rebuilding=$!
+await is "not p['held'] and p['operation'] == 'recover'"
+expect 0 'go on|goes on' "$TENON" raid stop-sync r
+wait $rebuilding
+[ "$(cat rebuild.rc)" = 1 ] && grep -q 'was ended with 2[0-9.]* MiB to go' rebuild.out && grep -q 'goes on from there' rebuild.out ||
+	problem "a rebuild that was held gave $(cat rebuild.rc): $(cat rebuild.out)"
 expect 0 '' "$TENON" raid speed r --max none
 is "p['held']" || problem 'another speed let it go on'
 expect 0 '' "$TENON" raid rebuild r
