@@ -99,6 +99,24 @@ bool raid_end_has_superblock(struct block *block, bool old)
 	return old ? md90_is_there(page) : get_le32(page) == MD_MAGIC;
 }
 
+/*
+ * Whether one at the end has the other, at the start, among its data: that of an array of arrays, whose member is this one. All that the
+ * other describes ends before the first; were that left over from an earlier array, the other's data would go on to the device's end.
+ */
+static bool is_around(const struct md_superblock *end, const struct md_superblock *start)
+{
+	return (end->minor_version == 0 || end->minor_version == MD_VERSION_90) &&
+	       (start->minor_version == 1 || start->minor_version == 2) &&
+	       end->data_offset <= start->super_offset &&
+	       range_within(start->data_offset, start->data_size, end->super_offset);
+}
+
+static bool is_preferred(const struct md_superblock *candidate, const struct md_superblock *other)
+{
+	return is_around(candidate, other) ||
+	       (!is_around(other, candidate) && candidate->ctime > other->ctime);
+}
+
 /* Places that could not be read. */
 struct unread {
 	uint64_t sectors[PLACES];
@@ -149,8 +167,8 @@ int md_superblock_find(struct block *block, struct md_superblock *sb, bool *foun
 			note_unread(&unread, places->starts[i], rc, &trouble);
 			continue;
 		}
-		/* A good one is better than a damaged one; of two good ones, the younger array. */
-		if (!rc && (result || candidate->ctime > sb->ctime)) {
+		/* A good one is better than a damaged one; of two good ones, the outer, or the younger array. */
+		if (!rc && (result || is_preferred(candidate, sb))) {
 			*sb = *candidate;
 			*found = true;
 			result = 0;

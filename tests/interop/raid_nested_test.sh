@@ -56,6 +56,30 @@ expect 0 ^ "$TENON" raid check in1 --degraded
 end
 two
 
+# ---- Inner mirrors with superblocks at the end: the outer array's, at the start of each, are among their data, and younger ----
+rm -f ./*.img
+truncate -s 20M a.img b.img c.img d.img
+expect 0 ^ "$TENON" raid create in1 --level 1 --metadata 1.0 a.img b.img
+expect 0 ^ "$TENON" raid create in2 --level 1 --metadata 1.0 c.img d.img
+sleep 1.1
+expect 0 ^ "$TENON" raid create out --level 0 md/in1 md/in2
+head -c 30M /dev/urandom >data
+expect 0 ^ "$TENON" copy data md/out --force
+for name in in1 in2 out; do expect 0 '"state": "clean".*"working": 2' sh -c "'$TENON' raid show $name --json | tr -d '\n'"; done
+expect 0 'Name *in1' "$TENON" raid examine a.img
+mv b.img away
+expect 0 ^ "$TENON" copy md/out back
+cmp -n 31457280 data back || problem 'the outer array has other data without a disk'
+mv away b.img
+# Left over from an earlier array, whose data went on to the device's end: the younger is the one.
+truncate -s 20M e.img f.img
+TENON_DEVICES=$work/e.img expect 0 ^ "$TENON" raid create old --level 1 --metadata 1.0 --bitmap none e.img missing
+tail -c 64K e.img >end
+TENON_DEVICES=$work/f.img expect 0 ^ "$TENON" raid create new --level 1 --metadata 1.2 f.img missing
+dd if=end of=f.img bs=64K seek=319 conv=notrunc status=none
+expect 0 'Name *new' "$TENON" raid examine f.img
+rm e.img f.img
+
 # ---- Inner stripes: one leaves the mirror, and comes back ----
 fresh 0
 expect 0 ^ "$TENON" raid fail out md/in1
