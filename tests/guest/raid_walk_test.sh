@@ -15,23 +15,12 @@ export WHO=${WHO-us}
 [ "${TORTURE:-0}" = 0 ] || { episodes=200 steps=10 deadline=14000; WHO=; }
 FILES=$(mktemp -d "$(place 400)/tenon-XXXXXX")
 trap 'status=$?; rm -rf "$FILES"; set +e; (exit $status); rig_end' EXIT
-mkfifo "$FILES/to" "$FILES/from"
 disks=()
 for i in 0 1 2 3 4 5 6 7 8; do truncate -s $((6144 + i % 3 * 196))K "$FILES/g$i"; disks+=(--disk "$FILES/g$i"); done
 truncate -s 128M "$FILES/data"
 walk() {
-	exec 5<>"$FILES/to" 6<>"$FILES/from"
-	rig_start uml --name walk "${disks[@]}" --disk "$FILES/data" --with mdadm --modules "raid0 raid1 raid10 raid456 linear?" --memory 512M \
-		--deadline "${DEADLINE:-$deadline}" --append 'ssl1=fd:5,fd:6' --script - <<'GUEST'
-		exec </dev/ttyS1 >/dev/ttyS1
-		stty raw -echo
-		echo READY
-		while IFS= read -r line && [ "$line" != QUIT ]; do
-			eval "$line" 2>&1
-			echo "== $?"
-		done
-GUEST
-	exec 5>&- 6>&-
+	rig_start_shell "$FILES" --name walk "${disks[@]}" --disk "$FILES/data" --with mdadm --modules "raid0 raid1 raid10 raid456 linear?" \
+		--memory 512M --deadline "${DEADLINE:-$deadline}"
 	python3 "$TOP/tests/guest/raid_walk.py" "$TOOL" "$FILES" "${SEED:-3}" "${EPISODES:-$episodes}" "${STEPS:-$steps}"
 }
 # A guest that does not answer any more is given up for a new one: what it had not played is played, too.

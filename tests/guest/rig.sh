@@ -39,6 +39,9 @@
 #     --result-size 64M      how much the script may leave in /result
 #     In the guest, DISKS lists the disks, DISK0, DISK1 ... are the single ones; /result takes files;
 #     what the script writes to standard output is on the console.
+# rig_start_shell FOLDER OPTION...  boots a guest of User Mode Linux whose script is a shell for another process of the host: what that
+#                            writes to FOLDER/to, lines of commands, is answered in FOLDER/from, after READY, by what they print
+#                            and "== STATUS"; QUIT ends it. Both are made if they are not there.
 # rig_stop [NAME]            ends a guest at once.
 # rig_result FILE [NAME]     prints a file that the script left in /result (the folder: rig_results).
 # rig_console [NAME]         path of the log of the console.
@@ -308,6 +311,24 @@ rig_start() {
 	RIG_LAST=$name
 	rig_spawn timeout -k 2 "$deadline" "${command[@]}" </dev/null >>"$dir/console" 2>&1
 	RIG_PID[$name]=$!
+}
+
+rig_start_shell() {
+	local folder=$1
+	shift
+	[ -p "$folder/to" ] || mkfifo "$folder/to" "$folder/from"
+	# Without a reader that stays, either side would wait for the other.
+	exec 5<>"$folder/to" 6<>"$folder/from"
+	rig_start uml "$@" --append 'ssl1=fd:5,fd:6' --script - <<'GUEST'
+		exec </dev/ttyS1 >/dev/ttyS1
+		stty raw -echo
+		echo READY
+		while IFS= read -r line && [ "$line" != QUIT ]; do
+			eval "$line" 2>&1
+			echo "== $?"
+		done
+GUEST
+	exec 5>&- 6>&-
 }
 
 # Shows what a guest that failed said last.

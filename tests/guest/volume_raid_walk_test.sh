@@ -11,21 +11,10 @@ steps=12 deadline=850
 [ -z "${TORTURE:-}" ] || steps=200 deadline=6000
 FILES=$(mktemp -d "$(place 400)/tenon-XXXXXX")
 trap 'status=$?; rm -rf "$FILES"; set +e; (exit $status); rig_end' EXIT
-mkfifo "$FILES/to" "$FILES/from"
 disks=()
 for i in 0 1 2 3 4 5 6 7; do truncate -s 40M "$FILES/g$i"; disks+=(--disk "$FILES/g$i:shared"); done # by turns
 truncate -s 64M "$FILES/data"
-exec 5<>"$FILES/to" 6<>"$FILES/from"
-rig_start uml --name walk "${disks[@]}" --disk "$FILES/data" --with lvm2 --modules "raid0 raid1 raid10 raid456 dm-raid" --memory 256M \
-	--deadline "${DEADLINE:-$deadline}" --append 'ssl1=fd:5,fd:6' --script - <<'GUEST'
-	exec </dev/ttyS1 >/dev/ttyS1
-	stty raw -echo
-	echo READY
-	while IFS= read -r line && [ "$line" != QUIT ]; do
-		eval "$line" 2>&1
-		echo "== $?"
-	done
-GUEST
-exec 5>&- 6>&-
+rig_start_shell "$FILES" --name walk "${disks[@]}" --disk "$FILES/data" --with lvm2 --modules "raid0 raid1 raid10 raid456 dm-raid" \
+	--memory 256M --deadline "${DEADLINE:-$deadline}"
 python3 "$TOP/tests/guest/volume_raid_walk.py" "$TENON" "$FILES" "${SEED:-1}" "${STEPS:-$steps}" || rig_fail "see above; SEED=${SEED:-1} repeats it"
 rig_wait walk
