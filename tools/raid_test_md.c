@@ -18,25 +18,12 @@
 #include "tools/lab/run.h"
 #include "tools/lab/store.h"
 #include "tools/raid_test.h"
+#include "tools/raid_test_md.h"
 #include "tools/uml.h"
 #include "util/bytes.h"
 
-#define SECOND_NS 1000000000ull
-#define STILL_NS  (60 * SECOND_NS)
-#define LEFT_NS   (20 * SECOND_NS) /* md takes a spare within milliseconds, or never */
-#define MD        "/sys/block/md0/md/"
+#define STILL_NS  (60 * MD_SECOND_NS)
 #define UNLIMITED UINT64_MAX
-#define NOT_KNOWN (UNLIMITED - 1)
-
-struct md {
-	struct uml *uml;
-	uint64_t data_offset; /* bytes; what an array of ours has */
-	uint32_t layout;
-	uint64_t sync_max;   /* thousandths of a percent, as said last */
-	uint64_t sync_total; /* sectors; 0: not known yet */
-	uint64_t left_ns;    /* since when a spare is not filled; 0: it is, or none is needed */
-	bool idle, gone;
-};
 
 /* ---- Names ---- */
 
@@ -76,12 +63,6 @@ static int md_check(const struct lab_scenario *scenario, struct error *error)
 
 /* ---- Making ---- */
 
-static void tell_line(void *arg, const char *text)
-{
-	if (!strstr(text, " operational as ") && !strstr(text, "detected capacity"))
-		lab_run_note(arg, false, "%s", text);
-}
-
 static void leave_line(void *arg, const char *text)
 {
 	(void)arg, (void)text;
@@ -102,7 +83,7 @@ static int open_array(struct lab_run *run, struct error *error)
 	md->layout = (uint32_t)strtoul(text + strlen(text) + 1, NULL, 10);
 	if (!size)
 		return error_set(error, -EIO, "md0: it is not active");
-	md->sync_max = NOT_KNOWN;
+	md->sync_max = MD_NOT_KNOWN;
 	md->idle = md->gone = false;
 	md->left_ns = 0;
 	return uml_block_create(md->uml, "/dev/md0", size, &run->block, error);
@@ -286,7 +267,7 @@ static int md_stop(struct lab_run *run, struct error *error)
 
 	close_array(steal_pointer(&run->block));
 	uml_ask(md->uml, &call, NULL, NULL, NULL);
-	uml_console(md->uml, "md", tell_line, run);
+	raid_test_md_listen(run);
 	return uml_run(md->uml, error, "mdadm --stop /dev/md0");
 }
 
@@ -299,183 +280,7 @@ static void md_power_lost(struct lab_run *run)
 	close_array(block);
 }
 
-/* ---- Looking ---- */
-
-/* What the files say, one behind the other. */
-static const char *next(const char **at)
-{
-	const char *text = *at;
-
-	*at += strlen(text) + 1;
-	return text;
-}
-
-static bool begins(const char *text, const char *with)
-{
-	return !strncmp(text, with, strlen(with));
-}
-
-static enum raid_operation operation_of(const char *action)
-{
-	static const struct {
-		const char *word;
-		enum raid_operation operation;
-	} words[] = {
-		{ "resync", RAID_RESYNC },
-		{ "recover", RAID_RECOVER },
-		{ "check", RAID_CHECK },
-		{ "repair", RAID_REPAIR },
-	};
-
-	for (unsigned i = 0; i < ARRAY_SIZE(words); i++)
-		if (begins(action, words[i].word))
-			return words[i].operation;
-	return RAID_IDLE;
-}
-
-static bool copies_are_gone(const struct lab_run *run, const bool *in_sync)
-{
-	const struct md *md = run->machine;
-	unsigned disks = (unsigned)run->scenario->array.members;
-	unsigned near = md->layout & 0xff, copies = near * (md->layout >> 8 & 0xff), first = 0;
-
-	/* As md's own enough(). */
-	do {
-		bool there = false;
-
-		for (unsigned i = 0; i < copies; i++)
-			there = there || in_sync[(first + i) % disks];
-		if (!there)
-			return true;
-		first = (first + near) % disks;
-	} while (first);
-	return false;
-}
-
-static bool has_failed(const struct lab_run *run, const struct raid_status *status,
-		       const bool *in_sync)
-{
-	unsigned away = status->raid_disks - status->working;
-
-	switch (status->level) {
-	case RAID_LEVEL_1:
-		return !status->working;
-	case RAID_LEVEL_10:
-		return copies_are_gone(run, in_sync);
-	case RAID_LEVEL_6:
-		return away > 2;
-	case RAID_LEVEL_4:
-	case RAID_LEVEL_5:
-		return away > 1;
-	default:
-		return away > 0;
-	}
-}
-
-/* "faulty", "in_sync", "spare", "replacement" and others, with commas between; a slot is a number or "none". */
-static void take_member(struct raid_member_status *member, const char *state, const char *slot,
-			const char *errors)
-{
-	member->role = *slot >= '0' && *slot <= '9' ? atoi(slot) : -1;
-	member->corrected = strtoull(errors, NULL, 10);
-	member->replaces = strstr(state, "replacement") != NULL;
-	member->state = strstr(state, "faulty")    ? RAID_MEMBER_FAULTY
-			: strstr(state, "journal") ? RAID_MEMBER_JOURNAL
-			: strstr(state, "in_sync") ? RAID_MEMBER_IN_SYNC
-			: member->role >= 0        ? RAID_MEMBER_REBUILDING
-						   : RAID_MEMBER_SPARE;
-}
-
-static char *ask_state(struct lab_run *run)
-{
-	const struct uml_call call = { .kind = UML_LOOK };
-	struct md *md = run->machine;
-	CLEANUP_FREE char *text = calloc(1, UML_TEXT + 64), *paths = NULL;
-	size_t length = 0;
-	FILE *to = open_memstream(&paths, &length);
-	char name[16];
-
-	if (!text || !to)
-		abort();
-	fputs(MD "array_state\n" MD "sync_action\n" MD "sync_completed\n" MD "sync_speed\n" MD
-		 "mismatch_cnt",
-	      to);
-	for (unsigned i = 0; i < run->scenario->disk_count; i++) {
-		uml_disk_name(i, name);
-		fprintf(to, "\n" MD "dev-%s/state\n" MD "dev-%s/slot\n" MD "dev-%s/errors", name,
-			name, name);
-	}
-	fclose(to);
-	return uml_ask(md->uml, &call, paths, text, NULL) ? NULL : steal_pointer(&text);
-}
-
-static void take_progress(struct md *md, const char *completed, const char *speed,
-			  struct raid_progress *progress)
-{
-	uint64_t position = 0, total = 0;
-
-	if (sscanf(completed, "%" SCNu64 " / %" SCNu64, &position, &total) == 2) {
-		progress->position = position * LAB_SECTOR;
-		progress->total = total * LAB_SECTOR;
-	}
-	md->sync_total = total;
-	progress->rate = strtoull(speed, NULL, 10) << 10;
-}
-
-static void md_status(struct lab_run *run, struct raid_status *status)
-{
-	struct md *md = run->machine;
-	CLEANUP_FREE char *text = ask_state(run);
-	const char *at = text, *state, *completed;
-	bool in_sync[LAB_DISKS] = { false }, left;
-	unsigned spares = 0;
-
-	*status = (struct raid_status){ .level = run->scenario->array.level,
-					.raid_disks = (unsigned)run->scenario->array.members,
-					.member_count = run->scenario->disk_count };
-	status->members = calloc(status->member_count, sizeof(*status->members));
-	if (!status->members)
-		abort();
-	/* Without an answer nothing is known but that nobody can use it. */
-	status->failed = status->degraded = !text;
-	if (!text && run->block && !md->uml->up && !md->gone) {
-		md->gone = md->idle = true;
-		lab_run_note(run, false, "the guest is no more");
-	}
-	if (!text)
-		return;
-	uml_console(md->uml, "md", tell_line, run);
-	state = next(&at);
-	status->clean = !begins(state, "active\n") && !begins(state, "write-pending");
-	status->progress.operation = operation_of(next(&at));
-	completed = next(&at);
-	take_progress(md, completed, next(&at), &status->progress);
-	status->progress.mismatches = strtoull(next(&at), NULL, 10) * LAB_SECTOR;
-	for (unsigned i = 0; i < status->member_count; i++) {
-		struct raid_member_status *member = &status->members[i];
-		const char *of = next(&at), *slot = next(&at);
-
-		take_member(member, of, slot, next(&at));
-		spares += *of && member->state == RAID_MEMBER_SPARE;
-		status->counters.members_failed += member->state == RAID_MEMBER_FAULTY;
-		if (member->state != RAID_MEMBER_IN_SYNC || member->role < 0 ||
-		    in_sync[member->role % LAB_DISKS])
-			continue;
-		in_sync[member->role % LAB_DISKS] = true;
-		status->working++;
-	}
-	status->degraded = status->working < status->raid_disks;
-	status->failed = has_failed(run, status, in_sync);
-	/* With the end of an operation md forgets how far it was to come. */
-	if (status->progress.operation == RAID_IDLE && !md->idle)
-		md->sync_max = NOT_KNOWN;
-	/* Once a member was to fail that is the last with data, md fills no other until it is assembled again. */
-	left = status->progress.operation == RAID_IDLE && status->degraded && !status->failed &&
-	       spares;
-	md->left_ns = !left ? 0 : md->left_ns ? md->left_ns : lab_run_now(run);
-	md->idle = status->progress.operation == RAID_IDLE &&
-		   (!left || lab_run_now(run) - md->left_ns > LEFT_NS);
-}
+/* ---- Waiting ---- */
 
 static bool md_is_idle(struct lab_run *run)
 {
@@ -514,10 +319,10 @@ static int wait_idle(struct lab_run *run, struct raid_status *status, struct err
 
 	md_pace(run, UNLIMITED);
 	while (quiet < 5) {
-		fiber_sleep(SECOND_NS / 20);
+		fiber_sleep(MD_SECOND_NS / 20);
 		if (!md->uml->up)
 			return error_set(error, -EIO, "the guest is no more");
-		md_status(run, status);
+		raid_test_md_status(run, status);
 		quiet = md->idle ? quiet + 1 : 0;
 		if (md->idle || status->progress.position != position)
 			moved_ns = lab_run_now(run);
@@ -613,8 +418,8 @@ static int md_administrate(struct lab_run *run, const struct lab_event *event, s
 const struct lab_target raid_test_md = {
 	.name = "md",
 	.real_time = true,
-	.tick_ns = SECOND_NS / 100,
-	.quiet_ns = 2 * SECOND_NS,
+	.tick_ns = MD_SECOND_NS / 100,
+	.quiet_ns = 2 * MD_SECOND_NS,
 	.check = md_check,
 	.begin = md_begin,
 	.end = md_end,
@@ -622,7 +427,7 @@ const struct lab_target raid_test_md = {
 	.assemble = md_assemble,
 	.stop = md_stop,
 	.power_lost = md_power_lost,
-	.status = md_status,
+	.status = raid_test_md_status,
 	.is_idle = md_is_idle,
 	.administrate = md_administrate,
 	.scrub = md_scrub,
