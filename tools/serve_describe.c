@@ -139,8 +139,8 @@ static void complete(const struct question *question)
 		json_array_append_new(peers, describe_process(question->status.peers[i]));
 	json_object_update_new(
 		question->object,
-		json_pack("{s:o, s:i, s:I, s:b, s:i, s:I, s:I, s:I, s:I, s:I, s:I}", "peers", peers,
-			  "in_flight", (int)question->status.in_flight, "size_bytes",
+		json_pack("{s:o, s:i, s:I, s:b, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "peers",
+			  peers, "in_flight", (int)question->status.in_flight, "size_bytes",
 			  (json_int_t)question->size, "read_only", question->read_only, "clients",
 			  (int)question->status.clients, "reads", (json_int_t)requests->reads,
 			  "writes", (json_int_t)requests->writes, "pinned_bytes",

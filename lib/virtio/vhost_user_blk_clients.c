@@ -121,6 +121,7 @@ int blk_server_add_client(struct vhost_user_blk_server *server, int fd, struct e
 		client->pins = calloc(MAX(server->worker_count, 1u), sizeof(*client->pins));
 	client->peer = unix_socket_peer(fd);
 	virtio_blk_init(&client->blk, server->block, server->serial, server->queue_count);
+	client->blk.log = server->log;
 	rc = vhost_user_backend_create(&client->backend, fd, &backend_ops, client, &options, error);
 	if (rc < 0) {
 		free(client->pins);

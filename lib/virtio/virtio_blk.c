@@ -19,6 +19,8 @@
 #include "block/iov.h"
 #include "block/start.h"
 #include "util/bytes.h"
+#include "util/error.h"
+#include "util/log.h"
 #include "virtio/virtio_blk_private.h"
 
 /* A few more pieces than a driver may use, for buffers that lie across two regions of memory. */
@@ -258,8 +260,24 @@ static void finish(struct virtio_blk_request *request, int rc, uint64_t written)
 	}
 }
 
+/* The protocol has one word for all that can be wrong with a disk; what it is, whoever runs it must know. */
+static void log_failed(const struct virtio_blk_request *request, int rc)
+{
+	static const char *const what[] = {
+		[BLOCK_READ] = "reading", [BLOCK_WRITE] = "writing", [BLOCK_FLUSH] = "flushing"
+	};
+	const struct virtio_blk *blk = request->queue->blk;
+	const struct block_request *io = &request->io;
+
+	log_warning(blk->log, "%s: %s %llu bytes at byte %llu: %s", blk->block->name,
+		    what[io->kind], (unsigned long long)io->length, (unsigned long long)io->offset,
+		    error_name(rc));
+}
+
 static void finish_io(struct virtio_blk_request *request, int rc)
 {
+	if (rc < 0)
+		log_failed(request, rc);
 	finish(request, rc, request->io.kind == BLOCK_READ && rc == 0 ? request->in.bytes : 0);
 }
 

@@ -57,6 +57,7 @@ struct virtio_blk {
 	enum virtio_blk_cache cache;          /* read by all queues, on whatever thread */
 	bool cache_chosen;                    /* by the driver, in the configuration */
 	struct virtio_blk_counters counters;  /* of queues that have none of their own */
+	struct log *log;                      /* of what the disk fails; NULL unless set */
 };
 
 /* A queue in service. */

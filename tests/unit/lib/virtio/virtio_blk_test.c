@@ -3,6 +3,7 @@
 #include "unit.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 #include <sys/socket.h>
@@ -12,6 +13,7 @@
 #include "block/fault.h"
 #include "fiber_run.h"
 #include "util/bytes.h"
+#include "util/log.h"
 #include "virtio/virtio_blk.h"
 #include "virtio/virtqueue.h"
 #include "virtio/virtqueue_driver.h"
@@ -241,6 +243,39 @@ static uint8_t erase(uint32_t type, unsigned index, uint64_t sector, uint32_t se
 
 	memcpy(rig.bytes + DATA + 16 * index, &range, 16);
 	return request(type, 0, 16 * (index + 1));
+}
+
+static char logged[256];
+
+static void keep_line(struct log *log, enum log_level level, const char *text)
+{
+	(void)log, (void)level;
+	snprintf(logged, sizeof(logged), "%s", text);
+}
+
+/* The guest hears of an error, and whoever runs the server which. */
+static int failing(void *arg)
+{
+	struct log log = { .level = LOG_LEVEL_WARNING, .write = keep_line };
+
+	(void)arg;
+	begin(false);
+	rig.blk.log = &log;
+	*logged = '\0';
+	CU_ASSERT_EQUAL(request(VIRTIO_BLK_T_OUT, SECTORS, 512), VIRTIO_BLK_S_IOERR);
+	CU_ASSERT_STRING_EQUAL(logged, "");
+	block_fault_add(rig.fault, &(struct block_fault_rule){ .requests = BLOCK_FAULT_WRITE,
+							       .action = BLOCK_FAULT_ERROR,
+							       .error = -ENOSPC });
+	CU_ASSERT_EQUAL(request(VIRTIO_BLK_T_OUT, 8, 512), VIRTIO_BLK_S_IOERR);
+	CU_ASSERT_STRING_EQUAL(logged,
+			       "fault: writing 512 bytes at byte 4096: No space left on device");
+	return end();
+}
+
+static void test_what_the_disk_fails_is_logged(void)
+{
+	CU_ASSERT_EQUAL(fiber_run_each(failing, NULL), 0);
 }
 
 static int erasing(void *arg)
@@ -722,7 +757,8 @@ static void test_a_request_without_a_status_byte_breaks_the_ring(void)
 UNIT_MAIN("virtio-blk", UNIT(test_what_is_written_is_read),
 	  UNIT(test_any_layout_of_a_request_will_do),
 	  UNIT(test_requests_past_the_disk_fail_and_unknown_ones_are_unsupported),
-	  UNIT(test_discard_and_write_zeroes), UNIT(test_a_read_only_disk_is_not_written),
+	  UNIT(test_what_the_disk_fails_is_logged), UNIT(test_discard_and_write_zeroes),
+	  UNIT(test_a_read_only_disk_is_not_written),
 	  UNIT(test_errors_of_the_disk_reach_the_driver),
 	  UNIT(test_requests_overlap_and_draining_waits_for_all),
 	  UNIT(test_the_driver_chooses_the_cache_mode),
