@@ -25,7 +25,7 @@ DEPS_BUILD := gcc make pkg-config libc6-dev liburing-dev libaio-dev libpcap-dev 
 DEPS_DEMO  := qemu-system-x86 user-mode-linux 'linux-image-cloud-amd64|linux-image-virtual' mdadm lvm2 e2fsprogs \
 	busybox-static cpio kmod python3 procps util-linux
 DEPS_TEST  := tcpdump tshark strace fuse3 nbdkit libnbd-bin fio qemu-utils zstd xz-utils bzip2 lz4 gddrescue fdisk iproute2 acpica-tools clang 'libclang-rt-dev|clang' cppcheck \
-	clang-tidy clang-format grub-common zsh gdisk dosfstools mtools vde2 vdeplug lldpd smcroute dnsmasq-base openvswitch-switch dpdk-dev '^librte-net-virtio[0-9]+$$'
+	clang-tidy clang-format grub-common zsh gdisk dosfstools mtools vde2 vdeplug lldpd smcroute dnsmasq-base passt openvswitch-switch dpdk-dev '^librte-net-virtio[0-9]+$$'
 DEPS_BENCH := openvswitch-switch openvswitch-switch-dpdk vde2 qemu-utils dpdk-dev '^librte-net-virtio[0-9]+$$' iperf3 valgrind
 # Of `tenon image build debian`.
 DEPS_TEST  += fakeroot mmdebstrap uidmap ovmf openssl openssh-client openvswitch-switch

@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# passt as a switch's way to the outside, at a port qemu-stream that connects: an address by DHCP, a connection to the guest, and passt goes and
+# comes back.
+# timeout: 120
+. "$(dirname "$0")/switch_lib.sh"
+command -v passt >/dev/null || lab_skip "passt is not installed"
+lab_enter "$@"
+# An outside: passt takes the interface of the default route.
+ip link add up0 type veth peer name up1 || lab_skip "veth cannot be made here"
+ip link set up1 up
+ip link set up0 up
+ip address add 192.0.2.10/24 dev up0
+ip route add default via 192.0.2.1
+# Root's passt goes on as nobody, who is to reach its socket.
+chmod 711 "$LAB"
+mkdir -m 777 sockets
+start_passt() {
+	passt -f -s "$LAB/sockets/passt" -t 8022:22 >passt.log 2>&1 &
+	PASST=$!
+	LAB_PIDS+=($PASST)
+}
+is_up() { for _ in $(seq 1200); do [ "$(lab_stat out up)" = "$1" ] && return; sleep 0.05; done; lab_fail "port out: $(lab_stat out state): $(cat passt.log)"; return 1; }
+start_passt
+for _ in $(seq 1200); do [ -S sockets/passt ] || ! kill -0 $PASST 2>/dev/null && break; sleep 0.05; done
+[ -S sockets/passt ] || lab_skip "passt does not run here: $(tail -n 1 passt.log)"
+lab_switch lab --port a=tap:ta --port out=qemu-stream:"$LAB/sockets/passt",client
+lab_host a ta
+is_up True || lab_done
+
+cat >lease <<'SCRIPT'
+#!/bin/sh
+[ "$1" = bound ] || exit 0
+ip address add "$ip/24" dev "$interface"
+ip route replace default via "$router"
+SCRIPT
+chmod +x lease
+timeout 100 ip netns exec a busybox udhcpc -i ta -n -q -f -t 20 -T 2 -s "$LAB/lease" >dhcp.log 2>&1 || lab_fail "no lease: $(cat dhcp.log)"
+cat >talk.py <<'PYTHON'
+import os, socket, sys
+# Listens at, or connects to, HOST PORT; says SAYS, and prints what the other said.
+role, host, port, says = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4].encode()
+if role == "listen":
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.bind((host, port))
+    s.listen()
+    open("listens", "w").close()
+    s.settimeout(20)
+    s = s.accept()[0]
+else:
+    s = socket.create_connection((host, port), 20)
+s.settimeout(20)
+s.sendall(says)
+s.shutdown(socket.SHUT_WR)
+print(b"".join(iter(lambda: s.recv(65536), b"")).decode())
+PYTHON
+heard() { # WHEN
+	rm -f listens
+	timeout 100 ip netns exec a python3 talk.py listen 0.0.0.0 22 "the one" >one &
+	local listener=$!
+	for _ in $(seq 1200); do [ -e listens ] && break; sleep 0.05; done
+	timeout 100 python3 talk.py connect 192.0.2.10 8022 "the other" >other 2>&1
+	wait $listener
+	[ "$(cat one)" = "the other" ] && [ "$(cat other)" = "the one" ] || lab_fail "$1: $(cat one other)"
+}
+heard "to the guest"
+
+# Another passt is found again.
+kill $PASST
+wait $PASST
+is_up False
+start_passt
+is_up True
+# It knows the guest when the guest has asked for it.
+asked() {
+	ip -n a neigh flush dev ta
+	ip netns exec a busybox ping -c 1 -W 2 192.0.2.1 >/dev/null
+	ip -n a neigh show 192.0.2.1 | grep -q lladdr
+}
+for _ in $(seq 30); do asked && break; done
+heard "after another was started"
+lab_end || lab_fail "the switch ended with $?"
+lab_done
