@@ -16,6 +16,7 @@
 #include "tools/cli.h"
 #include "tools/describe.h"
 #include "tools/devices.h"
+#include "tools/lab/library.h"
 #include "tools/runtime.h"
 #include "tools/stack.h"
 #include "util/bytes.h"
@@ -132,6 +133,7 @@ enum place {
 	PLACE_NAME,   /* of what the noun is about, without md/ */
 	PLACE_DEVICE, /* a path or md/NAME */
 	PLACE_END,    /* of a copy: anything */
+	PLACE_SCENARIO,
 };
 
 static enum place place_of(const char *text)
@@ -140,11 +142,12 @@ static enum place place_of(const char *text)
 		const char *text;
 		enum place place;
 	} places[] = {
-		{ "FILE", PLACE_FILE },    { "PATH", PLACE_FILE },
-		{ "DIR", PLACE_FOLDER },   { "VG", PLACE_GROUP },
-		{ "VG/LV", PLACE_VOLUME }, { "md/NAME", PLACE_ARRAY },
-		{ "NAME", PLACE_NAME },    { "DEVICE", PLACE_DEVICE },
-		{ "SOURCE", PLACE_END },   { "DESTINATION", PLACE_END },
+		{ "FILE", PLACE_FILE },         { "PATH", PLACE_FILE },
+		{ "DIR", PLACE_FOLDER },        { "VG", PLACE_GROUP },
+		{ "VG/LV", PLACE_VOLUME },      { "md/NAME", PLACE_ARRAY },
+		{ "NAME", PLACE_NAME },         { "DEVICE", PLACE_DEVICE },
+		{ "SOURCE", PLACE_END },        { "DESTINATION", PLACE_END },
+		{ "SCENARIO", PLACE_SCENARIO }, { "SCENARIO...", PLACE_SCENARIO },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(places); i++)
@@ -216,6 +219,11 @@ static void offer_place(struct completion *completion, const char *text)
 		return;
 	case PLACE_FOLDER:
 		puts(":directories");
+		return;
+	case PLACE_SCENARIO:
+		puts(":files");
+		for (unsigned i = 0; i < lab_library_count(); i++)
+			offer(completion, lab_library_name(i), "ready scenario");
 		return;
 	case PLACE_DEVICE:
 	case PLACE_END:

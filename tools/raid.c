@@ -394,7 +394,7 @@ int command_raid(int argc, char **argv)
 		{ "speed", raid_speed_verb, "NAME [--min SIZE] [--max SIZE] [--json]",
 		  "how fast a server's resyncs and rebuilds of it go" },
 		{ "test", raid_test_verb,
-		  "SCENARIO...|list|show NAME [--seed N] [--runs N] [--compare] [--explore] "
+		  "SCENARIO...|list|show SCENARIO [--seed N] [--runs N] [--compare] [--explore] "
 		  "[--report DIR] [--json]",
 		  "break a simulated array on purpose, repeatably, and see what is lost" },
 		{ "zero", raid_zero_verb, "DEVICE...", "take md's superblock off devices" },

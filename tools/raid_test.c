@@ -219,7 +219,7 @@ int raid_test_verb(int argc, char **argv)
 	};
 	int status;
 
-	if (!cli_parse("raid test SCENARIO...|list|show NAME [--seed N] [--runs N] [--compare] "
+	if (!cli_parse("raid test SCENARIO...|list|show SCENARIO [--seed N] [--runs N] [--compare] "
 		       "[--explore] [--report DIR] [--json]",
 		       options, argc, argv, 1, 2, &test.names, &status))
 		return status;
