@@ -17,6 +17,11 @@
 
 #define RECEIVE_BUFFER (4 << 20)
 
+/* Since Linux 5.14. */
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71
+#endif
+
 /* Since Linux 4.20. */
 #ifndef PACKET_IGNORE_OUTGOING
 #define PACKET_IGNORE_OUTGOING 23
@@ -115,6 +120,20 @@ void packet_close(struct packet_socket *packet)
 	if (packet->fd >= 0)
 		close(packet->fd);
 	packet->fd = -1;
+}
+
+bool packet_same(const struct packet_socket *a, const struct packet_socket *b)
+{
+	uint64_t one = 0, other = 0;
+	socklen_t length = sizeof(one);
+
+	if (a->index != b->index)
+		return false;
+	/* Numbers are of a network namespace; where that is not told, the name has to do. */
+	if (getsockopt(a->fd, SOL_SOCKET, SO_NETNS_COOKIE, &one, &length) ||
+	    getsockopt(b->fd, SOL_SOCKET, SO_NETNS_COOKIE, &other, &length))
+		return !strcmp(a->name, b->name);
+	return one == other;
 }
 
 uint64_t packet_drops(struct packet_socket *packet)

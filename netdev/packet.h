@@ -33,6 +33,9 @@ int packet_open(struct packet_socket *packet, const char *name,
 		const struct packet_options *options, struct error *error);
 void packet_close(struct packet_socket *packet);
 
+/* Whether both are of one interface. */
+bool packet_same(const struct packet_socket *a, const struct packet_socket *b);
+
 /* How many frames the kernel had no room for since the last call. */
 uint64_t packet_drops(struct packet_socket *packet);
 

@@ -24,6 +24,7 @@
 #include "util/log.h"
 #include "vswitch/datagrams.h"
 #include "vswitch/internal.h"
+#include "vswitch/port_link.h"
 #include "vswitch/vlan.h"
 
 #define LOOK_NS    1000000000ULL /* between two looks at what the kernel dropped */
@@ -120,11 +121,44 @@ static void carrier_due(struct timer *timer)
 	port_timer_arm(port, timer, port_now(port) + CARRIER_NS);
 }
 
+static void packet_destroy(struct port *port)
+{
+	struct port_packet *packet = packet_of(port);
+
+	port_unwatch(&packet->watch);
+	packet_close(&packet->packet);
+	datagrams_destroy(&packet->datagrams);
+	free(packet);
+}
+
+/* Two would each take every frame, and send what the other took back to where it came from. */
+static int check_is_alone(const struct port_packet *packet, struct error *error)
+{
+	const struct vswitch *vswitch = packet->port.vswitch;
+
+	for (unsigned i = 0; i < vswitch->port_count; i++) {
+		struct port *lower = port_link_lower(vswitch->list[i]);
+		struct port *other = lower ? lower : vswitch->list[i];
+
+		if (other == &packet->port || other->ops->destroy != packet_destroy ||
+		    !packet_same(&packet->packet, &packet_of(other)->packet))
+			continue;
+		return error_set(error, -EBUSY,
+				 "switch %s: port %s: interface %s is port %s's already",
+				 vswitch->name, packet->port.name, packet->packet.name,
+				 other->name);
+	}
+	return 0;
+}
+
 static int packet_attach(struct port *port, struct error *error)
 {
 	struct port_packet *packet = packet_of(port);
-	int rc = port_watch(port, &packet->watch, packet->packet.fd, packet_ready);
+	int rc = check_is_alone(packet, error);
 
+	if (rc)
+		return rc;
+	rc = port_watch(port, &packet->watch, packet->packet.fd, packet_ready);
 	if (rc)
 		return error_set(error, rc, "port %s: cannot watch interface %s: %s", port->name,
 				 packet->packet.name, error_name(rc));
@@ -153,16 +187,6 @@ static void packet_describe(struct port *port, char where[PORT_TEXT_MAX], char s
 		 : flags & IFF_RUNNING ? "up"
 				       : "no carrier");
 	snprintf(text, PORT_TEXT_MAX, "%s", packet->packet.header ? "csum tso4 tso6 ecn" : "");
-}
-
-static void packet_destroy(struct port *port)
-{
-	struct port_packet *packet = packet_of(port);
-
-	port_unwatch(&packet->watch);
-	packet_close(&packet->packet);
-	datagrams_destroy(&packet->datagrams);
-	free(packet);
 }
 
 static const struct port_ops ops = {

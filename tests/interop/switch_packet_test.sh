@@ -26,6 +26,17 @@ lab_show | grep -q '"state": "up"' || lab_fail "$(lab_show)"
 for port in a p; do
 	[ "$(lab_stat $port rx_bytes)" -gt $((3000 * $(lab_stat $port rx_frames))) ] || lab_fail "$port: small frames came in: $(lab_show)"
 done
+# An interface is one port's, also by another name or behind a bad link; one of the same number elsewhere is another.
+twice() { "$TENON" switch port add lab "$1" 2>err && lab_fail "$1 was taken"; grep -q "interface v0 is port p's already" err || lab_fail "$1: $(cat err)"; }
+twice p2=packet:v0
+"$TENON" link set lab p --delay 1ms && "$TENON" link clear lab p || lab_fail "link set"
+twice p2=packet:v0,netns=$$
+ip netns add twin
+number=$(ip -j link show v0 | python3 -c 'import json, sys; print(json.load(sys.stdin)[0]["ifindex"])')
+ip -n twin link add w0 index "$number" type veth peer name w1 || lab_fail "an interface of number $number"
+{ "$TENON" switch port add lab p2=packet:w0,netns=twin && "$TENON" switch port remove lab p2; } || lab_fail "another of the same number"
+ip netns delete twin
+[ "$(lab_show | grep -c '"type": "packet"')" = 1 ] || lab_fail "$(lab_show)"
 # What this host sends on v0 does not come in; what comes in has its tag.
 own=$(ip -j link show v0 | python3 -c 'import json, sys; print(json.load(sys.stdin)[0]["address"])')
 ip address add 10.0.9.1/24 dev v0
