@@ -5,8 +5,12 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "block/iov.h"
+#include "block/lease.h"
+#include "fiber/fiber.h"
 #include "util/bytes.h"
 
 #define SECTOR 512u
@@ -17,8 +21,9 @@ struct worn_disk {
 	struct worn_power *power;
 	struct worn_disk *next;
 	char *seen, *medium; /* what reads give; what is there without power */
-	uint8_t *dirty;      /* by sector: written since the last flush */
-	uint8_t *differs;    /* by sector: `seen` may not be on the medium */
+	int fd;           /* of `seen`, which is shared with who has a lease; -1: nobody gets one */
+	uint8_t *dirty;   /* by sector: written since the last flush */
+	uint8_t *differs; /* by sector: `seen` may not be on the medium */
 	uint64_t fail_after, fail_count;
 	uint64_t page; /* of the last coin, plus 1 */
 	bool coin;
@@ -83,9 +88,13 @@ static int disk_writev(struct block *block, uint64_t offset, uint64_t length,
 {
 	struct worn_disk *disk = disk_of(block);
 	struct iov_range from = iov_range_of(iov, count);
-	bool was_off = disk->power->off;
-	int rc = count_change(disk);
+	bool was_off;
+	int rc;
 
+	if (disk->power->slow)
+		fiber_sleep_always(1000);
+	was_off = disk->power->off;
+	rc = count_change(disk);
 	if (was_off)
 		return rc;
 	for (uint64_t at = offset / SECTOR; at < (offset + length) / SECTOR; at++) {
@@ -109,12 +118,47 @@ static const void *disk_lend(struct block *block, uint64_t offset)
 	return disk->power->lends && !disk->power->off ? disk->seen + offset : NULL;
 }
 
+static int disk_lease(const struct block *block, uint64_t end, struct lease_file *out)
+{
+	const struct worn_disk *disk = disk_of((struct block *)block);
+
+	(void)end;
+	if (disk->fd < 0)
+		return -EOPNOTSUPP;
+	*out = (struct lease_file){ .least = block->size, .unit = SECTOR, .memory = 1 };
+	return disk->fd;
+}
+
+/* Only such devices are leased. None is made here. */
+static bool disk_has_views(const struct block *block)
+{
+	return disk_of((struct block *)block)->fd >= 0;
+}
+
+static struct block *disk_view(struct block *block)
+{
+	(void)block;
+	return NULL;
+}
+
+static void find_leased(struct worn_disk *disk)
+{
+	for (uint64_t at = 0; disk->fd >= 0 && at < disk->block.size / SECTOR; at++)
+		if (memcmp(disk->seen + at * SECTOR, disk->medium + at * SECTOR, SECTOR))
+			disk->dirty[at] = disk->differs[at] = 1;
+}
+
 static int disk_flush(struct block *block)
 {
 	struct worn_disk *disk = disk_of(block);
-	bool was_off = disk->power->off;
-	int rc = count_change(disk);
+	bool was_off;
+	int rc;
 
+	if (disk->power->slow)
+		fiber_sleep_always(1000);
+	was_off = disk->power->off;
+	rc = count_change(disk);
+	find_leased(disk);
 	for (uint64_t at = 0; !was_off && at < block->size / SECTOR; at++) {
 		if (!disk->dirty[at])
 			continue;
@@ -133,7 +177,12 @@ static void disk_close(struct block *block)
 	while (*link != disk)
 		link = &(*link)->next;
 	*link = disk->next;
-	free(disk->seen);
+	if (disk->fd < 0) {
+		free(disk->seen);
+	} else {
+		munmap(disk->seen, block->size);
+		close(disk->fd);
+	}
 	free(disk->medium);
 	free(disk->dirty);
 	free(disk->differs);
@@ -145,6 +194,9 @@ static const struct block_ops ops = {
 	.readv = disk_readv,
 	.writev = disk_writev,
 	.lend = disk_lend,
+	.has_views = disk_has_views,
+	.view = disk_view,
+	.lease = disk_lease,
 	.flush = disk_flush,
 	.close = disk_close,
 };
@@ -158,7 +210,12 @@ struct block *worn_disk_create(struct worn_power *power, const char *name, uint6
 	disk->power = power;
 	disk->next = power->disks;
 	power->disks = disk;
-	disk->seen = aligned_alloc(PAGE, (size + PAGE - 1) & ~(size_t)(PAGE - 1));
+	disk->fd = power->leases ? memfd_create(name, MFD_CLOEXEC) : -1;
+	if (disk->fd >= 0 && ftruncate(disk->fd, (off_t)size))
+		abort();
+	disk->seen = disk->fd < 0
+			     ? aligned_alloc(PAGE, (size + PAGE - 1) & ~(size_t)(PAGE - 1))
+			     : mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, disk->fd, 0);
 	memset(disk->seen, 0, size);
 	disk->medium = calloc(1, size);
 	disk->dirty = calloc(1, size / SECTOR);
@@ -185,7 +242,8 @@ void worn_power_cut_after(struct worn_power *power, uint64_t count)
 
 void worn_power_cycle(struct worn_power *power)
 {
-	for (struct worn_disk *disk = power->disks; disk; disk = disk->next)
+	for (struct worn_disk *disk = power->disks; disk; disk = disk->next) {
+		find_leased(disk);
 		for (uint64_t at = 0; at < disk->block.size / SECTOR; at++) {
 			if (!disk->differs[at])
 				continue;
@@ -195,6 +253,7 @@ void worn_power_cycle(struct worn_power *power)
 			memcpy(disk->seen + at * SECTOR, disk->medium + at * SECTOR, SECTOR);
 			disk->dirty[at] = disk->differs[at] = 0;
 		}
+	}
 	power->cut_at = 0;
 	power->off = false;
 }

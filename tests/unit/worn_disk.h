@@ -29,6 +29,8 @@ struct worn_power {
 	bool off;
 	bool whole_pages;
 	bool lends;
+	bool leases; /* disks made from then on are leased (block/lease.h); what comes by that way is no change, but written since the last flush */
+	bool slow;   /* each change takes a microsecond, in which others run */
 };
 
 struct block *worn_disk_create(struct worn_power *power, const char *name, uint64_t size);
