@@ -71,6 +71,13 @@ static int erase_members(struct raid_array *array, struct error *error)
 	return rc;
 }
 
+/* Where one cannot have a superblock there is no array, and the others are members of none. What cannot be erased stays. */
+static void unmake(struct raid_array *array)
+{
+	list_for_each(at, &array->members)
+		raid_erase(list_entry(at, struct raid_member, node)->block, NULL);
+}
+
 /* Bitmaps first, so that no superblock speaks of one that is not there; a spare's does, too. */
 static int write_all(struct raid_array *array, struct error *error)
 {
@@ -90,16 +97,18 @@ static int write_all(struct raid_array *array, struct error *error)
 	if (rc)
 		return rc;
 	rc = raid_super_update(array);
+	if (rc)
+		error_set(error, rc, "%s: its superblocks cannot be written: %s", array->block.name,
+			  error_name(rc));
 	list_for_each(at, &array->members) {
 		struct raid_member *member = list_entry(at, struct raid_member, node);
 
 		if (member->state == RAID_MEMBER_FAULTY)
-			return error_set(error, -EIO, "%s: %s", member->block->name,
-					 member->reason);
+			rc = error_set(error, -EIO, "%s: %s", member->block->name, member->reason);
 	}
-	return rc ? error_set(error, rc, "%s: its superblocks cannot be written: %s",
-			      array->block.name, error_name(rc))
-		  : 0;
+	if (rc)
+		unmake(array);
+	return rc;
 }
 
 /* Members of RAID0 that differ make several zones, for which the superblock must say how; else it says nothing. */

@@ -164,6 +164,39 @@ static void create_read_first(struct raid_rig *rig)
 	rig_wait(rig);
 }
 
+/* Also where it was written before the other one could not be, and where it is told anew that that one failed. */
+static void who_cannot_be_made_a_member_leaves_no_array(struct raid_rig *rig)
+{
+	for (unsigned bad = 0; bad < 3; bad++) {
+		struct raid_new_member members[3] = {
+			{ .block = rig->disk[0] },
+			{ .block = rig->disk[1] },
+			{ .block = rig->disk[2] },
+		};
+		struct md_superblock sb;
+		bool found;
+		int rule = block_fault_add(
+			rig->disk[bad], &(struct block_fault_rule){ .requests = BLOCK_FAULT_WRITE,
+								    .action = BLOCK_FAULT_ERROR,
+								    .error = -ENOSPC });
+
+		CU_ASSERT(raid_create(&rig->array, members, 3, &plain, &rig->error) < 0);
+		CU_ASSERT_PTR_NOT_NULL(strstr(rig->error.text, "No space left"));
+		for (unsigned i = 0; i < 3; i++)
+			CU_ASSERT_EQUAL(md_superblock_find(rig->memory[i], &sb, &found, NULL),
+					-ENOENT);
+		block_fault_remove(rig->disk[bad], rule);
+	}
+	rig_create(rig, 3, &plain);
+	rig_wait(rig);
+	rig_stop(rig);
+}
+
+static void test_who_cannot_be_made_a_member_leaves_no_array(void)
+{
+	rig_run(who_cannot_be_made_a_member_leaves_no_array);
+}
+
 static void read_error_is_made_good(struct raid_rig *rig)
 {
 	struct raid_status status;
@@ -682,6 +715,7 @@ UNIT_MAIN("raid arrays", UNIT(test_create_write_stop_assemble_read),
 	  UNIT(test_spare_takes_over), UNIT(test_missing_member_is_added),
 	  UNIT(test_read_only_writes_nothing), UNIT(test_scrub_counts_and_repairs),
 	  UNIT(test_write_mostly_is_read_last), UNIT(test_refusals), UNIT(test_other_versions),
-	  UNIT(test_names_of_any_bytes), UNIT(test_large_sectors), UNIT(test_zeroes_and_discards),
+	  UNIT(test_who_cannot_be_made_a_member_leaves_no_array), UNIT(test_names_of_any_bytes),
+	  UNIT(test_large_sectors), UNIT(test_zeroes_and_discards),
 	  UNIT(test_stop_refuses_while_used), UNIT(test_half_told_spare_is_not_trusted),
 	  UNIT(test_removed_while_in_use), UNIT(test_checkpoint_waits_for_its_flush))
