@@ -1,12 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * volume/: moving the extents of volumes that are used.
- *
- * The campaign cuts the power at every change of a disk, from the first write of the move's beginning to the last of its end, while
- * a user writes and flushes. Each block holds a number that grows with each write of it; after a cut it must be one that
- * was written since the last flush, or that of the flush. Then the move is carried on, or undone, or cut off again. TORTURE=1
- * tries more seeds.
- */
+/* volume/: moving the extents of volumes that are used. Cuts of power are in move_cut_test.c. */
 #include "unit.h"
 
 #include <errno.h>
@@ -15,18 +8,12 @@
 #include <string.h>
 
 #include "block/fault.h"
+#include "moved_volumes.h"
 #include "util/bytes.h"
 #include "volume/volume_move.h"
-#include "volume_fixture.h"
-#include "worn_disk.h"
 
-#define MS        1000000ull
-#define EXTENT    (64u << 10)
-#define SIZE      (3u << 20) /* of a disk */
-#define LARGE     (20u << 20)
-#define UNIT_SIZE 4096u /* what a user writes */
-
-static const struct volume_group_options group_options = { .extent_size = EXTENT };
+#define MS    1000000ull
+#define LARGE (20u << 20) /* of a disk */
 
 static bool lies_on(const struct volume_group *group, const char *name, const char *disk)
 {
@@ -40,132 +27,32 @@ static bool lies_on(const struct volume_group *group, const char *name, const ch
 	return false;
 }
 
-static struct volume_pv *pv_on(const struct volume_group *group, const char *disk)
-{
-	for (unsigned i = 0; i < group->pv_count; i++)
-		if (!strcmp(group->pvs[i]->block->name, disk))
-			return group->pvs[i];
-	return NULL;
-}
-
-/* "a" and "b" take turns on d0, so that a has three segments there; "s" is striped over d0 and d1. */
-static void make_volumes(struct fixture *f)
-{
-	struct volume_pv *pv = pv_on(f->group, "d0");
-	struct volume_lv_options on_first = { .pvs = &pv, .pv_count = 1, .extents = 2 };
-	struct volume_lv_options striped = { .extents = 6, .stripes = 2, .stripe_size = 8192 };
-
-	CU_ASSERT_EQUAL_FATAL(volume_lv_create(f->group, "a", &on_first, NULL, &f->error), 0);
-	CU_ASSERT_EQUAL_FATAL(volume_lv_create(f->group, "b", &on_first, NULL, &f->error), 0);
-	for (unsigned i = 2; i <= 3; i++) {
-		CU_ASSERT_EQUAL_FATAL(
-			volume_lv_resize(f->group, "a", 2 * i * EXTENT, &on_first, &f->error), 0);
-		CU_ASSERT_EQUAL_FATAL(
-			volume_lv_resize(f->group, "b", 2 * i * EXTENT, &on_first, &f->error), 0);
-	}
-	striped.pvs = (struct volume_pv *[]){ pv, pv_on(f->group, "d1") };
-	striped.pv_count = 2;
-	CU_ASSERT_EQUAL_FATAL(volume_lv_create(f->group, "s", &striped, NULL, &f->error), 0);
-	CU_ASSERT_EQUAL(volume_group_get_lv(f->group, "a")->segment_count, 3);
-}
-
-/* ---- A user ---- */
-
-struct user {
-	struct block *block;
-	struct random random;
-	uint64_t written[64], flushed[64]; /* numbers of its units */
-	uint64_t number;
-	bool stop, wrong;
-	int rc;
-};
-
-static void write_unit(struct user *user, unsigned unit)
-{
-	uint64_t data[UNIT_SIZE / 8];
-
-	user->written[unit] = ++user->number;
-	for (unsigned i = 0; i < UNIT_SIZE / 8; i++)
-		data[i] = user->number;
-	user->rc = block_write(user->block, unit * UNIT_SIZE, data, UNIT_SIZE, 0);
-}
-
-static int use(void *arg)
-{
-	struct user *user = arg;
-	unsigned units = (unsigned)MIN(user->block->size / UNIT_SIZE, ARRAY_SIZE(user->written));
-
-	while (!user->stop && !user->rc) {
-		uint64_t written[ARRAY_SIZE(user->written)];
-		uint64_t data[UNIT_SIZE / 8];
-		unsigned unit = (unsigned)random_below(&user->random, units);
-
-		switch (random_below(&user->random, 4)) {
-		case 0:
-			memcpy(written, user->written, sizeof(written));
-			user->rc = block_flush(user->block);
-			if (!user->rc)
-				memcpy(user->flushed, written, sizeof(written));
-			break;
-		case 1:
-			user->rc = block_read(user->block, unit * UNIT_SIZE, data, UNIT_SIZE);
-			user->wrong |= !user->rc && data[7] != user->written[unit];
-			break;
-		default:
-			write_unit(user, unit);
-		}
-		fiber_sleep(100000);
-	}
-	return 0;
-}
-
-/* Whether each unit is what was flushed, or newer; it is what was written from then on. */
-static bool is_kept(struct user *user, struct block *block)
-{
-	for (unsigned i = 0; i < ARRAY_SIZE(user->written) && i * UNIT_SIZE < block->size; i++) {
-		uint64_t data[UNIT_SIZE / 8];
-
-		if (block_read(block, i * UNIT_SIZE, data, UNIT_SIZE))
-			return false;
-		/* a unit may be torn at sectors */
-		for (unsigned k = 0; k < UNIT_SIZE / 8; k++)
-			if (data[k] < user->flushed[i] || data[k] > user->written[i])
-				return false;
-		user->written[i] = user->flushed[i] = data[7];
-		write_unit(user, i);
-		if (user->rc)
-			return false;
-	}
-	return block_flush(block) == 0;
-}
-
 /* ---- While it is used ---- */
 
 static void moves_under_its_users(struct fixture *f)
 {
 	static const char *const names[] = { "a", "b", "s" };
-	struct user users[3] = { 0 };
+	struct moved_user users[3] = { 0 };
 	struct fiber *fibers[3];
 	struct volume_move_options options = { .step_extents = 2 };
 	struct volume_move_status status;
 	uint32_t extents = 0;
 	char *text = NULL;
 
-	fixture_create(f, &group_options);
-	make_volumes(f);
+	moved_create(f);
 	for (unsigned i = 0; i < 3; i++) {
 		users[i].random.state = i + 1;
 		CU_ASSERT_EQUAL_FATAL(
 			volume_open_lv(f->group, names[i], true, &users[i].block, &f->error), 0);
 		CU_ASSERT_EQUAL(block_write_zeroes(users[i].block, 0, users[i].block->size, 0), 0);
-		fibers[i] = fiber_spawn(use, &users[i]);
+		fibers[i] = fiber_spawn(moved_user_run, &users[i]);
 	}
-	options.from = pv_on(f->group, "d0");
+	options.from = moved_pv_on(f->group, "d0");
 	CU_ASSERT_EQUAL_FATAL(volume_move_begin(f->group, &options, &extents, &f->error), 0);
 	CU_ASSERT_EQUAL(extents, 15);
 	volume_move_status(f->group, &status);
 	CU_ASSERT(status.half_done && !status.running && !status.done);
-	CU_ASSERT_EQUAL(status.total, 15 * EXTENT);
+	CU_ASSERT_EQUAL(status.total, 15 * MOVED_EXTENT);
 	CU_ASSERT_STRING_EQUAL(status.from, "d0");
 	/* LVM2 refuses groups with a mirror that has none: of a step of 2 and one of 1 extent */
 	CU_ASSERT_EQUAL(volume_group_text(f->group, &text, &f->error), 0);
@@ -173,7 +60,7 @@ static void moves_under_its_users(struct fixture *f)
 	CU_ASSERT_PTR_NOT_NULL(strstr(text, "extents_moved = 0\nregion_size = 128\n"));
 	free(text);
 	/* what is on its way is not changed */
-	CU_ASSERT_EQUAL(volume_lv_resize(f->group, "a", 8 * EXTENT, NULL, &f->error), -EBUSY);
+	CU_ASSERT_EQUAL(volume_lv_resize(f->group, "a", 8 * MOVED_EXTENT, NULL, &f->error), -EBUSY);
 	CU_ASSERT_EQUAL(volume_move_begin(f->group, &options, &extents, &f->error), -EBUSY);
 	CU_ASSERT_EQUAL_FATAL(volume_move_start(f->group, NULL, &f->error), 0);
 	/* other things are */
@@ -185,7 +72,7 @@ static void moves_under_its_users(struct fixture *f)
 		CU_ASSERT_EQUAL(users[i].rc, 0);
 		CU_ASSERT_FALSE(users[i].wrong);
 		CU_ASSERT_FALSE(lies_on(f->group, names[i], "d0"));
-		CU_ASSERT(is_kept(&users[i], users[i].block));
+		CU_ASSERT(moved_user_is_kept(&users[i], users[i].block));
 		block_unref(users[i].block);
 	}
 	volume_move_stop(f->group);
@@ -194,13 +81,13 @@ static void moves_under_its_users(struct fixture *f)
 	/* stripes have a PV each still */
 	CU_ASSERT_FALSE(lies_on(f->group, "s", "d0"));
 	CU_ASSERT_EQUAL(volume_group_get_lv(f->group, "s")->segments[0].areas[1].pv,
-			pv_on(f->group, "d1"));
-	CU_ASSERT_EQUAL(volume_lv_resize(f->group, "a", 8 * EXTENT, NULL, &f->error), 0);
+			moved_pv_on(f->group, "d1"));
+	CU_ASSERT_EQUAL(volume_lv_resize(f->group, "a", 8 * MOVED_EXTENT, NULL, &f->error), 0);
 }
 
 static void test_moves_under_its_users(void)
 {
-	fixture_run(moves_under_its_users, 4, SIZE);
+	fixture_run(moves_under_its_users, 4, MOVED_DISK);
 }
 
 /* ---- Guests go first ---- */
@@ -216,7 +103,7 @@ struct reader {
 static int read_on(void *arg)
 {
 	struct reader *reader = arg;
-	char bytes[UNIT_SIZE];
+	char bytes[MOVED_UNIT];
 
 	fiber_sleep(reader->after_ns);
 	while (!reader->stop && !reader->rc) {
@@ -230,7 +117,7 @@ static int read_on(void *arg)
 static uint64_t move_a(struct fixture *f, const char *from)
 {
 	struct volume_move_options options = {
-		.from = pv_on(f->group, from),
+		.from = moved_pv_on(f->group, from),
 		.volumes = (const char *[]){ "a" },
 		.volume_count = 1,
 	};
@@ -283,7 +170,7 @@ static void make_large_volume(struct fixture *f)
 	CU_ASSERT_EQUAL_FATAL(block_create_fault(&f->disks[0], "d0", disk, 1, NULL), 0);
 	block_unref(disk);
 	fixture_create(f, &(struct volume_group_options){ .extent_size = 1u << 20 });
-	first = pv_on(f->group, "d0");
+	first = moved_pv_on(f->group, "d0");
 	CU_ASSERT_EQUAL_FATAL(volume_lv_create(f->group, "a", &on_first, NULL, &f->error), 0);
 }
 
@@ -321,15 +208,14 @@ static void test_guests_go_first(void)
 /* Who goes on after a crash keeps to the rate that it was begun with, unless told another. */
 static void keeps_its_rate(struct fixture *f)
 {
-	struct volume_move_run fast = { .rate = EXTENT * 1000 };
-	struct volume_move_options options = { .step_extents = 1, .rate = EXTENT * 10 };
+	struct volume_move_run fast = { .rate = MOVED_EXTENT * 1000 };
+	struct volume_move_options options = { .step_extents = 1, .rate = MOVED_EXTENT * 10 };
 	struct volume_move_status status;
 	uint64_t began;
 	uint32_t extents;
 
-	fixture_create(f, &group_options);
-	make_volumes(f);
-	options.from = pv_on(f->group, "d0");
+	moved_create(f);
+	options.from = moved_pv_on(f->group, "d0");
 	options.volumes = (const char *[]){ "a" };
 	options.volume_count = 1;
 	CU_ASSERT_EQUAL_FATAL(volume_move_begin(f->group, &options, &extents, &f->error), 0);
@@ -338,7 +224,7 @@ static void keeps_its_rate(struct fixture *f)
 	CU_ASSERT_EQUAL_FATAL(volume_move_start(f->group, NULL, &f->error), 0);
 	fiber_sleep(350 * 1000 * 1000);
 	volume_move_status(f->group, &status);
-	CU_ASSERT(status.done >= 2 * EXTENT && status.done <= 4 * EXTENT);
+	CU_ASSERT(status.done >= 2 * MOVED_EXTENT && status.done <= 4 * MOVED_EXTENT);
 	volume_move_stop(f->group);
 	began = worker_now();
 	CU_ASSERT_EQUAL_FATAL(volume_move_start(f->group, &fast, &f->error), 0);
@@ -351,23 +237,22 @@ static void keeps_its_rate(struct fixture *f)
 
 static void test_keeps_its_rate(void)
 {
-	fixture_run(keeps_its_rate, 3, SIZE);
+	fixture_run(keeps_its_rate, 3, MOVED_DISK);
 }
 
 /* Undone in the middle: what is moved stays, and all the data is there. */
 static void is_undone(struct fixture *f)
 {
-	struct volume_move_run slowly = { .rate = EXTENT * 10 };
+	struct volume_move_run slowly = { .rate = MOVED_EXTENT * 10 };
 	struct volume_move_options options = { .step_extents = 1 };
 	struct volume_move_status status;
 	struct block *a;
 	uint32_t extents;
 
-	fixture_create(f, &group_options);
-	make_volumes(f);
+	moved_create(f);
 	CU_ASSERT_EQUAL_FATAL(volume_open_lv(f->group, "a", true, &a, &f->error), 0);
 	fixture_fill(a, 1);
-	options.from = pv_on(f->group, "d0");
+	options.from = moved_pv_on(f->group, "d0");
 	options.volumes = (const char *[]){ "a" };
 	options.volume_count = 1;
 	CU_ASSERT_EQUAL(volume_move_abort(f->group, &f->error), -ENOENT);
@@ -384,7 +269,7 @@ static void is_undone(struct fixture *f)
 	CU_ASSERT(fixture_filled(a, 1));
 	CU_ASSERT(lies_on(f->group, "a", "d0"));
 	CU_ASSERT_NOT_EQUAL(volume_group_get_lv(f->group, "a")->segments[0].areas[0].pv,
-			    pv_on(f->group, "d0"));
+			    moved_pv_on(f->group, "d0"));
 	block_unref(a);
 	CU_ASSERT_EQUAL(fixture_scan(f), 0);
 	CU_ASSERT_EQUAL(f->group->lv_count, 3);
@@ -392,7 +277,7 @@ static void is_undone(struct fixture *f)
 
 static void test_is_undone(void)
 {
-	fixture_run(is_undone, 3, SIZE);
+	fixture_run(is_undone, 3, MOVED_DISK);
 }
 
 /* ---- Refusals ---- */
@@ -403,21 +288,20 @@ static void is_refused(struct fixture *f)
 	struct volume_pv *to;
 	uint32_t extents, seqno;
 
-	fixture_create(f, &group_options);
-	make_volumes(f);
+	moved_create(f);
 	seqno = f->group->seqno;
 	CU_ASSERT_EQUAL(volume_move_begin(f->group, &options, &extents, &f->error), -EINVAL);
-	options.from = pv_on(f->group, "d0");
+	options.from = moved_pv_on(f->group, "d0");
 	options.volumes = (const char *[]){ "none" };
 	options.volume_count = 1;
 	CU_ASSERT_EQUAL(volume_move_begin(f->group, &options, &extents, &f->error), -ENOENT);
-	options.from = pv_on(f->group, "d2");
+	options.from = moved_pv_on(f->group, "d2");
 	options.volumes = (const char *[]){ "a" };
 	CU_ASSERT_EQUAL(volume_move_begin(f->group, &options, &extents, &f->error), -ENOENT);
 	/* the other stripe is there */
-	options.from = pv_on(f->group, "d0");
+	options.from = moved_pv_on(f->group, "d0");
 	options.volumes = (const char *[]){ "s" };
-	to = pv_on(f->group, "d1");
+	to = moved_pv_on(f->group, "d1");
 	options.to = &to;
 	options.to_count = 1;
 	CU_ASSERT_EQUAL(volume_move_begin(f->group, &options, &extents, &f->error), -ENOSPC);
@@ -432,7 +316,7 @@ static void is_refused(struct fixture *f)
 
 static void test_is_refused(void)
 {
-	fixture_run(is_refused, 3, SIZE);
+	fixture_run(is_refused, 3, MOVED_DISK);
 }
 
 /* It fails under a rate at which a piece takes a quarter of an hour: those that wait for their time do not wait that long. */
@@ -452,7 +336,7 @@ static void fails_at_once(struct fixture *f)
 	CU_ASSERT_EQUAL_FATAL(volume_open_lv(f->group, "a", true, &a, &f->error), 0);
 	fixture_fill(a, 1);
 	block_unref(a);
-	options.from = pv_on(f->group, "d0");
+	options.from = moved_pv_on(f->group, "d0");
 	CU_ASSERT_EQUAL_FATAL(volume_move_begin(f->group, &options, &extents, &f->error), 0);
 	bad.offset = options.from->pe_start;
 	block_fault_add(f->disks[0], &bad);
@@ -475,7 +359,7 @@ static void a_destination_fails(struct fixture *f)
 {
 	struct volume_move_options options = { .step_extents = 1 };
 	struct volume_move_status status;
-	struct user user = { .random.state = 1 };
+	struct moved_user user = { .random.state = 1 };
 	struct volume_pv *to;
 	struct fiber *fiber;
 	struct block *bare = f->disks[2];
@@ -483,29 +367,28 @@ static void a_destination_fails(struct fixture *f)
 
 	CU_ASSERT_EQUAL_FATAL(block_create_fault(&f->disks[2], bare->name, bare, 1, NULL), 0);
 	block_unref(bare);
-	fixture_create(f, &group_options);
-	make_volumes(f);
+	moved_create(f);
 	CU_ASSERT_EQUAL_FATAL(volume_open_lv(f->group, "a", true, &user.block, &f->error), 0);
 	CU_ASSERT_EQUAL(block_write_zeroes(user.block, 0, user.block->size, 0), 0);
-	fiber = fiber_spawn(use, &user);
-	options.from = pv_on(f->group, "d0");
+	fiber = fiber_spawn(moved_user_run, &user);
+	options.from = moved_pv_on(f->group, "d0");
 	options.volumes = (const char *[]){ "a" };
 	options.volume_count = 1;
-	to = pv_on(f->group, "d2");
+	to = moved_pv_on(f->group, "d2");
 	options.to = &to;
 	options.to_count = 1;
 	CU_ASSERT_EQUAL_FATAL(volume_move_begin(f->group, &options, &extents, &f->error), 0);
 	/* the third extent of it */
 	block_fault_add(f->disks[2],
 			&(struct block_fault_rule){ .requests = BLOCK_FAULT_CHANGES,
-						    .offset = to->pe_start + 2 * EXTENT,
-						    .length = SIZE,
+						    .offset = to->pe_start + 2 * MOVED_EXTENT,
+						    .length = MOVED_DISK,
 						    .action = BLOCK_FAULT_ERROR,
 						    .error = -EIO });
 	CU_ASSERT_EQUAL_FATAL(volume_move_start(f->group, NULL, &f->error), 0);
 	CU_ASSERT_EQUAL(volume_move_wait(f->group, NULL, NULL, 1000000, &f->error), -EIO);
 	volume_move_status(f->group, &status);
-	CU_ASSERT_EQUAL(status.done, 2 * EXTENT);
+	CU_ASSERT_EQUAL(status.done, 2 * MOVED_EXTENT);
 	CU_ASSERT_EQUAL(status.rc, -EIO);
 	volume_move_stop(f->group);
 	fiber_sleep(100 * 1000 * 1000);
@@ -514,175 +397,15 @@ static void a_destination_fails(struct fixture *f)
 	CU_ASSERT_EQUAL(user.rc, 0);
 	CU_ASSERT_FALSE(user.wrong);
 	CU_ASSERT_EQUAL(volume_move_abort(f->group, &f->error), 0);
-	CU_ASSERT(is_kept(&user, user.block));
+	CU_ASSERT(moved_user_is_kept(&user, user.block));
 	block_unref(user.block);
 }
 
 static void test_a_destination_fails(void)
 {
-	fixture_run(a_destination_fails, 3, SIZE);
-}
-
-/* ---- Cuts of power ---- */
-
-struct campaign {
-	struct worn_power power;
-	struct user user;
-	const char *volume; /* that is used */
-	uint64_t cut;       /* the change that is cut off; 0: none */
-	uint64_t changes;   /* of the whole */
-	bool done;
-};
-
-static int move_all(struct fixture *f)
-{
-	struct volume_move_options options = { .step_extents = 3, .from = pv_on(f->group, "d0") };
-	uint32_t extents;
-	int rc = volume_move_begin(f->group, &options, &extents, &f->error);
-
-	if (!rc)
-		rc = volume_move_start(f->group, NULL, &f->error);
-	if (!rc)
-		rc = volume_move_wait(f->group, NULL, NULL, 1000000, &f->error);
-	volume_move_stop(f->group);
-	return rc;
-}
-
-/* With its user beside it, until the power goes or all is done. */
-static int move_while_used(struct fixture *f, struct campaign *campaign,
-			   int (*move)(struct fixture *))
-{
-	struct user *user = &campaign->user;
-	struct fiber *fiber;
-	int rc;
-
-	user->stop = false;
-	user->rc = 0;
-	CU_ASSERT_EQUAL_FATAL(
-		volume_open_lv(f->group, campaign->volume, true, &user->block, &f->error), 0);
-	fiber = fiber_spawn(use, user);
-	rc = move(f);
-	user->stop = true;
-	fiber_join(fiber);
-	block_unref(user->block);
-	return rc;
-}
-
-static int carry_on(struct fixture *f)
-{
-	int rc = volume_move_start(f->group, NULL, &f->error);
-
-	if (!rc)
-		rc = volume_move_wait(f->group, NULL, NULL, 1000000, &f->error);
-	volume_move_stop(f->group);
-	return rc;
-}
-
-static int undo(struct fixture *f)
-{
-	struct volume_move_status status;
-
-	volume_move_status(f->group, &status);
-	return status.half_done ? volume_move_abort(f->group, &f->error) : 0;
-}
-
-static void say(const struct campaign *campaign, const struct fixture *f, const char *what)
-{
-	printf("%s, cut at %llu of %llu: %s: %s\n", campaign->volume,
-	       (unsigned long long)campaign->cut, (unsigned long long)campaign->changes, what,
-	       f->error.text);
-	CU_FAIL("see the cut");
-}
-
-static void look_again(struct fixture *f, struct campaign *campaign, const char *when)
-{
-	struct user *user = &campaign->user;
-	struct block *block;
-
-	worn_power_cycle(&campaign->power);
-	if (fixture_scan(f) || f->group->locked_reason) {
-		say(campaign, f, when);
-		return;
-	}
-	if (volume_open_lv(f->group, campaign->volume, true, &block, &f->error)) {
-		say(campaign, f, when);
-		return;
-	}
-	user->rc = 0;
-	user->block = block;
-	if (user->wrong || !is_kept(user, block))
-		say(campaign, f, when);
-	block_unref(block);
-}
-
-static struct campaign *the_campaign;
-
-static void one_cut(struct fixture *f)
-{
-	struct campaign *campaign = the_campaign;
-	uint64_t before;
-	int rc;
-
-	for (unsigned i = 0; i < f->count; i++) {
-		char name[] = { 'd', (char)('0' + i), '\0' };
-
-		block_unref(f->disks[i]);
-		f->disks[i] = worn_disk_create(&campaign->power, name, SIZE);
-	}
-	fixture_create(f, &group_options);
-	make_volumes(f);
-	before = campaign->power.changes;
-	if (campaign->cut)
-		worn_power_cut_after(&campaign->power, campaign->cut);
-	rc = move_while_used(f, campaign, move_all);
-	if (!campaign->cut) {
-		CU_ASSERT_EQUAL(rc, 0);
-		campaign->changes = campaign->power.changes - before;
-	}
-	look_again(f, campaign, "after the cut");
-	/* a second one on the way, of every other */
-	if (campaign->cut & 1) {
-		worn_power_cut_after(&campaign->power, campaign->cut * 7 % 61);
-		move_while_used(f, campaign, carry_on);
-		look_again(f, campaign, "after the second cut");
-	}
-	if (f->group && move_while_used(f, campaign, campaign->cut & 2 ? undo : carry_on))
-		say(campaign, f, "it does not end");
-	look_again(f, campaign, "at the end");
-	if (f->group)
-		CU_ASSERT_EQUAL(f->group->lv_count, 3);
-}
-
-static void cut_everywhere(const char *volume, uint64_t seed, uint64_t stride)
-{
-	uint64_t changes = 0;
-
-	for (uint64_t cut = 0; cut <= changes; cut += cut ? stride : 1 + seed % stride) {
-		struct campaign campaign = { .power.random.state = seed * 1000003 + cut,
-					     .user.random.state = seed + cut,
-					     .volume = volume,
-					     .cut = cut,
-					     .changes = changes };
-
-		the_campaign = &campaign;
-		fixture_run(one_cut, 4, SIZE);
-		if (!cut)
-			changes = campaign.changes;
-	}
-	CU_ASSERT(changes > 100);
-}
-
-static void test_power_is_cut_at_every_write(void)
-{
-	uint64_t seeds = getenv("TORTURE") ? 40 : 1;
-
-	for (uint64_t seed = 1; seed <= seeds; seed++) {
-		cut_everywhere("a", seed, seeds > 1 ? 1 : 5);
-		cut_everywhere("s", seed, seeds > 1 ? 1 : 5);
-	}
+	fixture_run(a_destination_fails, 3, MOVED_DISK);
 }
 
 UNIT_MAIN("moving volumes", UNIT(test_moves_under_its_users), UNIT(test_guests_go_first),
 	  UNIT(test_keeps_its_rate), UNIT(test_is_undone), UNIT(test_is_refused),
-	  UNIT(test_a_destination_fails), UNIT(test_fails_at_once),
-	  UNIT(test_power_is_cut_at_every_write))
+	  UNIT(test_a_destination_fails), UNIT(test_fails_at_once))
