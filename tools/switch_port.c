@@ -13,6 +13,8 @@
 #include "util/error.h"
 #include "vswitch/switch.h"
 
+#define SPEC_SHOWN 120 /* of a port as it was described */
+
 void port_spec_free(struct port_spec *spec)
 {
 	free(spec->copy);
@@ -120,7 +122,9 @@ int port_spec_parse(struct port_spec *out, const char *spec, struct error *error
 		rc = out->type->check(out, error);
 	if (!rc || !strncmp(error->text, "port ", 5))
 		return rc;
-	error_prefix(error, "port %s", spec);
+	/* What is wrong has to find room behind it. */
+	error_prefix(error, "port %.*s%s", SPEC_SHOWN, spec,
+		     strlen(spec) > SPEC_SHOWN ? "..." : "");
 	return -EINVAL;
 }
 
