@@ -13,6 +13,15 @@
 #include "util/bytes.h"
 #include "util/error.h"
 
+static int fail_orphan(const char *device, struct error *error)
+{
+	error_set(error, -EINVAL, "%s: is a physical volume of no group", device);
+	return error_advise(error,
+			    "`tenon vg create NAME %s`, or `vg extend VG %s`, has a group of it, "
+			    "with all of the device",
+			    device, device);
+}
+
 int pv_find(struct cli_words *given, const char *device, char **vg, char uuid[VOLUME_UUID_TEXT],
 	    struct error *error)
 {
@@ -27,8 +36,7 @@ int pv_find(struct cli_words *given, const char *device, char **vg, char uuid[VO
 		    strcmp(scanned->info.uuid, device))
 			continue;
 		if (!scanned->is_pv || !scanned->group)
-			return error_set(error, -EINVAL, "%s: is a physical volume of no group",
-					 device);
+			return fail_orphan(device, error);
 		memcpy(uuid, scanned->info.uuid, VOLUME_UUID_TEXT);
 		*vg = cli_keep_text(scanned->group->name);
 		return *vg ? 0 : -ENOMEM;
