@@ -222,10 +222,14 @@ static int check_shape(const struct raid_array *array, const struct raid_geometr
 		rc = array->level->check_reshape(array, g, error);
 	if (rc)
 		return rc;
-	if (array->features & (MD_FEATURE_PPL | MD_FEATURE_MULTIPLE_PPLS | MD_FEATURE_JOURNAL))
-		return error_set(error, -EOPNOTSUPP,
-				 "%s has a log, with which data are not moved, by md either",
-				 array->block.name);
+	if (array->features & (MD_FEATURE_PPL | MD_FEATURE_MULTIPLE_PPLS | MD_FEATURE_JOURNAL)) {
+		error_set(error, -EOPNOTSUPP,
+			  "%s has a log, with which data are not moved, by md either",
+			  array->block.name);
+		error_advise(error, "`tenon raid grow %s --consistency resync` takes it away first",
+			     array->name);
+		return -EOPNOTSUPP;
+	}
 	if (raid_array_degraded(array) && !raid_is_parity_only_missing(array)) {
 		error_set(error, -EBUSY, "%s is degraded", array->block.name);
 		return error_advise(error, "let it be rebuilt first");

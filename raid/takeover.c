@@ -230,10 +230,13 @@ static int check_array(const struct raid_array *array, const struct raid_grow *g
 	if (array->metadata == &raid_metadata_dm)
 		return error_set(error, -EOPNOTSUPP, "%s is a volume of LVM's, which has its level",
 				 array->block.name);
-	if (array->features & (MD_FEATURE_PPL | MD_FEATURE_MULTIPLE_PPLS | MD_FEATURE_JOURNAL))
-		return error_set(error, -EOPNOTSUPP,
-				 "%s has a log, expected none: it is of its level",
-				 array->block.name);
+	if (array->features & (MD_FEATURE_PPL | MD_FEATURE_MULTIPLE_PPLS | MD_FEATURE_JOURNAL)) {
+		error_set(error, -EOPNOTSUPP, "%s has a log, expected none: it is of its level",
+			  array->block.name);
+		error_advise(error, "`tenon raid grow %s --consistency resync` takes it away first",
+			     array->name);
+		return -EOPNOTSUPP;
+	}
 	return 0;
 }
 

@@ -89,6 +89,12 @@ static void back_and_forth(struct raid_rig *rig)
 	create(rig);
 	CU_ASSERT_EQUAL(set(rig, RAID_BITMAP_PPL), -EEXIST);
 	CU_ASSERT_EQUAL(set(rig, RAID_BITMAP_INTERNAL), -EINVAL);
+	CU_ASSERT_EQUAL(raid_grow(rig->array, &(struct raid_grow){ .chunk = 32768 }, &rig->error),
+			-EOPNOTSUPP);
+	CU_ASSERT_PTR_NOT_NULL(strstr(rig->error.advice, "--consistency resync"));
+	CU_ASSERT_EQUAL(raid_grow(rig->array, &(struct raid_grow){ .level = "4" }, &rig->error),
+			-EOPNOTSUPP);
+	CU_ASSERT_PTR_NOT_NULL(strstr(rig->error.advice, "--consistency resync"));
 	for (unsigned time = 0; time < 2; time++) {
 		CU_ASSERT_EQUAL(set(rig, RAID_BITMAP_NONE), 0);
 		CU_ASSERT_FALSE(has_ppl(rig, 0));
