@@ -222,7 +222,7 @@ class Episode:
                                            self.level, ["resync", "bitmap", "journal"]))
         self.copies = self.level in ("1", "10")
         self.parity = self.level in ("4", "5", "6")
-        self.bears = self.copies or self.log in ("ppl", "journal")  # a crash while a member is missing
+        self.changes_log = self.log == "ppl"
         self.synced = False
         self.met = collections.Counter()
 
@@ -343,6 +343,16 @@ class Episode:
 
     # ---- What is done meanwhile ----
 
+    @property
+    def bears(self):
+        """A crash while a member is missing."""
+        return self.copies or self.log in ("ppl", "journal")
+
+    def note_log(self, state):
+        """Which a command that was killed has left."""
+        if self.changes_log:
+            self.log = state["consistency"]
+
     def whole(self, state):
         """Its members have all data, whatever a crash has left in one of them."""
         if state is None or state["degraded"] or state["missing"]:
@@ -364,6 +374,7 @@ class Episode:
         chance, state = self.chance, show()
         if not state or self.level in ("0", "linear"):
             return ["raid", "show", "r"]
+        self.note_log(state)
         inside = [member["device"] for member in state["members"] if member["state"] == "in sync" and member["role"] is not None]
         faulty = [member["device"] for member in state["members"] if member["state"] in ("faulty", "stale")]
         free = self.free(state)
@@ -378,6 +389,8 @@ class Episode:
             kinds += ["fail"] * 3
         if self.log in ("resync", "bitmap"):
             kinds += ["bitmap"]
+        if self.changes_log and self.whole(state):
+            kinds += ["log"] * 3
         if free and self.log in ("resync", "bitmap") and self.whole(state) and state["progress"]["operation"] == "idle":
             kinds += ["grow"] * 12
         kind = chance.choice(kinds)
@@ -391,6 +404,8 @@ class Episode:
             return ["raid", kind, "r", chance.choice(inside)]
         if kind == "bitmap":
             return ["raid", kind, "r", chance.choice(["add", "remove"])]
+        if kind == "log":
+            return ["raid", "grow", "r", "--consistency", "ppl" if self.log == "resync" else "resync"]
         if kind == "speed":
             return ["raid", kind, "r", "--max", chance.choice(["none", "1M", "8M"])]
         return self.grown(state, free) if kind == "grow" else ["raid", kind, "r"]
@@ -451,6 +466,7 @@ class Episode:
         self.met.update({"recoveries": any(member["state"] in ("rebuilding", "replacing") for member in state["members"]),
                          "reshapes": bool(state["reshape"]), "resyncs": state["synced_percent"] not in (100, None),
                          "lacking members": state["degraded"]})
+        self.note_log(state)
         whole = self.whole(state)
         if self.log == "ppl" and not whole:
             for sector in self.disk.unsure:  # on the member that is missing they may be lost
