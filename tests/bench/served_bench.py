@@ -16,7 +16,8 @@ Nothing is asserted; results.py says what is written where.
                 know direct I/O; both without the kernel's cache
     move        `lv move` of a volume in use, beside `dd` of as much; and how long a guest's reads take meanwhile (p50, p99)
 
-nbd and fuse are in memory (/dev/shm), for what they are beside goes through the page cache. Processor time is the server's: of nbd that of nbdkit and `tenon serve` together, of fuse of the mount and `tenon serve`.
+nbd and fuse are in memory (/dev/shm), for what they are beside goes through the page cache. Processor time is the server's: of nbd that of nbdkit and `tenon serve` together, of fuse of the mount and `tenon serve`;
+fio's is that of its job and of the kernel's threads of its ring.
 """
 import argparse
 import contextlib
@@ -27,6 +28,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 import results
@@ -58,6 +60,30 @@ def cpu_of(pids):
             fields = stat.read().rsplit(")", 1)[1].split()
         ticks += int(fields[11]) + int(fields[12])
     return ticks / TICK
+
+
+class RingThreads:
+    """Processor time of the kernel's threads of a process's rings (io-wq), which fio does not count as its job's; a server's are in cpu_of()."""
+
+    def __init__(self, pid):
+        self.tasks, self.spent, self.ended = "/proc/%d/task" % pid, {}, threading.Event()
+        self.thread = threading.Thread(target=self.look)
+        self.thread.start()
+
+    def look(self):
+        while not self.ended.wait(0.02):
+            with contextlib.suppress(OSError):
+                for task in os.listdir(self.tasks):
+                    with open("%s/%s/comm" % (self.tasks, task), encoding="utf-8", errors="replace") as comm:
+                        if not comm.read().startswith("iou-wrk"):
+                            continue
+                    with open("%s/%s/schedstat" % (self.tasks, task), encoding="utf-8") as stat:
+                        self.spent[task] = int(stat.read().split()[0]) / 1e9
+
+    def end(self):
+        self.ended.set()
+        self.thread.join()
+        return sum(self.spent.values())
 
 
 class Bench:
@@ -127,14 +153,20 @@ class Bench:
 
     def fio(self, mode, size, depth, pids, processor, *more):
         before = cpu_of(pids)
-        said = run(bound(processor) + [
+        command = bound(processor) + [
             "fio", "--name=j", "--rw=" + mode, "--bs=" + size, "--iodepth=%d" % depth, "--size=%d" % SIZE, "--time_based",
-            "--runtime=%gs" % max(1, self.arguments.seconds), "--output-format=json", "--thread", *more])
+            "--runtime=%gs" % max(1, self.arguments.seconds), "--output-format=json", "--thread", *more]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as fio:
+            ring = RingThreads(fio.pid)
+            said = fio.communicate()[0]
+            of_ring = ring.end()
+        if fio.returncode:
+            sys.exit("%s: %s" % (" ".join(command), said))
         job = json.loads(said[said.index("{"):])["jobs"][0]
         spent = cpu_of(pids) - before
         side = job["write" if "write" in mode else "read"]
         if not pids:
-            spent = (job["usr_cpu"] + job["sys_cpu"]) / 100 * job["job_runtime"] / 1000
+            spent = (job["usr_cpu"] + job["sys_cpu"]) / 100 * job["job_runtime"] / 1000 + of_ring
         return side["iops"], side["total_ios"] / spent if spent else 0
 
     def file(self, path, mode, size, depth, pids=(), processor=0, direct=1):
