@@ -80,29 +80,21 @@ void port_connector_made(struct port_connector *connector)
 	connector->last.code = 0;
 }
 
-/* One that cannot be says the same each second. */
-static void say_ended(struct port_connector *connector, const struct error *why)
-{
-	bool again = why->code && !strcmp(connector->ended.text, why->text);
-
-	connector->ended = connector->last = *why;
-	if (!again)
-		log_warning(connector->port->log,
-			    "port %s: its process ended%s%s; another is started",
-			    connector->port->name, why->code ? ": " : "", why->text);
-}
-
 void port_connector_lost(struct port_connector *connector, bool was_up)
 {
 	const struct port_stream_maker *maker = &connector->maker;
 	struct error why = { 0 };
 	bool wanted = maker->make && maker->gone(maker->context, &why);
 
-	if (was_up && maker->make && !wanted)
-		say_ended(connector, &why);
-	else if (was_up)
+	if (was_up && maker->make && !wanted) {
+		connector->last = why;
+		log_warning(connector->port->log,
+			    "port %s: its process ended%s%s; another is started",
+			    connector->port->name, why.code ? ": " : "", why.text);
+	} else if (was_up) {
 		log_info(connector->port->log, "port %s: %s", connector->port->name,
 			 wanted ? "its process is started again" : "the peer left");
+	}
 	try_after(connector, wanted ? 0 : RETRY_NS);
 }
 

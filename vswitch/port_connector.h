@@ -17,8 +17,7 @@ struct port_connector {
 	/* Takes `fd` over; connecting: it is not connected yet. */
 	int (*take)(struct port *port, int fd, bool connecting, struct error *error);
 	struct timer retry;
-	struct error last;  /* why the last try failed */
-	struct error ended; /* why its process said that it ends */
+	struct error last; /* why the last try failed, or its process said that it ends */
 };
 
 /* `maker` is copied, or NULL: connections are made to `endpoint`. */
