@@ -63,7 +63,7 @@ static void print_ready(const struct switch_run *run)
 	for (unsigned i = 0; i < status->port_count; i++) {
 		const struct vswitch_port_status *port = &status->ports[i];
 
-		fprintf(to, "%s %s=%s%s", i ? "," : "", port->name,
+		fprintf(to, "%s %s%s%s%s", i ? "," : "", port->name, port->where[0] ? "=" : "",
 			strcmp(port->type, "tap") ? "" : "tap:", port->where);
 	}
 	fprintf(to, "%s\n", status->port_count ? "" : " no ports");

@@ -36,6 +36,10 @@ sys.exit(not ($1))" || problem "$1: $(cat rows said)"
 lists 'rows == {}'
 start b --socket-dir s --port one=vhost-user --port two=pcap,record=two.pcap
 start a --threads 2
+start bonded --port bond0=bond
+grep -q 'ready: bond0$' bonded.out || problem "$(cat bonded.out)"
+"$TENON" switch stop bonded || problem "stop"
+unset 'pids[-1]'
 lists 'sorted(rows) == ["a", "b"]'
 lists "rows['a']['pid'] == ${pids[-1]} and rows['a']['threads'] == 2 and rows['a']['port_count'] == 0 and rows['a']['sockets'] == []"
 lists "rows['b']['port_count'] == 2 and rows['b']['sockets'] == ['$work/s/one.sock'] and rows['b']['state'] == 'running'"
