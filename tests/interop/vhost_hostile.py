@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Hostile vhost-user peers of a switch, and two ports beside them that are to go on as if nothing were.
+"""Hostile vhost-user peers of a switch, and two ports beside them that are to go on as if nothing were; or of a disk's server.
 
-usage: vhost_hostile.py PID DIRECTORY SEED ROUNDS
+usage: vhost_hostile.py PID DIRECTORY SEED ROUNDS [PROGRAM]
 
 The switch PID has, in DIRECTORY, the port `e` that listens at e.sock, `f` that connects to f.peer, and `x` and `y`, datagram sockets at x.sock
 and y.sock whose remotes are x.peer and y.peer. After each attack a frame has to get from x to y, and the switch to have as many descriptors and
-mappings as before.
+mappings as before. With PROGRAM (tests/helpers/block_io) e.sock is that of a disk, and after each attack the program has to write and to read there.
 """
 import array
 import mmap
@@ -15,6 +15,7 @@ import select
 import signal
 import socket
 import struct
+import subprocess
 import sys
 import time
 
@@ -27,6 +28,8 @@ BUFFERS = 0x20000  # of the two rings, from here on
  SET_BACKEND_REQ_FD, IOTLB, SET_ENDIAN, GET_CONFIG, SET_CONFIG) = range(1, 26)
 GET_INFLIGHT, SET_INFLIGHT, RESET_DEVICE, GET_SLOTS, ADD_MEM, REM_MEM, SET_STATUS, GET_STATUS = 31, 32, 34, 36, 37, 38, 39, 40
 POSTCOPY = 28, 29, 30
+DISK = len(sys.argv) > 5
+QUEUES = (0,) if DISK else (0, 1)
 NOFD, LOG_ALL, PROTOCOL, VERSION_1, PACKED, INDIRECT, EVENT = 1 << 8, 1 << 26, 1 << 30, 1 << 32, 1 << 34, 1 << 28, 1 << 29
 
 
@@ -56,8 +59,8 @@ class Guest:
         send(peer, message(SET_PROTOCOL, struct.pack("<Q", protocol)))
         send(peer, message(SET_FEATURES, struct.pack("<Q", features)))
         self.table()
-        for queue in 0, 1:
-            self.fill(queue)
+        for queue in QUEUES:
+            (self.fill_disk if DISK else self.fill)(queue)
             self.ring(queue)
 
     def table(self):
@@ -72,8 +75,19 @@ class Guest:
                 self.map[buffer + 12:buffer + 72] = b"\xff" * 6 + b"\x02hosti\x88\xb5" + b"e" * 46
             self.map[at + 0x2004 + 2 * i:at + 0x2006 + 2 * i] = struct.pack("<H", i)
 
+    def fill_disk(self, queue):
+        """Requests to read, in three descriptors each."""
+        for i in range(QUEUE):
+            buffer = BUFFERS + i * 1024
+            self.map[buffer:buffer + 16] = struct.pack("<IIQ", 0, 0, i)
+            pieces = ((buffer, 16, 1), (buffer + 16, 512, 3), (buffer + 1000, 1, 2))
+            at, length, flags = pieces[i % 3]
+            self.map[i * 16:i * 16 + 16] = struct.pack("<QIHH", GUEST + at, length, flags, i + 1 & 0xff)
+            self.map[0x2004 + 2 * i:0x2006 + 2 * i] = struct.pack("<H", i // 3 * 3)
+
     def show(self, count=QUEUE):
-        for queue in 0, 1:
+        count = count // 3 if DISK else count
+        for queue in QUEUES:
             at = queue * 0x8000 + 0x2002
             index = struct.unpack("<H", self.map[at:at + 2])[0]
             self.map[at:at + 2] = struct.pack("<H", index + count & 0xffff)
@@ -88,7 +102,7 @@ class Guest:
         send(self.peer, message(SET_VRING_ENABLE, struct.pack("<II", queue, 1)))
 
     def kick(self):
-        for fd in self.kicks[:2]:
+        for fd in self.kicks[:len(QUEUES)]:
             os.eventfd_write(fd, 1)
 
     def used(self, queue):
@@ -211,12 +225,12 @@ def shorten(peer, rng):
     guest.show(rng.randrange(1, QUEUE))
     guest.kick()
     if rng.randrange(2):
-        wait(lambda: guest.used(1))
+        wait(lambda: guest.used(QUEUES[-1]))
     guest.map.close()
     guest.map = mmap.mmap(-1, SIZE)
     os.ftruncate(fd, rng.choice((0, 4096, 0x8000, BUFFERS)))
     guest.kick()
-    if rng.randrange(2):
+    if not DISK and rng.randrange(2):
         neighbours.pass_frame()
     guest.end()
 
@@ -247,7 +261,7 @@ def storm(peer, rng):
         guest.kick()
         for _ in range(20):
             what = rng.randrange(6)
-            queue = rng.randrange(2)
+            queue = rng.choice(QUEUES)
             if what == 0:
                 guest.table()
             elif what == 1:
@@ -267,7 +281,7 @@ def storm(peer, rng):
 def full(peer, rng):
     """To be called by an eventfd that is full, and that waits."""
     guest = Guest(peer)
-    for queue in 0, 1:
+    for queue in QUEUES:
         fd = full_eventfd()
         send(peer, message(SET_VRING_CALL, struct.pack("<Q", queue)), [fd])
         os.set_blocking(fd, True)
@@ -342,6 +356,49 @@ class Neighbours:
         raise SystemExit("FAILED: frames of others do not pass")
 
 
+class Disk:
+    """Somebody else who uses it, before and after."""
+
+    def __init__(self, directory, program):
+        self.command = program, f"vhost-user:{directory}/e.sock", "write", "1M", "1M", "1", "verify", "1M", "1M", "1"
+
+    def pass_frame(self):
+        for _ in range(100):
+            done = subprocess.run(self.command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
+            if not done.returncode:
+                return
+            time.sleep(0.05)
+        raise SystemExit(f"FAILED: the disk cannot be used: {done.stdout}")
+
+
+def inflight(peer, rng):
+    """Regions for chains in flight of any shape, and in use by a ring."""
+    send(peer, message(SET_PROTOCOL, struct.pack("<Q", 1 << 12 | 1 << 3)))
+    for _ in range(5):
+        fds = [memory(rng.choice((0, 4096, SIZE, 1 << 22)))] + (files(rng) if not rng.randrange(3) else [])
+        if fds[0] >= 0:
+            with os.fdopen(os.dup(fds[0]), "r+b") as region:
+                region.write(struct.pack("<QHHHHB", 0, 1, QUEUE, *[rng.choice(NUMBERS) & 0xffff for _ in range(2)], 1) + rng.randbytes(4000))
+        body = struct.pack("<QQHHI", rng.choice((4096, 65536, SIZE, rng.choice(LONG))), rng.choice((0, 8, 64, rng.choice(LONG))), rng.choice((1, 1, 2, 0xffff)),
+                           rng.choice((QUEUE, 1, 1 << 15, 0xffff)), 0)
+        send(peer, message(SET_INFLIGHT, body, 9), fds)
+        for fd in fds:
+            os.close(fd)
+    guest = Guest(peer, features=VERSION_1 | PROTOCOL | rng.choice((0, PACKED)), protocol=1 << 12 | 1 << 3)
+    guest.show()
+    guest.kick()
+    fd = memory(1 << 20, 0)
+    send(peer, message(SET_INFLIGHT, struct.pack("<QQHHI", 65536, 0, 1, QUEUE, 0), 9), [fd])
+    guest.show(60)
+    guest.kick()
+    if rng.randrange(2):
+        os.ftruncate(fd, 0)
+    guest.kick()
+    time.sleep(0.01)
+    os.close(fd)
+    guest.end()
+
+
 def fds_of(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
 
@@ -360,11 +417,13 @@ def check(pid, before, after):
 
 
 def main():
-    global neighbours
+    global neighbours, ATTACKS
     pid, directory, seed, rounds = int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
     signal.signal(signal.SIGBUS, signal.SIG_DFL)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    neighbours = Neighbours(directory)
+    neighbours = Disk(directory, sys.argv[5]) if DISK else Neighbours(directory)
+    if DISK: # it is used by one at a time
+        ATTACKS = noise, noise, cut, shorten, storm, full, inflight, inflight
     neighbours.pass_frame()
     # Each of its two threads has one more as soon as it has called a guest.
     before = fds_of(pid) + 2, shared_of(pid)
@@ -372,7 +431,7 @@ def main():
         rng = random.Random(seed + number)
         attack = ATTACKS[number % len(ATTACKS)]
         name = f"{attack.__name__} (seed {seed + number})"
-        if rng.randrange(2):
+        if DISK or rng.randrange(2):
             peer = socket.socket(socket.AF_UNIX)
             if not wait(lambda: not peer.connect_ex(f"{directory}/e.sock")):
                 raise SystemExit("FAILED: no connection")

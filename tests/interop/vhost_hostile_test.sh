@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
-# Hostile vhost-user peers, as clients and as servers, of a switch with two threads: messages of any kind with files of any kind, also cut; memory that is
+# Hostile vhost-user peers, as clients and as servers, of a switch with two threads, and of a disk's server: messages of any kind with files of any kind, also cut; memory that is
 # shortened in use; huge pages that there are not; queues that come and go in a storm; full eventfds; peers that are stopped. Each harms its own
 # port: frames of others pass, and no descriptor or mapping is left. TORTURE=1: more of them, from other seeds.
 # timeout: 300
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 TENON=${TENON:-$PWD/${BUILD:-build}/tenon}
-here=$PWD/tests/interop
+here=$PWD/tests/interop helpers=$PWD/${BUILD:-build}/tests/helpers
+[ -x "$helpers/blk_server" ] || { echo "$helpers/blk_server is not built"; exit 77; }
 python3 -c 'import os; os.eventfd' 2>/dev/null || { echo "Python has no eventfds (3.10)"; exit 77; }
 lab=$(mktemp -d) || exit 1
 export TENON_RUNTIME_DIR=$lab/runtime
@@ -22,4 +23,13 @@ failed=0 rounds=48
 python3 "$here/vhost_hostile.py" $pid "$lab" "${SEED:-1}" "${ROUNDS:-$rounds}" || failed=1
 kill -TERM $pid && wait $pid || { echo "FAILED: the switch's exit status was $?"; failed=1; }
 [ $failed = 0 ] || tail -n 20 switch.out
+
+# The same of a disk, and regions for chains in flight, whose next client finds it as it was.
+rm -f e.sock
+truncate -s 32M disk.img
+"$helpers/blk_server" e.sock file disk.img >server.out 2>&1 &
+pid=$!
+for _ in $(seq 600); do [ -S e.sock ] && break; sleep 0.1; done
+python3 "$here/vhost_hostile.py" $pid "$lab" "${SEED:-1}" "${ROUNDS:-$rounds}" "$helpers/block_io" || failed=1
+kill -TERM $pid && wait $pid || { echo "FAILED: the server's exit status was $?"; tail -n 20 server.out; failed=1; }
 exit $failed
