@@ -30,7 +30,8 @@
 #     --disk FILE[:ro|:shared]  a disk, raw. shared, of User Mode Linux: not locked (from 6.10 on its disks are locked while it runs)
 #     --disk vhost-user:SOCKET[,OPTIONS][+OPTIONS]: served by somebody else;
 #                            QEMU's options for its chardev (reconnect=1) and device (packed=on)
-#     --nic vhost-user:SOCKET[,MAC][,server][+OPTIONS]  server: QEMU listens; QEMU's options for its device
+#     --nic vhost-user:SOCKET[,MAC][,server|,again][+OPTIONS]  server: QEMU listens; again: it connects again; QEMU's options for its device
+#     --qmp SOCKET           where QEMU's monitor is to listen
 #     --with THING           brings along mdadm, lvm2, e2fsprogs, thin, tenon, or any program of the host
 #     --modules "A B"        loads kernel modules, with what they need; order and _ or - do not matter
 #     --file FILE[:DEST]     puts a file or folder into the guest (default: its /root)
@@ -150,6 +151,7 @@ rig_options() {
 		--name) name=$2 ;;
 		--disk) disks+=("$2") ;;
 		--nic) nics+=("$2") ;;
+		--qmp) qmp=$2 ;;
 		--with) with+=("$2") ;;
 		--modules) modules+=("$2") ;;
 		--file) files+=("$2") ;;
@@ -230,7 +232,7 @@ rig_uml_command() {
 	done
 	[ $i -le 16 ] || rig_fail "rig: uml takes 15 disks"
 	for disk in ${nics[@]+"${nics[@]}"}; do
-		case $disk in *,server* | *+*) rig_fail "rig: uml has no such NICs" ;; esac
+		case $disk in *,server* | *,again* | *+*) rig_fail "rig: uml has no such NICs" ;; esac
 		disk=${disk#vhost-user:}
 		command+=("virtio_uml.device=$(rig_path "${disk%%,*}"):1")
 	done
@@ -258,6 +260,7 @@ rig_qemu_command() {
 		-display none -no-reboot -chardev "file,id=console,path=$dir/console,append=on" -serial chardev:console
 		-kernel "$(rig_kernel "$rig")" -initrd "$dir/initrd"
 		-append "console=ttyS0 quiet loglevel=4 panic=-1 rdinit=/init no_timer_check $append")
+	[ -z "$qmp" ] || command+=(-qmp "unix:$(rig_path "$qmp"),server=on,wait=off")
 	for item in ${disks[@]+"${disks[@]}"} "$dir/result.disk"; do
 		readonly=off
 		case $item in
@@ -284,6 +287,7 @@ rig_qemu_command() {
 		[ "${item%%+*}" = "$item" ] || extra=,${item#*+}
 		item=${item%%+*}
 		[ "${item%,server}" = "$item" ] || { item=${item%,server} server=,server=on; }
+		[ "${item%,again}" = "$item" ] || { item=${item%,again} server=,reconnect=1; }
 		mac=$(printf '52:54:00:00:00:%02x' $((i + 1)))
 		[ "${item#*,}" != "$item" ] && mac=${item#*,}
 		command+=(-chardev "socket,id=nic$i,path=$(rig_path "${item%%,*}")$server"
@@ -293,7 +297,7 @@ rig_qemu_command() {
 }
 
 rig_start() {
-	local rig=$1 name=guest dir script= text= memory=256M cpus=1 deadline=120 append= result_size=64M
+	local rig=$1 name=guest dir script= text= memory=256M cpus=1 deadline=120 append= result_size=64M qmp=
 	local disks=() nics=() with=() modules=() files=() command=()
 	shift
 	rig_require "$rig"

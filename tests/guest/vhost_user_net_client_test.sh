@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
-# QEMU listens, and the switch connects (`vhost-user:PATH,client`), to both NICs of a stock guest, over split and packed rings. The switch is killed
-# (SIGKILL) again and again while the guest sends from one NIC to the other: another one goes on with the same rings, and the guest counts
-# frames that were lost, or came twice: no more of these than the switch may have in its hands. TORTURE=1: 20 times.
-# timeout: 400
+# QEMU listens, and the switch connects (`vhost-user:PATH,client`), to both NICs of a stock guest, over split and packed rings; then the switch listens and QEMU
+# connects again (`reconnect=1`). The switch is killed (SIGKILL) again and again while the guest sends from one NIC to the other: another one goes on with
+# the same rings, and the guest counts frames that were lost, or came twice: no more of these than the switch may have in its hands. Where the
+# switch listens, the guest is first reset under its traffic (QEMU's system_reset), and begins anew. TORTURE=1: 20 times.
+# timeout: 900
 set -eu
 . "$(dirname "$0")/rig.sh"
 rig_begin
@@ -17,7 +18,7 @@ in_hand=32 # frames of a port that a switch has taken and not given back, at mos
 
 start() {
 	rm -f switch.log # the last one's says "ready"
-	rig_daemon switch "$TENON" switch run lab --socket-dir "$WORK/s" --port "a=vhost-user:$WORK/a.sock,client" --port "b=vhost-user:$WORK/b.sock,client"
+	rig_daemon switch "$TENON" switch run lab --socket-dir "$WORK/s" --port "a=vhost-user:$WORK/a.sock$switch" --port "b=vhost-user:$WORK/b.sock$switch"
 	rig_await 60 grep -qs ready switch.log
 }
 # What frames ended by so far; and both rings are of the kind that was asked for.
@@ -28,12 +29,37 @@ ports = json.load(sys.stdin)["ports"]
 print({p["name"]: p["drops"] for p in ports})
 sys.exit(any(("packed" in p["features"]) != bool(sys.argv[1]) for p in ports))' "$1" || rig_fail "the rings are not: ${1:-split}"
 }
+# The guest is reset, once it is alive, and is alive once more.
+reset() {
+	rig_await 120 grep -q '^ALIVE 0' "$(rig_console)" || rig_fail "frames do not pass"
+	: >"$(rig_console)"
+	python3 - "$WORK/qmp" <<-'PYTHON' || rig_fail "QEMU does not reset the guest"
+		import json, socket, sys
+		monitor = socket.socket(socket.AF_UNIX)
+		monitor.settimeout(60)
+		monitor.connect(sys.argv[1])
+		lines = monitor.makefile("rw")
+		for what in ({"execute": "qmp_capabilities"}, {"execute": "set-action", "arguments": {"reboot": "reset"}}, {"execute": "system_reset"}):
+		    lines.write(json.dumps(what) + "\n")
+		    lines.flush()
+		    while True:
+		        answer = json.loads(lines.readline())
+		        if "error" in answer:
+		            sys.exit(answer["error"])
+		        if "return" in answer:
+		            break
+	PYTHON
+}
+
 mkdir s
-for ring in "" +packed=on; do
+for way in ,server ,server+packed=on ,again ,again+packed=on; do
+	case $way in ,server*) switch=,client ;; *) switch= ;; esac
+	case $way in *+*) ring=+${way#*+} ;; *) ring= ;; esac
+	rm -f qmp ./*.sock
 	start
-	name=guest${ring#+}
-	rig_start tcg --name "$name" --nic "vhost-user:a.sock,02:00:00:00:00:0a,server$ring" --nic "vhost-user:b.sock,02:00:00:00:00:0b,server$ring" \
-		--modules virtio_net --with "$count" --memory 192M --deadline 300 --script - <<-GUEST
+	name=guest${way//[^a-z]/}
+	rig_start tcg --name "$name" --nic "vhost-user:a.sock,02:00:00:00:00:0a$way" --nic "vhost-user:b.sock,02:00:00:00:00:0b$way" --qmp qmp \
+		--modules virtio_net --with "$count" --memory 192M --deadline 400 --script - <<-GUEST
 		set -e
 		for i in eth0 eth1; do
 			echo 1 >/proc/sys/net/ipv6/conf/\$i/disable_ipv6 2>/dev/null || :
@@ -48,6 +74,7 @@ for ring in "" +packed=on; do
 		wait \$counts
 		tail -n 1 /tmp/said >/result/counted
 	GUEST
+	[ -n "$switch" ] || reset
 	for kill in $(seq 0 $kills); do
 		rig_await 120 grep -q "^ALIVE $kill" "$(rig_console)" || { tail -n 20 "$(rig_console)"; "$TENON" switch show lab; rig_fail "frames do not pass after $kill deaths"; }
 		[ "$kill" != "$kills" ] || break
@@ -58,7 +85,7 @@ for ring in "" +packed=on; do
 		start
 	done
 	rig_wait || rig_fail "the guest ended with $?"
-	echo "${ring:-split}, $kills kills: $(rig_result counted)"
+	echo "${way#,}, $kills kills: $(rig_result counted)"
 	read -r _ accepted _ refused _ lost _ twice _ strange _ deaf <<<"$(rig_result counted)"
 	[ "$strange" = 0 ] && [ "$twice" -le $((kills * in_hand)) ] || rig_fail "what came was not what was sent"
 	rig_kill_daemon switch
