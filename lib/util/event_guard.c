@@ -9,6 +9,7 @@
 #include "util/event_guard.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdint.h>
@@ -19,6 +20,7 @@
 #include <unistd.h>
 
 #include "util/cleanup.h"
+#include "util/peer_file.h"
 #include "util/thread.h"
 
 #define TICK_MS    100
@@ -130,11 +132,13 @@ int event_give(int fd)
 	return rc;
 }
 
+/* By what is known without asking a file system that may not answer. */
 static bool is_pipe(int fd)
 {
-	struct stat status;
+	struct statx status;
 
-	return !fstat(fd, &status) && (S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode));
+	return !statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &status) &&
+	       (S_ISFIFO(status.stx_mode) || S_ISSOCK(status.stx_mode)) && peer_file_is_prompt(fd);
 }
 
 static bool is_eventfd(int fd)

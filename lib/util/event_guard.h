@@ -37,7 +37,7 @@ void event_guard_end(struct event_guard *guard);
  */
 int event_give(int fd);
 
-/* Whether `fd` is an eventfd, or a pipe or socket as user-mode Linux gives: any other file may hold who writes to it
+/* Whether `fd` is an eventfd, or a pipe or unix socket as user-mode Linux gives: any other file may hold who writes to it
  * for longer, and by other means. */
 bool event_can_be_given(int fd);
 

@@ -34,8 +34,9 @@ static int add(struct mounts *mounts, const char *line)
 	CLEANUP_FREE char *path = NULL;
 	struct mount_point *grown;
 	unsigned major, minor;
+	unsigned long long id;
 
-	if (!type || sscanf(line, "%*s %*s %u:%u %*s %ms", &major, &minor, &path) != 3)
+	if (!type || sscanf(line, "%llu %*s %u:%u %*s %ms", &id, &major, &minor, &path) != 4)
 		return 0;
 	grown = realloc(mounts->all, (mounts->count + 1) * sizeof(*grown));
 	if (!grown)
@@ -43,6 +44,7 @@ static int add(struct mounts *mounts, const char *line)
 	mounts->all = grown;
 	unescape(path);
 	grown[mounts->count] = (struct mount_point){ .path = steal_pointer(&path),
+						     .id = id,
 						     .device = makedev(major, minor) };
 	sscanf(type, " - %31s", grown[mounts->count++].type);
 	return 0;

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 struct mounts {
@@ -12,6 +13,7 @@ struct mounts {
 		char *path;
 		dev_t device; /* of the mount; stat(2) may say another of its files, but not of FUSE */
 		char type[32]; /* of file system: "ext4", "fuse.tenon" */
+		uint64_t id;   /* of the mount, as statx(2) says it */
 	} * all;
 	size_t count;
 };

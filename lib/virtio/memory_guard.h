@@ -13,7 +13,7 @@
  *
  * Threads that touch such memory must not block SIGBUS; workers do not.
  *
- * The signal's handler is the process's: this module is the one place with file-global state. It is installed
+ * The signal's handler is the process's: this module is the one place with file-global state (but for a count in util/peer_file.c). It is installed
  * with the first guard. A SIGBUS elsewhere has the effect that it had before. The handler only
  * loads and stores atomics and makes two system calls, mmap() and shutdown(), both of which may be made
  * in a handler. The table is a list of blocks that are added and never freed, so it is read without locks.

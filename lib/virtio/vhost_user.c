@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "util/bytes.h"
+#include "util/peer_file.h"
 
 void vhost_user_receiver_init(struct vhost_user_receiver *receiver)
 {
@@ -20,7 +21,7 @@ void vhost_user_receiver_reset(struct vhost_user_receiver *receiver)
 {
 	for (unsigned i = 0; i < receiver->fd_count; i++)
 		if (receiver->fds[i] >= 0)
-			close(receiver->fds[i]);
+			peer_file_close(receiver->fds[i]);
 	vhost_user_receiver_init(receiver);
 }
 
@@ -46,7 +47,7 @@ static int take_fds(struct vhost_user_receiver *receiver, struct msghdr *header)
 			if (receiver->fd_count < VHOST_USER_MAX_FDS) {
 				receiver->fds[receiver->fd_count++] = fd;
 			} else {
-				close(fd);
+				peer_file_close(fd);
 				rc = -EPROTO;
 			}
 		}
@@ -90,6 +91,8 @@ int vhost_user_receive(struct vhost_user_receiver *receiver, int fd, int flags)
 			return -EPROTO;
 		if (want == receiver->have)
 			return 1;
+		if (peer_files_wait())
+			header.msg_controllen = 0;
 		got = recvmsg(fd, &header, flags | MSG_CMSG_CLOEXEC);
 		if (got < 0 && errno == EINTR)
 			continue;

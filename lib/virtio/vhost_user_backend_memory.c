@@ -8,6 +8,7 @@
 
 #include "util/cleanup.h"
 #include "util/error.h"
+#include "util/peer_file.h"
 
 /* Maps a region into `memory`, taking the message's descriptor number `which`. */
 static int map_region(struct vhost_user_backend *be, struct guest_memory *memory,
@@ -20,6 +21,11 @@ static int map_region(struct vhost_user_backend *be, struct guest_memory *memory
 	if (fd < 0)
 		return error_set(error, -EBADF, "%s: memory region %u came without a descriptor",
 				 be->name, which);
+	rc = backend_check_file(be, fd, error);
+	if (rc < 0) {
+		peer_file_close(fd);
+		return rc;
+	}
 	rc = guest_memory_map_region(memory, region->guest_address, region->size,
 				     region->user_address, fd, region->mmap_offset, be->fd, error);
 	if (rc < 0) {

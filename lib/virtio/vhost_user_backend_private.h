@@ -92,6 +92,8 @@ int backend_set_vring_err(struct vhost_user_backend *be, struct vhost_user_messa
 int backend_set_vring_enable(struct vhost_user_backend *be, struct vhost_user_message *message,
 			     struct error *error);
 
+/* Whether memory of the front-end's may be looked at without waiting for anybody: 0 or -EPERM. */
+int backend_check_file(const struct vhost_user_backend *be, int fd, struct error *error);
 /* Whether a file of the front-end's was shortened. */
 bool backend_torn(const struct vhost_user_backend *be);
 

@@ -13,6 +13,7 @@
 #include "util/error.h"
 #include "util/event.h"
 #include "util/event_guard.h"
+#include "util/peer_file.h"
 
 /* The queue that a message is about, or NULL with the error set. */
 static struct backend_queue *find_queue(struct vhost_user_backend *be, uint32_t index,
@@ -140,9 +141,9 @@ int backend_set_vring_kick(struct vhost_user_backend *be, struct vhost_user_mess
 	if (rc < 0)
 		return rc;
 	/* A kick that is taken here is not lost: a device looks at its ring when it starts. */
-	rc = fd < 0 ? 0 : event_take(fd);
+	rc = fd < 0 ? 0 : event_can_be_given(fd) ? event_take(fd) : -EBADF;
 	if (rc < 0) {
-		close(fd);
+		peer_file_close(fd);
 		return error_set(error, -EBADF,
 				 "%s: queue %u: its kick file is no eventfd, or has ended: %s",
 				 be->name, index, error_name(rc));
@@ -165,7 +166,7 @@ static int set_eventfd(struct vhost_user_backend *be, struct vhost_user_message 
 	if (rc < 0)
 		return rc;
 	if (fd >= 0 && !event_can_be_given(fd)) {
-		close(fd);
+		peer_file_close(fd);
 		return error_set(error, -EBADF, "%s: queue %u: its %s file is no eventfd or pipe",
 				 be->name, index, error_fd ? "error" : "call");
 	}

@@ -14,7 +14,20 @@
 #include "util/bytes.h"
 #include "util/cleanup.h"
 #include "util/error.h"
+#include "util/peer_file.h"
 #include "virtio/vhost_user_backend_private.h"
+
+/* ---- Files ---- */
+
+int backend_check_file(const struct vhost_user_backend *be, int fd, struct error *error)
+{
+	return peer_file_is_prompt(fd)
+		       ? 0
+		       : error_set(error, -EPERM,
+				   "%s: its memory is a file of a file system that may have us wait, "
+				   "expected a memfd, tmpfs, huge pages, or a disk's of this host",
+				   be->name);
+}
 
 /* ---- Chains in flight ---- */
 
@@ -124,6 +137,9 @@ int backend_set_inflight_fd(struct vhost_user_backend *be, struct vhost_user_mes
 		return error_set(error, -EBADF,
 				 "%s: %u files with the in-flight region, expected one", be->name,
 				 be->receiver.fd_count);
+	rc = backend_check_file(be, be->receiver.fds[0], error);
+	if (rc < 0)
+		return rc;
 	backend_pause_all(be);
 	rc = take_inflight(be, &region, be->receiver.fds[0], error);
 	resumed = backend_resume_all(be, rc < 0 ? NULL : error);
@@ -149,6 +165,9 @@ int backend_set_log_base(struct vhost_user_backend *be, struct vhost_user_messag
 	if (be->receiver.fd_count != 1)
 		return error_set(error, -EBADF, "%s: %u files with the dirty log, expected one",
 				 be->name, be->receiver.fd_count);
+	rc = backend_check_file(be, be->receiver.fds[0], error);
+	if (rc < 0)
+		return rc;
 	rc = dirty_log_map(&fresh, be->receiver.fds[0], log.mmap_offset, log.mmap_size, be->fd,
 			   error);
 	if (rc < 0) {
@@ -175,8 +194,7 @@ int backend_set_backend_req_fd(struct vhost_user_backend *be, struct vhost_user_
 		return error_set(error, -EINVAL,
 				 "%s: %u files with the back-end's channel, expected one", be->name,
 				 be->receiver.fd_count);
-	if (be->channel_fd >= 0)
-		close(be->channel_fd);
+	peer_file_close(be->channel_fd);
 	be->channel_fd = steal_fd(&be->receiver.fds[0]);
 	return 0;
 }
@@ -198,6 +216,6 @@ void backend_close_shared(struct vhost_user_backend *be)
 {
 	backend_forget_inflight(be);
 	dirty_log_unmap(&be->dirty);
-	cleanup_close(&be->channel_fd);
+	peer_file_close(steal_fd(&be->channel_fd));
 	cleanup_close(&be->answer_fd);
 }

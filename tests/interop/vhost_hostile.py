@@ -8,6 +8,7 @@ and y.sock whose remotes are x.peer and y.peer. After each attack a frame has to
 mappings as before. With PROGRAM (tests/helpers/block_io) e.sock is that of a disk, and after each attack the program has to write and to read there.
 """
 import array
+import ctypes
 import mmap
 import os
 import random
@@ -309,7 +310,91 @@ def stopped(peer, rng):
     os.waitpid(child, 0)
 
 
-ATTACKS = noise, noise, cut, shorten, huge, storm, full, stopped
+LOOKUP, GETATTR, OPEN, INIT, OPENDIR = 1, 3, 14, 26, 27
+
+
+def attributes(node):
+    return struct.pack("<6Q10I", node, SIZE, 8, 0, 0, 0, 0, 0, 0, 0o40755 if node == 1 else 0o100666, 1, os.getuid(), os.getgid(), 0, 4096, 0)
+
+
+class Slow:
+    """A file system of this process's own, with a file that opens, and does nothing else: who asks more of it waits. Its server has none of its
+    files, or would wait for itself at its end."""
+
+    def __init__(self):
+        libc = ctypes.CDLL(None, use_errno=True)
+        uid, gid = os.getuid(), os.getgid()
+        if libc.unshare(0x00020000 | (0x10000000 if uid else 0)):
+            raise OSError("unshare")
+        if uid:
+            for what, text in ("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1"):
+                with open(f"/proc/self/{what}", "w") as out:
+                    out.write(text)
+        libc.mount(b"none", b"/", None, 0x44000, None)  # private
+        self.fd = os.open("/dev/fuse", os.O_RDWR)
+        if libc.mount(b"slow", os.getcwd().encode(), b"fuse", 0, f"fd={self.fd},rootmode=40000,user_id={uid},group_id={gid}".encode()):
+            raise OSError("mount")
+        if not os.fork():
+            os.closerange(3, self.fd)
+            os.closerange(self.fd + 1, 1024)
+            self.serve()
+        os.close(self.fd)
+        self.file = os.open(os.getcwd() + "/file", os.O_RDWR)
+
+    def serve(self):
+        while True:
+            request = os.read(self.fd, 1 << 20)
+            code, unique, node = struct.unpack("<IQQ", request[4:24])
+            answer = {LOOKUP: struct.pack("<4QII", 2, 0, 0, 0, 0, 0) + attributes(2), OPEN: bytes(16), OPENDIR: bytes(16),
+                      GETATTR: bytes(16) + attributes(1) if node == 1 else None,
+                      INIT: struct.pack("<4I2H2I2HI", 7, 31, 65536, 0, 12, 10, 131072, 1, 0, 0, 0) + bytes(28)}.get(code)
+            if answer:
+                os.write(self.fd, struct.pack("<IiQ", 16 + len(answer), 0, unique) + answer)
+
+
+def slow(peer, rng):
+    """A file that has whoever uses or closes it wait, as anything that there is a file for."""
+    sent, ready = os.pipe()
+    child = os.fork()
+    if not child:
+        os.setpgid(0, 0)
+        try:
+            file = Slow().file
+        except OSError as error:
+            print(f"(without FUSE: {error})", flush=True)
+            os._exit(0)
+        what = rng.randrange(7)
+        send(peer, message(SET_OWNER))
+        send(peer, message(SET_PROTOCOL, struct.pack("<Q", 1 << 1 | 1 << 3 | 1 << 5 | (1 << 12 if DISK else 0))))
+        if what == 0:
+            send(peer, message(99, b"", 9), [file] * rng.randrange(1, 9))
+        elif what == 1:
+            send(peer, message(SET_MEM_TABLE, struct.pack("<IIQQQQ", 1, 0, GUEST, SIZE, USER, 0), 9), [file])
+        elif what == 2:
+            send(peer, message(ADD_MEM, struct.pack("<QQQQQ", 0, GUEST, SIZE, USER, 0), 9), [file])
+        elif what == 3:
+            send(peer, message(rng.choice((SET_VRING_KICK, SET_VRING_CALL, SET_VRING_ERR)), struct.pack("<Q", 0), 9), [file])
+        elif what == 4:
+            send(peer, message(SET_LOG_BASE, struct.pack("<QQ", 4096, 0), 9), [file])
+        elif what == 5:
+            send(peer, message(SET_INFLIGHT, struct.pack("<QQHHI", 65536, 0, 1, QUEUE, 0), 9), [file])
+        else:
+            send(peer, message(SET_BACKEND_REQ_FD, b"", 9), [file])
+        peer.close()
+        os.write(ready, b"!")
+        signal.pause()
+    peer.close()
+    os.close(ready)
+    os.read(sent, 1)
+    os.close(sent)
+    try:
+        neighbours.pass_frame()
+    finally:
+        os.killpg(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+ATTACKS = noise, slow, cut, shorten, huge, storm, full, stopped
 
 
 def wait(what, seconds=30):
@@ -404,9 +489,10 @@ def fds_of(pid):
 
 
 def shared_of(pid):
-    """Mappings of files that this process gave."""
+    """Mappings of files that this process gave, but for the program's, which may have been built anew."""
+    program = os.readlink(f"/proc/{pid}/exe").removesuffix(" (deleted)")
     with open(f"/proc/{pid}/maps") as maps:
-        return sum("(deleted)" in line for line in maps)
+        return sum("(deleted)" in line and program not in line for line in maps)
 
 
 def check(pid, before, after):
@@ -423,7 +509,7 @@ def main():
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     neighbours = Disk(directory, sys.argv[5]) if DISK else Neighbours(directory)
     if DISK: # it is used by one at a time
-        ATTACKS = noise, noise, cut, shorten, storm, full, inflight, inflight
+        ATTACKS = noise, slow, cut, shorten, storm, full, inflight, inflight
     neighbours.pass_frame()
     # Each of its two threads has one more as soon as it has called a guest.
     before = fds_of(pid) + 2, shared_of(pid)

@@ -218,12 +218,21 @@ static void test_shared_memory_is_sealed(void)
 
 /* ---- Raw messages ---- */
 
+/* One that is closed at once. */
+static int any_file(void)
+{
+	int fd = memfd_create("any", MFD_CLOEXEC);
+
+	CU_ASSERT_TRUE_FATAL(fd >= 0);
+	return fd;
+}
+
 static void test_unknown_messages_are_answered_and_their_files_closed(void)
 {
 	unsigned files = echo_open_files();
 	struct echo echo;
 	int fd = raw_begin(&echo);
-	int fds[3] = { dup(0), dup(0), dup(0) };
+	int fds[3] = { any_file(), any_file(), any_file() };
 
 	raw_send(fd, VHOST_USER_GET_INFLIGHT_FD, NEED, NULL, 24, NULL, 0);
 	CU_ASSERT_EQUAL(raw_answer(fd, VHOST_USER_GET_INFLIGHT_FD), 1);
@@ -249,7 +258,7 @@ static void test_answers_from_the_first_message_on_and_a_channel(void)
 		1ULL << VHOST_USER_PROTOCOL_F_REPLY_ACK | 1ULL << VHOST_USER_PROTOCOL_F_BACKEND_REQ;
 	unsigned files = echo_open_files();
 	struct echo echo;
-	int fd = echo_begin(&echo), channel = dup(0);
+	int fd = echo_begin(&echo), channel = any_file();
 
 	raw_send(fd, VHOST_USER_GET_PROTOCOL_FEATURES, 0, NULL, 0, NULL, 0);
 	CU_ASSERT_EQUAL(raw_answer(fd, VHOST_USER_GET_PROTOCOL_FEATURES) & protocol, protocol);
@@ -305,7 +314,10 @@ static void test_broken_messages_end_the_connection(void)
 	struct vhost_user_memory_table table = { .count = 1 };
 	struct vhost_user_vring_state state = { ECHO_QUEUES, 8 };
 	uint64_t kick = 0, value = 0;
-	int fds[8] = { 0 };
+	int file = any_file(), fds[8];
+
+	for (unsigned i = 0; i < ARRAY_SIZE(fds); i++)
+		fds[i] = file;
 
 	CU_ASSERT_EQUAL(raw_one(VHOST_USER_SET_FEATURES, &value, 4, NULL, 0), -EPROTO);
 	CU_ASSERT_EQUAL(raw_one(VHOST_USER_SET_OWNER, &value, 8, NULL, 0), -EPROTO);
@@ -327,6 +339,7 @@ static void test_broken_messages_end_the_connection(void)
 	kick = VHOST_USER_VRING_NOFD | 1;
 	CU_ASSERT_EQUAL(raw_one(VHOST_USER_SET_VRING_KICK, &kick, 8, fds, 2), -ENOTCONN);
 	CU_ASSERT_EQUAL(raw_one(VHOST_USER_RESET_OWNER, NULL, 0, NULL, 0), -ENOTCONN);
+	close(file);
 }
 
 static void test_what_is_no_message_ends_the_connection(void)
