@@ -23,9 +23,9 @@ static atomic_uint waiting;
 
 static bool is_local(const char *type)
 {
-	static const char *const local[] = { "bcachefs",  "btrfs", "ext2", "ext3",  "ext4", "f2fs",
-					     "hugetlbfs", "jfs",   "nilfs2", "overlay", "ramfs",
-					     "tmpfs",     "xfs",   "zfs" };
+	static const char *const local[] = { "bcachefs", "btrfs",     "ext2", "ext3",   "ext4",
+					     "f2fs",     "hugetlbfs", "jfs",  "nilfs2", "overlay",
+					     "ramfs",    "tmpfs",     "xfs",  "zfs" };
 
 	for (unsigned i = 0; i < ARRAY_SIZE(local); i++)
 		if (!strcmp(type, local[i]))

@@ -23,10 +23,11 @@ int backend_check_file(const struct vhost_user_backend *be, int fd, struct error
 {
 	return peer_file_is_prompt(fd)
 		       ? 0
-		       : error_set(error, -EPERM,
-				   "%s: its memory is a file of a file system that may have us wait, "
-				   "expected a memfd, tmpfs, huge pages, or a disk's of this host",
-				   be->name);
+		       : error_set(
+				 error, -EPERM,
+				 "%s: its memory is a file of a file system that may have us wait, "
+				 "expected a memfd, tmpfs, huge pages, or a disk's of this host",
+				 be->name);
 }
 
 /* ---- Chains in flight ---- */
