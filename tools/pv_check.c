@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "block/block.h"
@@ -74,6 +75,41 @@ struct pv_check {
 	enum volume_severity worst;
 };
 
+/* A PV that is not among the devices that were named is not missing where it is among those that are known. */
+static void place_missing(json_t *row, const struct volume_scan *scan)
+{
+	static const char before[] = "PV ", behind[] = " is missing";
+	const char *found = json_string_value(json_object_get(row, "found"));
+	const char *uuid = found ? found + strlen(before) : NULL;
+	char text[512];
+
+	if (!found || strncmp(found, before, strlen(before)) || !strstr(uuid, behind))
+		return;
+	for (unsigned i = 0; i < scan->device_count; i++) {
+		const struct volume_scanned *scanned = &scan->devices[i];
+
+		if (!scanned->is_pv || strncmp(uuid, scanned->info.uuid, VOLUME_UUID_TEXT - 1))
+			continue;
+		snprintf(text, sizeof(text), "PV %s is on %.300s, which was not named",
+			 scanned->info.uuid, scanned->block->name);
+		json_object_set_new(row, "found", describe_text(text));
+		json_object_set_new(row, "severity", json_string("note"));
+		return;
+	}
+}
+
+static void place_all_missing(json_t *rows, const struct cli_words *given)
+{
+	CLEANUP_STACK struct stack *look = NULL;
+	json_t *row;
+	size_t index;
+
+	if (stack_look_below(&look, given, NULL))
+		return;
+	json_array_foreach(rows, index, row)
+		place_missing(row, look->scan);
+}
+
 static int check_run(struct look *look, struct error *error)
 {
 	CLEANUP(open_devices_free) struct open_devices open = { 0 };
@@ -94,6 +130,7 @@ static int check_run(struct look *look, struct error *error)
 	look->result = json_array();
 	for (unsigned i = 0; i < check->count; i++)
 		json_array_append_new(look->result, describe_finding(&check->findings[i]));
+	place_all_missing(look->result, &look->given);
 	return 0;
 }
 

@@ -76,6 +76,10 @@ refused 'expected one of contiguous' lv create vg0/more --size 1M --alloc close
 t lv tag vg0/kept --add one --add two
 t lv tag vg0/kept --add three --delete one
 theirs "three,two" lvs --noheadings -o lv_tags vg0/kept
+# A PV that is not named, but known, is not missing
+t pv check a.img
+grep -q 'note .*PV .* is on .*b.img, which was not named' said && ! grep -q missing said || fail "what was not named"
+(TENON_DEVICES=; t pv check a.img; grep -q 'warning .*is missing' said || fail "what is not known")
 # Of a group not all devices of which are named it is told that the others are marked as missing, once
 t lv tag vg0/kept --add four --device a.img --device c.img
 grep -q "was changed without PV .* (last seen as .*b.img), which is marked as missing: .*vg repair vg0 --restore-missing" said || fail "not told"
