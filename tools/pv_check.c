@@ -75,15 +75,24 @@ struct pv_check {
 	enum volume_severity worst;
 };
 
-/* A PV that is not among the devices that were named is not missing where it is among those that are known. */
-static void place_missing(json_t *row, const struct volume_scan *scan)
+/* Of a row that says that a PV is missing its UUID, or NULL. */
+static const char *missing_uuid(const json_t *row)
 {
 	static const char before[] = "PV ", behind[] = " is missing";
 	const char *found = json_string_value(json_object_get(row, "found"));
-	const char *uuid = found ? found + strlen(before) : NULL;
+
+	return found && !strncmp(found, before, strlen(before)) && strstr(found, behind)
+		       ? found + strlen(before)
+		       : NULL;
+}
+
+/* A PV that is not among the devices that were named is not missing where it is among those that are known. */
+static void place_missing(json_t *row, const struct volume_scan *scan)
+{
+	const char *uuid = missing_uuid(row);
 	char text[512];
 
-	if (!found || strncmp(found, before, strlen(before)) || !strstr(uuid, behind))
+	if (!uuid)
 		return;
 	for (unsigned i = 0; i < scan->device_count; i++) {
 		const struct volume_scanned *scanned = &scan->devices[i];
@@ -101,10 +110,13 @@ static void place_missing(json_t *row, const struct volume_scan *scan)
 static void place_all_missing(json_t *rows, const struct cli_words *given)
 {
 	CLEANUP_STACK struct stack *look = NULL;
+	bool missing = false;
 	json_t *row;
 	size_t index;
 
-	if (stack_look_below(&look, given, NULL))
+	json_array_foreach(rows, index, row)
+		missing |= missing_uuid(row) != NULL;
+	if (!missing || stack_look_below(&look, given, NULL))
 		return;
 	json_array_foreach(rows, index, row)
 		place_missing(row, look->scan);
