@@ -73,7 +73,9 @@ bool peer_file_is_prompt(int fd)
 		return is_unix_socket(fd);
 	case S_IFREG:
 	case S_IFDIR:
-		return status.stx_mask & STATX_MNT_ID && is_of_local_mount(status.stx_mnt_id);
+		/* On a disk, which the host's root alone can mount, wherever (libvirt's QEMU has mounts of its own). */
+		return status.stx_dev_major ||
+		       (status.stx_mask & STATX_MNT_ID && is_of_local_mount(status.stx_mnt_id));
 	default:
 		return false;
 	}
