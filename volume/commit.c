@@ -279,10 +279,11 @@ static int commit_slots(struct lvm_commit *commit, struct error *error)
 /* ---- All together ---- */
 
 /* A device that did not take the header gets it with the next change: the text is there. */
-static void keep_failed(struct lvm_commit_target *target)
+static void keep_failed(struct volume_group *group, struct lvm_commit_target *target)
 {
 	target->area.committed = target->slot;
 	target->area.precommitted = (struct lvm_slot){ 0 };
+	lvm_vg_problem_unwritten(group, target->pv, target->area.start);
 }
 
 static void finish(struct lvm_commit *commit)
@@ -293,9 +294,9 @@ static void finish(struct lvm_commit *commit)
 		struct lvm_commit_target *target = &commit->targets[i];
 
 		if (!target->committed)
-			keep_failed(target);
+			keep_failed(group, target);
 		target->to->current = target->committed;
-		target->to->unwritten = !target->committed;
+		target->to->unwritten = target->to->unwritten_told = !target->committed;
 		target->to->settled = target->committed;
 		target->to->area = target->area;
 	}

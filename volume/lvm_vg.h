@@ -32,7 +32,8 @@ struct volume_metadata_area {
 	struct lvm_metadata_area area;
 	bool readable;        /* the header is good */
 	bool current;         /* holds the text that the group was read from, or is ignored */
-	bool unwritten;       /* the last change could not write it */
+	bool unwritten;       /* the last change that wrote could not write it, */
+	bool unwritten_told;  /* and it is still that change that tells so */
 	uint32_t stale_seqno; /* where it is not current, of the group's text that it has; or 0 */
 	bool settled;         /* the header is durable as `area` says it (commit.h) */
 };
@@ -269,6 +270,9 @@ void lvm_vg_problems_judge(struct volume_group *group);
 void lvm_vg_problems_forget(struct volume_group *group);
 void lvm_vg_problem(struct volume_group *group, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
+/* Of the metadata area at byte `at`: a word of the change that could not write it, and later what the group shows until it is written. */
+void lvm_vg_problem_unwritten(struct volume_group *group, const struct volume_pv *pv,
+			      unsigned long long at);
 
 /* Copies who writes. `context` may be NULL. -ENOMEM. */
 int lvm_vg_set_context(struct volume_group *group, const struct volume_context *context);

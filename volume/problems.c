@@ -41,9 +41,13 @@ static void forget(struct volume_group *group, unsigned from, unsigned to)
 	group->problem_count -= to - from;
 }
 
-void lvm_vg_problems_forget(struct volume_group *group)
+void lvm_vg_problem_unwritten(struct volume_group *group, const struct volume_pv *pv,
+			      unsigned long long at)
 {
-	forget(group, group->lasting_problems, group->problem_count);
+	lvm_vg_problem(group,
+		       "%s: metadata area at byte %llu could not be written, it may hold older "
+		       "metadata; the next change repairs it",
+		       pv->block->name, at);
 }
 
 /* ---- What the group itself shows ---- */
@@ -58,11 +62,10 @@ static void judge_area(struct volume_group *group, const struct volume_pv *pv, u
 
 	if (area->current || (area->readable && area->area.ignored))
 		return;
+	if (area->unwritten_told)
+		return;
 	if (area->unwritten)
-		lvm_vg_problem(group,
-			       "%s: metadata area at byte %llu could not be written, it may hold "
-			       "older metadata; the next change repairs it",
-			       device, at);
+		lvm_vg_problem_unwritten(group, pv, at);
 	else if (!range_within(where->offset, where->size, pv->block->size))
 		lvm_vg_problem(group,
 			       "%s: the metadata area at byte %llu has %llu bytes, the device ends "
@@ -162,6 +165,23 @@ void lvm_vg_problems_judge(struct volume_group *group)
 	reverse(&group->problems[scanned], &group->problems[scanned + of_change]);
 	reverse(&group->problems[scanned + of_change], &group->problems[group->problem_count]);
 	reverse(&group->problems[scanned], &group->problems[group->problem_count]);
+}
+
+void lvm_vg_problems_forget(struct volume_group *group)
+{
+	bool shown = false;
+
+	forget(group, group->lasting_problems, group->problem_count);
+	/* What that change could not write the group itself shows from now on. */
+	for (unsigned i = 0; i < group->pv_count; i++)
+		for (unsigned k = 0; k < group->pvs[i]->private->area_count; k++) {
+			bool *told = &group->pvs[i]->private->areas[k].unwritten_told;
+
+			shown |= *told;
+			*told = false;
+		}
+	if (shown)
+		lvm_vg_problems_judge(group);
 }
 
 void lvm_vg_problems_scanned(struct volume_group *group)
