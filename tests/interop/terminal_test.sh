@@ -61,7 +61,7 @@ columns=40 shows '^kvm +(yes|no)$' "$TENON" host check
 columns=40 shows '^    [0-9a-f:]{35}$' "$TENON" raid show r0
 columns=40 shows '^    Created .before. executing' "$TENON" vg archive other
 columns=30 shows '^    A check of a mirror finds$' "$TENON" raid test list
-expect 0 "^other +1 +archive +[^ ]+ +$work/.*archive/other_[^ ]*.vg +- +Created .before. executing 'tenon lv create other/x'" "$TENON" vg archive other
+expect 0 "^other +[^ ]+ +1 +archive +[^ ]+ +$work/.*archive/other_[^ ]*.vg +- +Created .before. executing 'tenon lv create other/x'" "$TENON" vg archive other
 python3 "$on" 80 "$TENON" raid show r0 | tail -n 24 >last
 grep -q '^  a.img' last || problem "the members are not on the last 24 lines: $(cat last)"
 # Elsewhere all columns, and whole values.

@@ -169,7 +169,7 @@ theirs "$now" vgs --noheadings -o vg_uuid vg0
 t vg check vg0
 # A text from before that is not of this group, but may be made that
 refused "vg0 with UUID $was; vg0 on .* has UUID $now now" vg restore vg0 --file before --yes
-grep -q "with the new one as the group's id" said || fail "what to do"
+grep -q -e "--force restores the file over it" said || fail "what to do"
 sed "s/$was/$now/" before >after
 t vg restore vg0 --file after --yes
 t vg check vg0
