@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "block/fault.h"
 #include "util/bytes.h"
 #include "volume_cuts.h"
 
@@ -116,6 +117,34 @@ static void test_fails(void)
 	attempt_all(true);
 }
 
+/* One disk does not take a header: that it has the old one still is no clone, though the group is there. */
+static void a_header_is_not_written(struct fixture *f)
+{
+	const struct block_fault_rule broken = {
+		.requests = BLOCK_FAULT_WRITE,
+		.offset = 4096,
+		.length = 512,
+		.after = 2, /* settled, precommitted; twice it is tried */
+		.count = 2,
+		.action = BLOCK_FAULT_ERROR,
+		.error = -EIO
+	};
+
+	fixture_put_faults(f);
+	fixture_create(f, &group_options);
+	block_fault_add(f->disks[1], &broken);
+	CU_ASSERT_EQUAL(clone(f), -EIO);
+	CU_ASSERT_PTR_NOT_NULL(strstr(f->error.text, "is half a clone: d1: metadata area"));
+	CU_ASSERT_EQUAL(clone(f), 0);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(find(f, "copy"));
+	CU_ASSERT_EQUAL(find(f, "copy")->problem_count, 0);
+}
+
+static void test_a_header_is_not_written(void)
+{
+	fixture_run(a_header_is_not_written, DISKS, SIZE);
+}
+
 /* What is no copy of it is told from what is. */
 static void others_are_refused(struct fixture *f)
 {
@@ -143,4 +172,4 @@ static void test_others_are_refused(void)
 }
 
 UNIT_MAIN("clones of groups", UNIT(test_is_cut_off), UNIT(test_fails),
-	  UNIT(test_others_are_refused))
+	  UNIT(test_a_header_is_not_written), UNIT(test_others_are_refused))

@@ -43,6 +43,17 @@ static bool has_problem(const struct volume_group *group, const char *text)
 	return false;
 }
 
+/* How often that is told of the group itself, or of the change. */
+static unsigned told(const struct volume_group *group, bool lasting, const char *text)
+{
+	unsigned from = lasting ? 0 : group->lasting_problems, count = 0;
+	unsigned to = lasting ? group->lasting_problems : group->problem_count;
+
+	for (unsigned i = from; i < to; i++)
+		count += strstr(group->problems[i], text) != NULL;
+	return count;
+}
+
 /* Flushes of a change after the first one of a process: texts, precommitted, committed. */
 static void one_flush_fails(struct fixture *f)
 {
@@ -166,15 +177,19 @@ static void test_made_after_all(void)
 /* Some devices take it: it is made, the others are stale and told of, and come along later. */
 static void some_take_it(struct fixture *f)
 {
+	static const char unwritten[] = "d1: metadata area at byte 4096 could not be written";
+
 	fixture_put_faults(f);
 	fixture_create(f, NULL);
 	CU_ASSERT_EQUAL(fixture_lv(f, "old", 1), 0);
 	break_header(f, 1, BLOCK_FAULT_WRITE, 1, 0);
 	CU_ASSERT_EQUAL(volume_lv_rename(f->group, "old", "new", &f->error), 0);
-	CU_ASSERT(has_problem(f->group, "d1: metadata area at byte 4096 could not be written"));
-	/* and is still told of when what is said of that change alone is forgotten */
+	/* to who made the change; and when what is said of that change alone is forgotten, of the group */
+	CU_ASSERT_EQUAL(told(f->group, false, unwritten), 1);
+	CU_ASSERT_EQUAL(told(f->group, true, unwritten), 0);
 	lvm_vg_problems_forget(f->group);
-	CU_ASSERT(has_problem(f->group, "d1: metadata area at byte 4096 could not be written"));
+	CU_ASSERT_EQUAL(told(f->group, false, unwritten), 0);
+	CU_ASSERT_EQUAL(told(f->group, true, unwritten), 1);
 	/* while it fails, nothing else is changed */
 	CU_ASSERT_EQUAL(fixture_lv(f, "more", 1), -EIO);
 	CU_ASSERT(says(f, "the change was not made: d1: writing"));
