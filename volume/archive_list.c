@@ -32,7 +32,7 @@ int archive_text_read(int directory, const char *name, int flags, char **text, s
 {
 	int fd = openat(directory, name, O_RDONLY | O_NONBLOCK | O_CLOEXEC | flags);
 	struct stat status;
-	ssize_t got = -1;
+	ssize_t got = 0;
 	size_t done = 0;
 
 	if (fd < 0)

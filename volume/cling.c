@@ -18,24 +18,40 @@
 /* lvm2 passes over what is no tag, too. */
 static int keep_list(struct volume_group *group, const struct lvm_config_node *node)
 {
-	struct lvm_strings *list = &group->private->cling;
 	const char **at =
 		lvm_config_alloc(&group->private->kept, (node->value_count + 1) * sizeof(*at));
+	unsigned count = 0;
 
 	if (!at)
 		return -ENOMEM;
-	list->count = 0;
 	for (unsigned i = 0; i < node->value_count; i++) {
 		const char *text = node->values[i].string;
 
 		if (!text || text[0] != '@' || !text[1])
 			continue;
-		at[list->count] = lvm_vg_keep_string(group, text + 1);
-		if (!at[list->count++])
+		at[count] = lvm_vg_keep_string(group, text + 1);
+		if (!at[count++])
 			return -ENOMEM;
 	}
-	list->at = at;
+	group->private->cling = (struct lvm_strings){ at, count };
 	return 0;
+}
+
+/* In any of the sections of that name, or by its key with the section before it; of several the last counts, as for lvm2. */
+static const struct lvm_config_node *find_list(const struct lvm_config_node *node)
+{
+	const struct lvm_config_node *found = NULL;
+
+	for (; node; node = node->next) {
+		if (!node->section && !strcmp(node->key, "allocation/cling_tag_list"))
+			found = node;
+		if (!node->section || strcmp(node->key, "allocation") != 0)
+			continue;
+		for (const struct lvm_config_node *at = node->child; at; at = at->next)
+			if (!at->section && !strcmp(at->key, "cling_tag_list"))
+				found = at;
+	}
+	return found;
 }
 
 /* 1: it says so; 0: it says nothing of it, or is not there. */
@@ -58,9 +74,8 @@ static int read_file(struct volume_group *group, const char *name, struct error 
 	rc = lvm_config_parse(&config, text, size, path, error);
 	if (rc)
 		return rc;
-	node = lvm_config_find(config.root, "allocation");
-	node = node && node->section ? lvm_config_find(node->child, "cling_tag_list") : NULL;
-	if (!node || node->section)
+	node = find_list(config.root);
+	if (!node)
 		return 0;
 	rc = keep_list(group, node);
 	return rc ? rc : 1;

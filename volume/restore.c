@@ -99,11 +99,41 @@ static int check_name(const struct volume_group *wanted, const struct volume_sca
 	return 0;
 }
 
+/* PVs that joined since the file was written would bring the present metadata back, for want of other. */
+static int check_left_out(const struct volume_group *wanted, const struct volume_group *now,
+			  const char *file, struct error *error)
+{
+	for (unsigned i = 0; i < now->pv_count; i++)
+		if (!volume_group_get_pv(wanted, now->pvs[i]->uuid))
+			return error_set(
+				error, -EBUSY,
+				"%s: knows nothing of PV %s (%s), which is in the group now", file,
+				now->pvs[i]->uuid,
+				now->pvs[i]->block ? now->pvs[i]->block->name : "missing");
+	return 0;
+}
+
+/* Others may be using it, whatever the file says of that time. */
+static int check_ours(const struct volume_group *now, const char *file, struct error *error)
+{
+	const unsigned foreign = LVM_LOCK_BIT(LVM_LOCK_KIND) | LVM_LOCK_BIT(LVM_LOCK_HOST);
+	int rc = lvm_vg_check_locks(now, ~foreign, error);
+
+	if (!rc)
+		return 0;
+	error_prefix(error, "%s: is not restored", file);
+	return lvm_vg_locks(now) & LVM_LOCK_BIT(LVM_LOCK_KIND)
+		       ? error_advise(error, "--force restores it over that, which nobody may be "
+					     "using then")
+		       : rc;
+}
+
 int volume_restore_find(struct volume_group *wanted, const struct volume_scan *scan,
 			const char *file, bool force, struct volume_group **now,
 			struct error *error)
 {
 	bool found = false;
+	int rc = 0;
 
 	*now = NULL;
 	for (unsigned i = 0; i < scan->group_count; i++)
@@ -122,7 +152,9 @@ int volume_restore_find(struct volume_group *wanted, const struct volume_scan *s
 	}
 	if (found)
 		memcpy(wanted->uuid, (*now)->uuid, sizeof(wanted->uuid));
-	return *now || force ? 0 : check_name(wanted, scan, file, error);
+	if (!force)
+		rc = *now ? check_ours(*now, file, error) : check_name(wanted, scan, file, error);
+	return rc || !*now ? rc : check_left_out(wanted, *now, file, error);
 }
 
 /* ---- Its devices ---- */
@@ -186,16 +218,8 @@ static int attach_all(struct restoration *restoration)
 	return rc;
 }
 
-/* PVs that joined since the file was written would bring the present metadata back, for want of other. */
-static int check_left_out(const struct restoration *restoration, struct volume_group *now)
+static int check_alone(const struct restoration *restoration, const struct volume_group *now)
 {
-	for (unsigned i = 0; i < now->pv_count; i++)
-		if (!volume_group_get_pv(restoration->group, now->pvs[i]->uuid))
-			return error_set(
-				restoration->error, -EBUSY,
-				"%s: knows nothing of PV %s (%s), which is in the group now",
-				restoration->file, now->pvs[i]->uuid,
-				now->pvs[i]->block ? now->pvs[i]->block->name : "missing");
 	for (unsigned i = 0; i < restoration->scan->group_count; i++) {
 		const struct volume_group *other = restoration->scan->groups[i];
 
@@ -233,7 +257,7 @@ int volume_group_restore(struct volume_group **out, const char *text, size_t siz
 	if (rc)
 		return rc;
 	if (now) {
-		rc = check_left_out(&restoration, now);
+		rc = check_alone(&restoration, now);
 		group->seqno = MAX(group->seqno, now->seqno);
 	}
 	if (!rc && !force && now)

@@ -324,7 +324,8 @@ const char *volume_restore_image(const struct volume_lv *then, const struct volu
 /*
  * The group on the devices that `wanted`, the text of `file`, is put over: *now, or NULL. That is the one with its UUID; with `force` also the one of its
  * name that has its PVs by now, whose UUID it gets then: it was made in its place, or its UUID was changed. -EBUSY where another group has PVs
- * of it, -EEXIST (not with `force`) where it is not there, and another one of its name is.
+ * of it, or it has PVs by now that the text has not, -EEXIST (not with `force`) where it is not there, and another one of its name is, -EROFS (the
+ * same) where it is another host's by now, or shared.
  */
 int volume_restore_find(struct volume_group *wanted, const struct volume_scan *scan,
 			const char *file, bool force, struct volume_group **now,

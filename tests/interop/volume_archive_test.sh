@@ -186,6 +186,30 @@ TENON_DEVICES=$work/g.img "$tenon" vg restore vgn --file older --force --yes >sa
 [ "$(TENON_DEVICES=$work/g.img names)" = g ] || fail "restored: $(TENON_DEVICES=$work/g.img names)"
 TENON_DEVICES=$work/g.img "$tenon" vg check vgn >/dev/null || fail "it is damaged"
 
+# One that is another host's by now is not ours to restore, nor is one that is elsewhere by now written to where it was
+truncate -s 32M k.img l.img
+TENON_DEVICES=$work/k.img:$work/l.img
+"$tenon" vg create vgk k.img
+"$tenon" vg backup vgk --file old
+"$tenon" vg change vgk --systemid host-1
+cp k.img before
+for how in --yes --dry-run; do
+	"$tenon" vg restore vgk --file old $how 2>said && fail "took a group from its host"
+	grep -q 'old: is not restored: .*belongs to the host with system ID host-1' said || fail "$(cat said)"
+	grep -q 'vg change vgk --systemid' said || fail "no way on: $(cat said)"
+done
+cmp k.img before || fail "it wrote"
+"$tenon" vg change vgk --systemid '' --yes
+"$tenon" vg extend vgk l.img
+"$tenon" vg reduce vgk k.img
+cp k.img before
+for how in --yes --dry-run '--yes --force'; do
+	"$tenon" vg restore vgk --file old $how 2>said && fail "restored beside the group itself"
+	grep -q 'old: knows nothing of PV .*l.img), which is in the group now' said || fail "$(cat said)"
+done
+cmp k.img before || fail "it wrote"
+TENON_DEVICES=$work/a.img:$work/b.img
+
 # A text is kept once, though a group that is split off has it on its devices, too
 truncate -s 32M e.img f.img
 TENON_DEVICES=$TENON_DEVICES:$work/e.img:$work/f.img

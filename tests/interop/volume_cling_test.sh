@@ -92,10 +92,25 @@ t lv create vg/m --type raid1 --size 4M
 t lv list vg --all
 t lv show vg/m_rimage_1
 grep -q 'c.img' said || fail "both images are here: $(cat said)"
+# Sections that are there twice, a key with its section, the last of two
+for text in 'allocation { maximise_cling = 1 } allocation { cling_tag_list = [ "@here" ] }' 'allocation/cling_tag_list = "@here"' \
+	'allocation { cling_tag_list = "@else" } allocation { cling_tag_list = "@here" }' 'allocation { cling_tag_list = "@here" cling_tag_list = "@else" }'; do
+	list
+	anew
+	t lv create vg/x --size 8M a.img
+	echo "$text" >lvm/lvm.conf
+	same "$text" lvextend --alloc cling -l +10 vg/x -- lv extend vg/x --alloc cling --extents +10
+done
 # The host's own file counts first; one that cannot be read is told of
 anew
 list @else
 t lv create vg/x --size 8M a.img
+list @here
+: >lvm/lvmlocal.conf
+same 'an empty file beside it' lvextend --alloc cling -l +10 vg/x -- lv extend vg/x --alloc cling --extents +10
+grep -q 'not known' said && fail "an empty file: $(cat said)"
+t lv reduce vg/x --size 8M --yes
+list @else
 echo 'allocation { cling_tag_list = "@here" }' >lvm/lvmlocal.conf
 t lv extend vg/x --alloc cling --size +10M
 echo 'allocation { cling_tag_list = [ "@here" }' >lvm/lvmlocal.conf
