@@ -47,7 +47,11 @@ enum {
 };
 
 #define LOCK_STEP_NS     10000000ull
-#define LOCK_PATIENCE_NS 400000000ull
+#define LOCK_FIRST_NS    (10 * LOCK_STEP_NS) /* until it is looked who has it, */
+#define LOCK_LOOK_NS     (30 * LOCK_STEP_NS) /* and between two looks */
+#define LOCK_PATIENCE_NS 400000000ull        /* with one holder */
+#define LOCK_UNSEEN_NS   2000000000ull       /* with one that is not seen */
+#define LOCK_LIMIT_NS    10000000000ull      /* with all of them */
 
 /* `length` 0 means to the end, whatever that will be. */
 static int lock_range(int fd, short type, off_t start, off_t length)
@@ -195,18 +199,60 @@ static void unlock(int fd)
 	lock_range(fd, F_UNLCK, 0, 0);
 }
 
-/* A process that was killed holds its locks for a moment after its end, until the kernel has finished
- * the requests of its ring: so a lock is tried for a while. */
+/* Who has the lock, as far as that can be seen. */
+struct holder {
+	pid_t pid; /* 0: nobody can be seen, or one that ends */
+	uint64_t since_ns, look_ns;
+};
+
+static pid_t find_holder(int fd)
+{
+	struct stat file;
+	pid_t pid;
+
+	if (fstat(fd, &file))
+		return 0;
+	pid = process_with_lock(&file, getpid());
+	if (!pid)
+		return process_with_lock(&file, 0);
+	return process_is_ending(pid) ? 0 : pid;
+}
+
+/*
+ * Commands hold their locks for a moment each. A process that was killed has them until the kernel has finished the requests of its ring, when it has long ended.
+ * So a lock is tried for a while, anew where it has another holder by now.
+ */
+static bool is_in_vain(int fd, struct holder *holder, uint64_t waited)
+{
+	bool first = holder->look_ns == LOCK_FIRST_NS;
+	pid_t pid;
+
+	if (fiber_current() && fiber_cancelled())
+		return true;
+	if (waited < holder->look_ns)
+		return false;
+	holder->look_ns += LOCK_LOOK_NS;
+	pid = find_holder(fd);
+	if (pid != holder->pid && !first)
+		holder->since_ns = waited;
+	holder->pid = pid;
+	return waited - holder->since_ns >= (pid ? LOCK_PATIENCE_NS : LOCK_UNSEEN_NS) ||
+	       waited >= LOCK_LIMIT_NS;
+}
+
 static int lock_patiently(int fd, const struct block_part *part, bool own, bool exclusive)
 {
+	struct holder holder = { .look_ns = LOCK_FIRST_NS };
 	int rc;
 
 	for (uint64_t waited = 0;; waited += LOCK_STEP_NS) {
 		rc = lock_once(fd, part, own, exclusive);
-		if (!is_busy(rc) || waited >= LOCK_PATIENCE_NS)
+		if (!is_busy(rc))
 			return rc;
 		/* Part of the locks may be there; two who wait for each other would both fail. */
 		unlock(fd);
+		if (is_in_vain(fd, &holder, waited))
+			return rc;
 		pause_for(LOCK_STEP_NS);
 	}
 }

@@ -14,9 +14,13 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#define EXITING 4u /* PF_EXITING */
+
 struct facts {
 	char state;
+	unsigned flags;
 	unsigned long long started; /* clock ticks since the boot */
+	unsigned long pending;      /* signals */
 };
 
 static bool read_facts(pid_t pid, struct facts *facts)
@@ -35,9 +39,9 @@ static bool read_facts(pid_t pid, struct facts *facts)
 	/* The name in parentheses may itself have some; the fields after it are numbers. */
 	after = strrchr(line, ')');
 	return after && sscanf(after,
-			       ") %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d "
-			       "%*d %*d %*d %llu",
-			       &facts->state, &facts->started) == 2;
+			       ") %c %*d %*d %*d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d "
+			       "%*d %*d %*d %llu %*u %*d %*u %*u %*u %*u %*u %*u %lu",
+			       &facts->state, &facts->flags, &facts->started, &facts->pending) == 4;
 }
 
 /* Seconds since 1970 at which this machine was booted; 0 where that is not told. */
@@ -126,6 +130,15 @@ bool process_is_gone(pid_t pid)
 
 	return kill(pid, 0) ? errno == ESRCH
 			    : read_facts(pid, &facts) && (facts.state == 'Z' || facts.state == 'X');
+}
+
+bool process_is_ending(pid_t pid)
+{
+	struct facts facts;
+
+	return process_is_gone(pid) ||
+	       (read_facts(pid, &facts) &&
+		(facts.flags & EXITING || facts.pending & 1ul << (SIGKILL - 1)));
 }
 
 /* ---- What it has open ---- */

@@ -27,6 +27,9 @@ bool process_is_stopped(pid_t pid);
 /* Whether it has ended, also where its parent has not heard of that yet. */
 bool process_is_gone(pid_t pid);
 
+/* Whether it has ended, or is about to: it was killed, or gives back what it has. */
+bool process_is_ending(pid_t pid);
+
 /* Whether it has the file or device of `status` open. False where that cannot be seen. */
 bool process_has_open(pid_t pid, const struct stat *status);
 

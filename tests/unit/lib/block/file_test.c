@@ -4,10 +4,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "block/block.h"
@@ -20,6 +24,7 @@
 #include "util/random.h"
 
 #define MIB (1ULL << 20)
+#define MS  1000000ULL
 
 static const char *folder; /* NULL: the run's own */
 
@@ -252,6 +257,117 @@ static int create_truncates_only_what_is_not_locked(void *arg)
 	return 0;
 }
 
+/* ---- Who waits for a lock ---- */
+
+/* The whole of the image locked, as a writer has it. */
+static int lock_image(void)
+{
+	struct flock all = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	int fd;
+
+	block_unref(create(MIB, 0));
+	fd = open(path_of("image"), O_RDWR | O_CLOEXEC);
+	CU_ASSERT_FATAL(fd >= 0);
+	CU_ASSERT_EQUAL_FATAL(fcntl(fd, F_OFD_SETLK, &all), 0);
+	return fd;
+}
+
+static void open_locked(void)
+{
+	struct block *block = NULL;
+	struct error error = { 0 };
+
+	if (block_open_file(&block, path_of("image"), BLOCK_OPEN_LOCK | BLOCK_OPEN_WRITE, 0,
+			    &error))
+		printf("%s\n", error.text);
+	CU_ASSERT_PTR_NOT_NULL(block);
+	block_unref(block);
+}
+
+static void send_file(int socket, int fd)
+{
+	char byte = 0, control[CMSG_SPACE(sizeof(int))] = { 0 };
+	struct iovec iov = { &byte, 1 };
+	struct msghdr message = { .msg_iov = &iov,
+				  .msg_iovlen = 1,
+				  .msg_control = control,
+				  .msg_controllen = sizeof(control) };
+	struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+
+	head->cmsg_level = SOL_SOCKET;
+	head->cmsg_type = SCM_RIGHTS;
+	head->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(head), &fd, sizeof(fd));
+	CU_ASSERT_EQUAL_FATAL(sendmsg(socket, &message, 0), 1);
+}
+
+static int close_later(void *arg)
+{
+	const int *ends = arg;
+
+	fiber_sleep(1000 * MS);
+	close(ends[0]);
+	close(ends[1]);
+	return 0;
+}
+
+/* As of a process that was killed, whose files the kernel has not closed yet: nobody is seen to have it. Here it is on its way through a socket. */
+static int a_lock_of_nobody_is_waited_for(void *arg)
+{
+	int fd = lock_image(), ends[2];
+	struct fiber *fiber;
+
+	(void)arg;
+	CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+	send_file(ends[0], fd);
+	close(fd);
+	fiber = fiber_spawn(close_later, ends);
+	open_locked();
+	fiber_join(fiber);
+	return 0;
+}
+
+static int end_one_after_the_other(void *arg)
+{
+	const pid_t *children = arg;
+
+	for (unsigned i = 0; i < 2; i++) {
+		fiber_sleep(250 * MS);
+		kill(children[i], SIGKILL);
+		waitpid(children[i], NULL, 0);
+	}
+	return 0;
+}
+
+static pid_t start_holder(void)
+{
+	pid_t parent = getpid(), child = fork();
+
+	if (child)
+		return child;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	while (getppid() == parent)
+		pause();
+	_exit(0);
+}
+
+/* Each has it for less time than one is waited for. The first in /proc is taken for its holder, so that goes first. */
+static int another_holder_is_waited_for_anew(void *arg)
+{
+	int fd = lock_image();
+	pid_t one = start_holder(), other = start_holder();
+	pid_t children[] = { MIN(one, other), MAX(one, other) };
+	struct fiber *fiber;
+
+	(void)arg;
+	close(fd);
+	CU_ASSERT_FATAL(one > 0 && other > 0);
+	fiber = fiber_spawn(end_one_after_the_other, children);
+	open_locked();
+	fiber_join(fiber);
+	return 0;
+}
+
 static int read_only_is_kept(void *arg)
 {
 	struct block *block = NULL;
@@ -369,6 +485,8 @@ ON_FIBERS(test_any_memory_and_any_length_in_memory, on_both, any_memory_and_any_
 ON_FIBERS(test_much_in_memory_lets_others_run, on_both, much_in_memory_lets_others_run)
 ON_FIBERS(test_create_truncates_only_what_is_not_locked, on_both,
 	  create_truncates_only_what_is_not_locked)
+ON_FIBERS(test_a_lock_of_nobody_is_waited_for, on_both, a_lock_of_nobody_is_waited_for)
+ON_FIBERS(test_another_holder_is_waited_for_anew, on_both, another_holder_is_waited_for_anew)
 ON_FIBERS(test_read_only_is_kept, on_both, read_only_is_kept)
 ON_FIBERS(test_what_is_no_image_is_refused, on_both, what_is_no_image_is_refused)
 ON_FIBERS(test_range_locks_are_first_come_first_served, fiber_run_each, first_come_first_served)
@@ -377,6 +495,7 @@ UNIT_MAIN("block file", UNIT(test_any_memory_and_any_length),
 	  UNIT(test_a_file_truncated_under_us_fails),
 	  UNIT(test_a_file_in_memory_truncated_under_us_fails),
 	  UNIT(test_any_memory_and_any_length_in_memory), UNIT(test_much_in_memory_lets_others_run),
-	  UNIT(test_create_truncates_only_what_is_not_locked), UNIT(test_read_only_is_kept),
-	  UNIT(test_what_is_no_image_is_refused),
+	  UNIT(test_create_truncates_only_what_is_not_locked),
+	  UNIT(test_a_lock_of_nobody_is_waited_for), UNIT(test_another_holder_is_waited_for_anew),
+	  UNIT(test_read_only_is_kept), UNIT(test_what_is_no_image_is_refused),
 	  UNIT(test_range_locks_are_first_come_first_served))
