@@ -73,6 +73,8 @@ cat /proc/net/bonding/fast >/result/fast
 cat /proc/net/bonding/slow >/result/slow
 reach() { # SUBNET
 	for i in $(seq 60); do far ping -c 1 -W 1 10.0.$1.2 && return 0; done
+	cat /proc/net/bonding/* /proc/interrupts
+	$ip -s link
 	return 1
 }
 for i in 0 1 2 3; do reach $i; done
