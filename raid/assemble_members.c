@@ -170,6 +170,25 @@ static bool has_bitmap_place(struct raid_member *member, const struct md_superbl
 	return false;
 }
 
+/* Nor where a partial parity log would be without a place: one on which it was not told of, or a spare with too small a one. */
+static bool has_log_place(struct raid_member *member, const struct md_superblock *freshest)
+{
+	const uint32_t ppl = MD_FEATURE_PPL | MD_FEATURE_MULTIPLE_PPLS;
+	const struct md_superblock *sb = &member->sb;
+
+	if (!(freshest->features & ppl))
+		return true;
+	if (!(sb->features & ppl))
+		leave_out(member, "its superblock has no partial parity log, the array's has one");
+	else if (md_superblock_role(freshest, sb->dev_number) == MD_ROLE_SPARE &&
+		 sb->ppl_size < RAID_PPL_LEAST_SECTORS)
+		leave_out(member, "its partial parity log has %u sectors, expected %u or more",
+			  sb->ppl_size, RAID_PPL_LEAST_SECTORS);
+	else
+		return true;
+	return false;
+}
+
 /* One that missed an update may lack what was written since. */
 static void judge_journal(struct raid_member *member, const struct md_superblock *freshest)
 {
@@ -338,7 +357,7 @@ static void judge(struct raid_member *member, uint64_t least_bytes,
 	else if (is_filled_by_others(sb, freshest))
 		leave_out(member,
 			  "it was being rebuilt from members that ran apart from this array");
-	else if (!has_bitmap_place(member, freshest))
+	else if (!has_bitmap_place(member, freshest) || !has_log_place(member, freshest))
 		return;
 	else if (role == MD_ROLE_SPARE)
 		member->state = RAID_MEMBER_SPARE;

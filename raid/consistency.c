@@ -20,7 +20,6 @@
 #include "util/bytes.h"
 
 #define FEATURES_PPL (MD_FEATURE_PPL | MD_FEATURE_MULTIPLE_PPLS)
-#define LEAST        ((MD_PPL_HEADER_BYTES >> MD_SECTOR_SHIFT) + 8)
 
 static bool is_written(const struct raid_member *member)
 {
@@ -50,11 +49,11 @@ int raid_ppl_place(struct md_superblock *sb, uint64_t device_sectors, struct err
 	int32_t offset;
 	uint64_t room = find_room(sb, &offset), size = round_down(MIN(room, MD_PPL_SECTORS), 8);
 
-	if (size < LEAST)
+	if (size < RAID_PPL_LEAST_SECTORS)
 		return error_set(error, -ENOSPC,
 				 "a partial parity log takes %u sectors or more between superblock "
 				 "and log of bad blocks, and there are %llu",
-				 LEAST, (unsigned long long)room);
+				 RAID_PPL_LEAST_SECTORS, (unsigned long long)room);
 	sb->features |= MD_FEATURE_MULTIPLE_PPLS;
 	sb->ppl_offset = (int16_t)offset;
 	sb->ppl_size = (uint16_t)size;

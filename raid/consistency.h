@@ -5,9 +5,14 @@
 
 #include <stdint.h>
 
+#include "raid/md_ppl.h"
+
 struct error;
 struct md_superblock;
 struct raid_member;
+
+/* A header and 4 KiB. */
+#define RAID_PPL_LEAST_SECTORS (MD_PPL_HEADER_SECTORS + 8)
 
 /* Puts one where mdadm would: between the superblock, which speaks of no bitmap, and its log of bad blocks. Pure: the same superblock has it in the
  * same place. 0, or -ENOSPC with `error` set, and nothing changed. */

@@ -18,9 +18,9 @@
 #include "util/bytes.h"
 #include "util/error.h"
 
-/* One on each member. */
 #define LEAST 4096u /* of a stripe on a member */
 
+/* One on each member. */
 struct ppl_log {
 	struct fiber_mutex lock;
 	uint64_t next;  /* byte of the area where the next header goes */
@@ -62,7 +62,8 @@ int raid5_ppl_create(struct raid5 *r, struct error *error)
 	list_for_each(at, &array->members) {
 		const struct raid_member *member = list_entry(at, struct raid_member, node);
 
-		if (!raid_member_active(member))
+		/* A spare may come to a place. */
+		if (!raid_member_active(member) && member->state != RAID_MEMBER_SPARE)
 			continue;
 		/* A small area has short stripes: mdadm gives an array that had none what is before its log of bad blocks, 64 KiB. */
 		while (r->strip > LEAST && area_bytes(member) < MD_PPL_HEADER_BYTES + r->strip)

@@ -461,6 +461,25 @@ int raid_array_mark_dirty(struct raid_array *array)
 	return rc;
 }
 
+static int empty_log(struct raid_member *member, void *unused)
+{
+	(void)unused;
+	return member->array->level->prepare(member);
+}
+
+/*
+ * Where a resync is due from the start on superblocks say 0, which of an array with something in its partial parity logs means, for md too, that they know all and
+ * that none is due: then they are to be empty. While it is dirty resync_offset() sees to that.
+ */
+static int empty_logs(struct raid_array *array)
+{
+	if (array->resync_checkpoint >= MD_PAGE_SECTORS ||
+	    !(array->features & (MD_FEATURE_PPL | MD_FEATURE_MULTIPLE_PPLS)))
+		return 0;
+	return raid_members_each(array, RAID_ACTIVE_STATES, empty_log, NULL,
+				 "partial parity log not written");
+}
+
 int raid_array_mark_clean(struct raid_array *array)
 {
 	int rc = 0;
@@ -468,8 +487,10 @@ int raid_array_mark_clean(struct raid_array *array)
 	fiber_mutex_lock(&array->transition);
 	if (!array->writes && !array->clean) {
 		array->dirty = false;
-		array->clean = true;
-		rc = raid_super_update(array);
+		rc = empty_logs(array);
+		array->clean = !rc;
+		if (!rc)
+			rc = raid_super_update(array);
 	}
 	fiber_mutex_unlock(&array->transition);
 	return rc;

@@ -152,6 +152,41 @@ static void test_cut_off(void)
 	rig_run(cut_off);
 }
 
+/* A spare that was not there has no log, nor a place for one by its superblock: it is none until it is added. */
+static void spare_was_away(struct raid_rig *rig)
+{
+	create(rig);
+	CU_ASSERT_EQUAL(raid_add(rig->array, rig->disk[COUNT], &rig->error), 0);
+	CU_ASSERT_EQUAL(set(rig, RAID_BITMAP_NONE), 0);
+	rig_stop(rig);
+	rig_assemble(rig, COUNT, NULL);
+	rig_write(rig, 0, 4096, 1);
+	fiber_sleep(SECOND);
+	CU_ASSERT_EQUAL(set(rig, RAID_BITMAP_PPL), 0);
+	rig_write(rig, 0, 4096, 1);
+	rig_stop(rig);
+	rig_assemble(rig, COUNT + 1, NULL);
+	CU_ASSERT_EQUAL(rig_state(rig, COUNT), RAID_MEMBER_STALE);
+	CU_ASSERT_EQUAL(raid_fail(rig->array, "disk0", &rig->error), 0);
+	fiber_sleep(SECOND);
+	rig_write(rig, 8192, 12288, 2);
+	has_ppl(rig, COUNT);
+	CU_ASSERT_EQUAL(raid_add(rig->array, rig->disk[COUNT], &rig->error), 0);
+	rig_wait(rig);
+	CU_ASSERT_EQUAL(rig_state(rig, COUNT), RAID_MEMBER_IN_SYNC);
+	rig_write(rig, 8192, 12288, 3);
+	CU_ASSERT(has_ppl(rig, COUNT));
+	CU_ASSERT(rig_holds(rig, 8192, 12288, 3));
+}
+
+static void test_spare_was_away(void)
+{
+	metadata = RAID_METADATA_1_2;
+	rig_run(spare_was_away);
+	metadata = RAID_METADATA_1_0;
+	rig_run(spare_was_away);
+}
+
 /* Where no superblock can be written nothing has changed. */
 static void cannot_be_said(struct raid_rig *rig)
 {
@@ -242,4 +277,5 @@ static void test_gives_up_journal(void)
 }
 
 UNIT_MAIN("raid consistency", UNIT(test_back_and_forth), UNIT(test_cut_off),
-	  UNIT(test_cannot_be_said), UNIT(test_no_room), UNIT(test_gives_up_journal))
+	  UNIT(test_spare_was_away), UNIT(test_cannot_be_said), UNIT(test_no_room),
+	  UNIT(test_gives_up_journal))

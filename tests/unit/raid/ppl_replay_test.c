@@ -205,11 +205,75 @@ static void too_small(struct raid_rig *rig)
 	rig->array = NULL;
 }
 
+/* A spare has a smaller one than the members have. */
+static void smaller_on_a_spare(struct raid_rig *rig)
+{
+	struct md_superblock *sb = malloc(sizeof(*sb));
+	uint8_t mark[512], found[512];
+	bool there;
+
+	rig_create(rig, COUNT, &options);
+	rig_wait(rig);
+	CU_ASSERT_EQUAL(raid_add(rig->array, rig->disk[SPARE], &rig->error), 0);
+	rig_stop(rig);
+	CU_ASSERT_EQUAL_FATAL(md_superblock_find(rig->memory[SPARE], sb, &there, NULL), 0);
+	sb->ppl_size = 16;
+	sb->bitmap_offset = 16 << 16 | (uint16_t)sb->ppl_offset;
+	CU_ASSERT_EQUAL_FATAL(md_superblock_write(rig->memory[SPARE], sb), 0);
+	free(sb);
+	memset(mark, 0x5a, sizeof(mark));
+	block_write(rig->memory[SPARE], log_of(rig, SPARE) + 8192, mark, sizeof(mark), 0);
+	rig_assemble(rig, COUNT + 1, NULL);
+	CU_ASSERT_EQUAL(raid_fail(rig->array, "disk1", &rig->error), 0);
+	rig_wait(rig);
+	CU_ASSERT_EQUAL(rig_state(rig, SPARE), RAID_MEMBER_IN_SYNC);
+	rig_write(rig, 0, rig_array_size(rig), 1);
+	/* Of the row whose P it has. */
+	rig_write(rig, 6 * 65536, 65536, 2);
+	block_read(rig->memory[SPARE], log_of(rig, SPARE) + 8192, found, sizeof(found));
+	CU_ASSERT_EQUAL(memcmp(found, mark, sizeof(mark)), 0);
+	CU_ASSERT(rig_holds(rig, 6 * 65536, 65536, 2));
+}
+
 static void test_small_areas(void)
 {
 	rig_run(keeps_within);
 	rig_run(too_small);
+	rig_run(smaller_on_a_spare);
+}
+
+/* ---- A resync that has not begun ---- */
+
+/* Superblocks that say 0 say of an array with something in its logs that no resync was due. */
+static void keeps_its_resync(struct raid_rig *rig)
+{
+	struct raid_create_options later = options;
+	struct raid_status status;
+	uint8_t *junk = malloc(RIG_SIZE);
+
+	for (unsigned i = 0; i < COUNT; i++) {
+		memset(junk, 0x11 << i, RIG_SIZE);
+		block_write(rig->memory[i], 0, junk, RIG_SIZE, 0);
+	}
+	free(junk);
+	later.no_resync = true;
+	rig_create(rig, COUNT, &later);
+	rig_write(rig, 4096, 4096, 2);
+	rig_stop(rig);
+	rig_assemble(rig, COUNT, NULL);
+	rig_wait(rig);
+	CU_ASSERT(rig_holds(rig, 4096, 4096, 2));
+	CU_ASSERT_EQUAL(raid_scrub_start(rig->array, false, &rig->error), 0);
+	rig_wait(rig);
+	raid_status(rig->array, &status);
+	CU_ASSERT_EQUAL(status.progress.mismatches, 0);
+	raid_status_free(&status);
+}
+
+static void test_keeps_its_resync(void)
+{
+	rig_run(keeps_its_resync);
 }
 
 UNIT_MAIN("ppl replay", UNIT(test_old_log_of_a_spare), UNIT(test_logs_that_cannot_be_read),
-	  UNIT(test_small_areas))
+	  UNIT(test_small_areas), UNIT(test_keeps_its_resync))
