@@ -14,15 +14,43 @@
 
 #define LIMIT_NS (10 * 1000000000ull)
 
-static int write_aside(void *arg, unsigned index, void **data, size_t *size)
-{
-	const struct archive_file *file = arg;
-	char *path = NULL;
-	int rc = archive_file_write(file, &path);
+/* What is written in the archive. Nothing in it is the group's, which may be gone before it is. */
+struct writing {
+	struct archive_file file;
+	char *directory, *name, *uuid, *path;
+	struct lvm_text head, body;
+};
 
-	(void)index;
-	*data = path;
-	*size = path ? strlen(path) + 1 : 0;
+static void writing_free(void *arg)
+{
+	struct writing *writing = arg;
+
+	free(writing->directory);
+	free(writing->name);
+	free(writing->uuid);
+	free(writing->path);
+	free(writing->head.at);
+	free(writing->body.at);
+	free(writing);
+}
+
+static int write_shared(void *arg, const atomic_bool *left)
+{
+	struct writing *writing = arg;
+
+	writing->file.left = left;
+	return archive_file_write(&writing->file, &writing->path);
+}
+
+/* Its result, and whether it was left alone. */
+static int write_file_here(void *arg)
+{
+	struct writing **writing = arg;
+	bool left;
+	int rc = aside_run_shared(write_shared, *writing, writing_free, LIMIT_NS, &left);
+
+	if (left)
+		*writing = NULL;
 	return rc;
 }
 
@@ -35,35 +63,18 @@ static int write_named(void *arg, unsigned index, void **data, size_t *size)
 	return archive_file_write_to(file, file->directory);
 }
 
-struct writing {
-	const struct archive_file *file;
-	char **path; /* or NULL */
-};
-
-static int write_file_here(void *arg)
+static int write_named_here(void *arg)
 {
-	const struct writing *writing = arg;
-	const struct archive_file *file = writing->file;
-	struct aside_answer answer = { 0 };
-	int rc = aside_run(file->name ? write_aside : write_named, (void *)file, 1, LIMIT_NS,
-			   &answer);
+	struct aside_answer answer;
+	int rc = aside_run(write_named, arg, 1, LIMIT_NS, &answer);
 
-	if (rc)
-		return rc;
-	rc = answer.silent ? -ETIMEDOUT : answer.rc;
-	if (writing->path && answer.data && answer.size)
-		*writing->path = strdup(answer.data);
-	aside_free(&answer, 1);
-	return rc;
+	return rc ? rc : answer.rc;
 }
 
 /* On a fiber of its own, which nobody cancels: who is told to end in the middle of a change makes that all the same. */
-static int write_file(const struct archive_file *file, char **path)
+static int undisturbed(fiber_fn *fn, void *arg)
 {
-	struct writing writing = { file, path };
-
-	return fiber_current() ? fiber_join(fiber_spawn(write_file_here, &writing))
-			       : write_file_here(&writing);
+	return fiber_current() ? fiber_join(fiber_spawn(fn, arg)) : fn(arg);
 }
 
 static void tell(struct volume_group *group, const char *what, const char *place, int rc)
@@ -72,35 +83,92 @@ static void tell(struct volume_group *group, const char *what, const char *place
 		       rc == -ETIMEDOUT ? "it does not answer" : error_name(rc));
 }
 
-static int keep(struct volume_group *group, const char *metadata, bool before, char **path)
+struct body_call {
+	const char *metadata;
+	struct lvm_text *body;
+};
+
+/* Of thousands of volumes that takes its time. */
+static int compute_body(void *arg)
+{
+	struct body_call *call = arg;
+
+	return lvm_archive_body(call->metadata, call->body);
+}
+
+/* The group keeps it: what is committed is the backup of one change and the archive of the next. */
+static int take_body(struct volume_group *group, const char *metadata, struct lvm_text *body)
+{
+	struct lvm_text *kept = &group->private->archived;
+	bool current = group->private->archived_text == metadata;
+
+	if (current)
+		*body = *kept;
+	else if (kept->at)
+		lvm_text_reuse(body, &kept->at, kept->capacity);
+	else
+		lvm_text_reserve(body, strlen(metadata) / 4 * 5);
+	*kept = (struct lvm_text){ 0 };
+	group->private->archived_text = NULL;
+	return current ? 0
+		       : lvm_vg_compute(group, compute_body, &(struct body_call){ metadata, body });
+}
+
+static void give_body(struct volume_group *group, const char *metadata, struct lvm_text *body)
+{
+	free(group->private->archived.at);
+	group->private->archived = *body;
+	group->private->archived_text = metadata;
+	*body = (struct lvm_text){ 0 };
+}
+
+static int fill(struct writing *writing, struct volume_group *group, bool before)
 {
 	const struct volume_group_private *private = group->private;
-	const char *kind = before ? "archive" : "backup";
-	CLEANUP_FREE char *directory = NULL, *description = NULL;
-	struct archive_head head = { .host = private->host,
-				     .system = private->system,
-				     .time = lvm_vg_now(group) };
-	struct archive_file file = { .name = group->name,
-				     .uuid = group->uuid,
-				     .numbered = before,
-				     .least = private->archive.least,
-				     .days = private->archive.days,
-				     .now = (int64_t)time(NULL) };
-	struct lvm_text text = { 0 };
-	int rc;
+	CLEANUP_FREE char *description = NULL;
 
-	if (asprintf(&directory, "%s/%s", private->archive.directory, kind) < 0 ||
+	writing->name = strdup(group->name);
+	writing->uuid = strdup(group->uuid);
+	if (!writing->name || !writing->uuid ||
+	    asprintf(&writing->directory, "%s/%s", private->archive.directory,
+		     before ? "archive" : "backup") < 0 ||
 	    asprintf(&description, "Created *%s* executing '%s'", before ? "before" : "after",
 		     lvm_vg_command(group)) < 0)
 		return -ENOMEM;
-	head.description = description;
-	rc = lvm_archive_text(metadata, &head, &text);
-	file.directory = directory;
-	file.text = text.at;
-	file.size = text.size;
+	lvm_text_origin(&writing->head, description, private->host, private->system,
+			lvm_vg_now(group));
+	writing->file = (struct archive_file){ .directory = writing->directory,
+					       .name = writing->name,
+					       .uuid = writing->uuid,
+					       .numbered = before,
+					       .least = private->archive.least,
+					       .days = private->archive.days,
+					       .now = (int64_t)time(NULL),
+					       .head = writing->head.at,
+					       .head_size = writing->head.size };
+	return writing->head.failed ? -ENOMEM : 0;
+}
+
+static int keep(struct volume_group *group, const char *metadata, bool before, char **path)
+{
+	struct writing *writing = calloc(1, sizeof(*writing));
+	uint32_t seqno = group->seqno;
+	int rc = writing ? fill(writing, group, before) : -ENOMEM;
+
 	if (!rc)
-		rc = write_file(&file, path);
-	free(text.at);
+		rc = take_body(group, metadata, &writing->body);
+	if (!rc) {
+		writing->file.text = writing->body.at;
+		writing->file.size = writing->body.size;
+		rc = undisturbed(write_file_here, &writing);
+	}
+	if (!writing)
+		return rc;
+	if (path)
+		*path = steal_pointer(&writing->path);
+	if (!rc && metadata == group->private->text && seqno == group->seqno)
+		give_body(group, metadata, &writing->body);
+	writing_free(writing);
 	return rc;
 }
 
@@ -132,10 +200,6 @@ int volume_group_backup(struct volume_group *group, const char *file, char **pat
 			struct error *error)
 {
 	const struct volume_group_private *private = group->private;
-	struct archive_head head = { .description = group->private->command,
-				     .host = private->host,
-				     .system = private->system,
-				     .time = lvm_vg_now(group) };
 	struct archive_file to = { .directory = file };
 	CLEANUP_FREE char *metadata = NULL;
 	struct lvm_text text = { 0 };
@@ -152,11 +216,12 @@ int volume_group_backup(struct volume_group *group, const char *file, char **pat
 				      error_name(rc))
 			  : 0;
 	}
-	rc = lvm_archive_text(metadata, &head, &text);
+	lvm_text_origin(&text, private->command, private->host, private->system, lvm_vg_now(group));
+	rc = lvm_archive_body(metadata, &text);
 	to.text = text.at;
 	to.size = text.size;
 	if (!rc)
-		rc = write_file(&to, NULL);
+		rc = undisturbed(write_named_here, &to);
 	free(text.at);
 	if (!rc && !(*path = strdup(file)))
 		rc = -ENOMEM;

@@ -10,7 +10,7 @@
  * the form that LVM2 gives its own, and `vgcfgrestore -f` takes them.
  *
  * A file is written beside its place, flushed and renamed: it is whole, or not there. It is written by a process aside
- * (fiber/aside.h), which a file system that hangs cannot take the server with. That it could not be written is told,
+ * (fiber/aside.h) with our memory, which a file system that hangs cannot take the server with. That it could not be written is told,
  * and does not hold up the change: the metadata on the disks is safe by itself (commit.h), and whose home directory is
  * full must still be able to remove a volume.
  *
@@ -22,27 +22,23 @@
 #ifndef TENON_VOLUME_ARCHIVE_H
 #define TENON_VOLUME_ARCHIVE_H
 
+#include <stdatomic.h>
+
 #include "volume/lvm_vg.h"
 
 #define ARCHIVE_FILES 1000u
 #define ARCHIVE_BYTES (128ull << 20)
 
-/* What a file says of itself before the group. */
-struct archive_head {
-	const char *description, *host, *system;
-	int64_t time;
-};
-
-/* `metadata` (as it is on a disk, or in a file) in the form of a file: head, then the group, indented. -EBADMSG where no
- * group is found in it, -ENOMEM. */
-int lvm_archive_text(const char *metadata, const struct archive_head *head, struct lvm_text *out);
+/* What a file says behind its head: the group of `metadata` (as it is on a disk, or in a file), indented. -EBADMSG where there is
+ * none in it, -ENOMEM. */
+int lvm_archive_body(const char *metadata, struct lvm_text *out);
 
 /* Keeps the metadata that the disks hold, before a change; `new`: the group is being made. What fails becomes one of the group's problems. */
 void lvm_archive_before(struct volume_group *group, bool new);
 /* Keeps `metadata`, which was committed. */
 void lvm_archive_after(struct volume_group *group);
 
-/* One file to write, in the process that does it. */
+/* One file to write, in the process that does it. A file of the user's has no `head` before its text, and nobody leaves it. */
 struct archive_file {
 	const char *directory; /* archive or backup, made if need be; or the file's own path */
 	const char *name;      /* of the group; NULL: a file of the user's */
@@ -50,8 +46,9 @@ struct archive_file {
 	bool numbered; /* of the archive */
 	unsigned least, days;
 	int64_t now;
-	const char *text;
-	size_t size;
+	const char *head, *text; /* one behind the other */
+	size_t head_size, size;
+	const atomic_bool *left; /* nobody waits any more, and another may be there meanwhile */
 };
 
 /* To a path that is not the archive's. */

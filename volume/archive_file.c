@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Files of the archive; see archive.h. Runs in a process of its own: plain system calls, which may block.
+ * Files of the archive; see archive.h. Runs in a process of its own, with the memory of ours: plain system calls, which may block.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -115,7 +115,7 @@ static int list_files(const struct archive_file *file, int directory, struct kep
 static void expire(const struct archive_file *file, int directory, const struct kept_files *kept)
 {
 	size_t left = kept->count + 1;
-	uint64_t bytes = file->size;
+	uint64_t bytes = file->head_size + file->size;
 
 	for (size_t i = 0; i < kept->count; i++)
 		bytes += kept->at[i].size;
@@ -140,7 +140,9 @@ static int write_beside(const struct archive_file *file, int directory, const ch
 
 	if (fd < 0)
 		return -errno;
-	rc = replace_file_fill(fd, file->text, file->size);
+	rc = replace_file_put(fd, file->head, file->head_size);
+	if (!rc)
+		rc = replace_file_fill(fd, file->text, file->size);
 	if (close(fd) < 0 && !rc)
 		rc = -errno;
 	if (rc)
@@ -186,7 +188,9 @@ static int put(const struct archive_file *file, int directory, char *place)
 		rc = write_beside(file, directory, beside);
 	if (rc)
 		return rc;
-	if (file->numbered)
+	if (*file->left)
+		rc = -ETIMEDOUT;
+	else if (file->numbered)
 		rc = put_numbered(file, directory, beside, number, place);
 	else if (renameat(directory, beside, directory, place) < 0)
 		rc = -errno;

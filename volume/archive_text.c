@@ -17,7 +17,12 @@ struct form {
 	bool sections; /* at least one was copied */
 };
 
-/* The end of the line at `at`: past its newline, or the text's end. */
+/* What says something of depth, quotes or lines. */
+static const bool signs[256] = {
+	['"'] = true, ['\\'] = true, ['#'] = true,  ['{'] = true, ['}'] = true,
+	['['] = true, [']'] = true,  ['\n'] = true, ['\0'] = true
+};
+
 static const char *line_end(const char *at)
 {
 	const char *end = strchr(at, '\n');
@@ -25,26 +30,24 @@ static const char *line_end(const char *at)
 	return end ? end + 1 : at + strlen(at);
 }
 
-/* What says something of depth or quotes. */
-static const bool signs[256] = { ['"'] = true, ['\\'] = true, ['#'] = true, ['{'] = true,
-				 ['}'] = true, ['['] = true,  [']'] = true };
-
-/* What one line does to depth and quotes, as far as its comment. */
-static void follow(struct form *form, const char *at, const char *end)
+/* What the line at `at` does to depth and quotes, as far as its comment. Its end: past its newline, or the text's end. */
+static const char *follow(struct form *form, const char *at)
 {
 	for (;; at++) {
-		while (at < end && !signs[(uint8_t)*at])
+		while (!signs[(uint8_t)*at])
 			at++;
-		if (at >= end)
-			return;
-		if (form->quoted && *at == '\\' && at + 1 < end)
+		if (*at == '\n')
+			return at + 1;
+		if (!*at)
+			return at;
+		if (form->quoted && *at == '\\' && at[1] && at[1] != '\n')
 			at++;
 		else if (*at == '"')
 			form->quoted = !form->quoted;
 		else if (form->quoted)
 			continue;
 		else if (*at == '#')
-			return;
+			return line_end(at);
 		else if (*at == '{' || *at == '[')
 			form->depth++;
 		else if ((*at == '}' || *at == ']') && form->depth)
@@ -52,61 +55,53 @@ static void follow(struct form *form, const char *at, const char *end)
 	}
 }
 
-static void put_line(struct form *form, const char *at, const char *end)
+/* Its end, as above. */
+static const char *put_line(struct form *form, const char *at)
 {
 	unsigned depth = form->depth;
 	bool quoted = form->quoted;
+	const char *end;
 	char *to;
 
 	if (!quoted)
-		while (at < end && (*at == ' ' || *at == '\t'))
+		while (*at == ' ' || *at == '\t')
 			at++;
 	if ((*at == '}' || *at == ']') && depth)
 		depth--;
-	follow(form, at, end);
+	end = follow(form, at);
 	if (quoted || *at == '\n')
 		depth = 0;
 	to = lvm_text_extend(form->out, depth + (size_t)(end - at));
 	if (!to)
-		return;
+		return end;
 	while (depth--)
 		*to++ = '\t';
 	memcpy(to, at, (size_t)(end - at));
+	return end;
 }
 
-/* Whether a line outside of all sections begins one: "name {". */
-static bool begins_section(const char *at, const char *end)
+/* Whether the line at `at`, outside of all sections, begins one: "name {". */
+static bool begins_section(const char *at)
 {
 	struct form form = { 0 };
+	const char *end = follow(&form, at);
 
-	follow(&form, at, end);
 	return form.depth && memchr(at, '{', (size_t)(end - at));
 }
 
-static void put_head(const struct archive_head *head, struct lvm_text *out)
-{
-	lvm_text_origin(out, head->description, head->host, head->system, head->time);
-}
-
-int lvm_archive_text(const char *metadata, const struct archive_head *head, struct lvm_text *out)
+int lvm_archive_body(const char *metadata, struct lvm_text *out)
 {
 	struct form form = { .out = out };
 	struct form skipped = { 0 };
 
-	lvm_text_reserve(out, strlen(metadata) / 4 * 5);
-	put_head(head, out);
 	while (*metadata) {
-		const char *end = line_end(metadata);
+		bool within = form.depth || form.quoted;
+		bool begins =
+			!within && !skipped.quoted && !skipped.depth && begins_section(metadata);
 
-		if (form.depth || form.quoted) {
-			put_line(&form, metadata, end);
-		} else if (!skipped.quoted && !skipped.depth && begins_section(metadata, end)) {
-			put_line(&form, metadata, end);
-			form.sections = true;
-		} else {
-			follow(&skipped, metadata, end);
-		}
-		metadata = end;
+		form.sections |= begins;
+		metadata =
+			within || begins ? put_line(&form, metadata) : follow(&skipped, metadata);
 	}
 	if (out->failed)
 		return -ENOMEM;

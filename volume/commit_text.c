@@ -302,6 +302,7 @@ static int prepare_text(void *arg)
 
 static void forget_text(struct volume_group *group)
 {
+	group->private->archived_text = NULL;
 	free(steal_pointer(&group->private->text));
 }
 
@@ -401,6 +402,7 @@ void lvm_commit_take(struct lvm_commit *commit)
 		take_part(commit);
 	}
 	private->validated = true;
+	private->archived_text = NULL;
 	free(private->spare);
 	private->spare = private->text;
 	private->spare_capacity = private->text_capacity;

@@ -134,6 +134,7 @@ void volume_group_unref(struct volume_group *group)
 	free(group->private->mover);
 	free(group->private->text);
 	free(group->private->spare);
+	free(group->private->archived.at);
 	lvm_config_free(&group->private->memory);
 	lvm_config_free(&group->private->kept);
 	free(group->private);

@@ -103,7 +103,18 @@ void lvm_text_print(struct lvm_text *text, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 void lvm_text_add(struct lvm_text *text, const char *string);
 /* So many bytes longer, and where these are to be put; NULL without memory. */
-char *lvm_text_extend(struct lvm_text *text, size_t length);
+char *lvm_text_extend_slowly(struct lvm_text *text, size_t length);
+static inline char *lvm_text_extend(struct lvm_text *text, size_t length)
+{
+	char *end;
+
+	if (length >= text->capacity - text->size || text->failed)
+		return lvm_text_extend_slowly(text, length);
+	text->size += length;
+	end = text->at + text->size;
+	*end = '\0';
+	return end - length;
+}
 void lvm_text_add_bytes(struct lvm_text *text, const char *bytes, size_t length);
 /* Makes room for so many at once; in an empty text where devices take it as it is. */
 void lvm_text_reserve(struct lvm_text *text, size_t size);

@@ -32,7 +32,7 @@ static bool reserve(struct lvm_text *text, size_t more)
 	return true;
 }
 
-char *lvm_text_extend(struct lvm_text *text, size_t length)
+char *lvm_text_extend_slowly(struct lvm_text *text, size_t length)
 {
 	char *at;
 

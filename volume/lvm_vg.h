@@ -104,6 +104,9 @@ struct volume_group_private {
 	size_t text_size, text_capacity;
 	char *spare; /* memory of the text before, for the next one; or NULL */
 	size_t spare_capacity;
+	struct lvm_text
+		archived; /* how files have it (archive.c); its memory stays for the next one */
+	const char *archived_text; /* ... of this text, or NULL: of none that is */
 	bool quick; /* a commit checks what it changes, and all else only now and then (commit.h) */
 	bool validated;         /* lvm2 would take all of it, as it is */
 	unsigned parts;         /* commits since all of it was checked */

@@ -6,9 +6,11 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -16,9 +18,11 @@
 #include <unistd.h>
 
 #include "fiber/fiber.h"
+#include "fiber/sanitizer.h"
 #include "util/bytes.h"
 #include "util/clock.h"
 #include "util/cleanup.h"
+#include "util/thread.h"
 
 #define THREADS_MAX   256u /* at once; what hangs keeps its thread */
 #define THREAD_STACK  (256u << 10)
@@ -121,19 +125,27 @@ static void *work(void *arg)
 	return NULL;
 }
 
+static void let_go_of_standard(void)
+{
+	int null = open("/dev/null", O_RDWR);
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	prctl(PR_SET_NAME, "tenon-look");
+	for (int fd = 0; null >= 0 && fd <= STDERR_FILENO; fd++)
+		dup2(null, fd);
+	if (null > STDERR_FILENO)
+		close(null);
+}
+
 /* Nothing of the parent's may stay here with what hangs. */
 static void let_go(int answers)
 {
-	int null = open("/dev/null", O_RDWR);
 	sigset_t none;
 
 	signal(SIGPIPE, SIG_DFL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	prctl(PR_SET_NAME, "tenon-look");
-	for (int fd = 0; null >= 0 && fd < CHILD_ANSWERS; fd++)
-		dup2(null, fd);
+	let_go_of_standard();
 	if (answers != CHILD_ANSWERS)
 		dup2(answers, CHILD_ANSWERS);
 	close_range(CHILD_ANSWERS + 1, ~0u, 0);
@@ -192,7 +204,8 @@ static void run_child(struct jobs *jobs, int answers)
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_cond_init(&jobs->all, &monotonic);
 	pthread_mutex_init(&jobs->lock, NULL);
-	running = start_threads(jobs, 0);
+	/* One alone keeps nobody waiting, and needs no thread. */
+	running = jobs->count > 1 ? start_threads(jobs, 0) : 0;
 	if (!running)
 		work(jobs);
 	attend(jobs, running);
@@ -361,4 +374,95 @@ void aside_free(struct aside_answer *answers, unsigned count)
 	for (unsigned i = 0; i < count; i++)
 		free(answers[i].data);
 	memset(answers, 0, count * sizeof(*answers));
+}
+
+/* ---- With shared memory ---- */
+
+#define SHARED_STACK (64u << 10)
+
+/* Of the caller and of a thread that waits for the process; who parts last frees it. */
+struct shared {
+	aside_shared_fn *fn;
+	void *arg;
+	void (*end)(void *arg);
+	int event, rc;
+	bool begun;
+	atomic_bool left, parted;
+};
+
+static void shared_free(struct shared *shared)
+{
+	close(shared->event);
+	free(shared);
+}
+
+/* The child has the thread's memory, which waits, and all its signals blocked. */
+static int run_in_shared(void *arg)
+{
+	struct shared *shared = arg;
+
+	/* Of descriptors it begins with those below: the others are not even copied. */
+	if (close_range(STDERR_FILENO + 1, ~0u, CLOSE_RANGE_UNSHARE))
+		return 0;
+	shared->begun = true;
+	let_go_of_standard();
+	shared->rc = shared->fn(shared->arg, &shared->left);
+	return 0;
+}
+
+static void *wait_for_shared(void *arg)
+{
+	char stack[SHARED_STACK] __attribute__((aligned(16)));
+	struct shared *shared = arg;
+	pid_t pid;
+
+	shared->rc = -EIO; /* of one that is killed */
+	/* Without a signal at its end, so that nobody else's wait() finds it. */
+	pid = fiber_shares_memory() ? clone(run_in_shared, stack + SHARED_STACK,
+					    CLONE_VM | CLONE_VFORK | CLONE_FILES, shared)
+				    : -1;
+	while (pid > 0 && waitpid(pid, NULL, __WCLONE) < 0 && errno == EINTR)
+		;
+	if (!shared->begun)
+		shared->rc = shared->fn(shared->arg, &shared->left);
+	if (!atomic_exchange(&shared->parted, true)) {
+		eventfd_write(shared->event, 1);
+		return NULL;
+	}
+	shared->end(shared->arg);
+	shared_free(shared);
+	return NULL;
+}
+
+int aside_run_shared(aside_shared_fn *fn, void *arg, void (*end)(void *arg), uint64_t limit_ns,
+		     bool *left)
+{
+	struct shared *shared = calloc(1, sizeof(*shared));
+	eventfd_t event;
+	pthread_t thread;
+	int rc;
+
+	*left = false;
+	if (!shared)
+		return -ENOMEM;
+	*shared = (struct shared){ .fn = fn, .arg = arg, .end = end };
+	shared->event = eventfd(0, EFD_CLOEXEC);
+	if (shared->event < 0 || thread_start(&thread, "tenon-aside", wait_for_shared, shared)) {
+		rc = fn(arg, &shared->left);
+		shared_free(shared);
+		return rc;
+	}
+	pthread_detach(thread);
+	rc = wait_readable(shared->event, monotonic_ns() + limit_ns);
+	if (rc) {
+		atomic_store(&shared->left, true);
+		*left = !atomic_exchange(&shared->parted, true);
+	}
+	if (*left)
+		return rc;
+	/* It is there, or comes at once. */
+	eventfd_read(shared->event, &event);
+	rc = shared->rc;
+	shared_free(shared);
+	return rc;
 }

@@ -9,6 +9,7 @@
 #ifndef TENON_FIBER_ASIDE_H
 #define TENON_FIBER_ASIDE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -32,5 +33,19 @@ struct aside_answer {
 int aside_run(aside_fn *fn, void *arg, unsigned count, uint64_t limit_ns,
 	      struct aside_answer *answers);
 void aside_free(struct aside_answer *answers, unsigned count);
+
+/* `left` becomes true when nobody waits any more: then it changes nothing, as far as it can. */
+typedef int aside_shared_fn(void *arg, const atomic_bool *left);
+
+/*
+ * One call, in a process that has none of our descriptors, but our memory: nothing is copied and nothing closed for it, which in a large
+ * server costs milliseconds. It must not use the worker, and is not ended where it hangs, as it may hold a lock of
+ * malloc(): it is left alone, and ends with us. Where no process can be had it runs on a thread.
+ *
+ * What it returned, or -ENOMEM. With *left -ETIMEDOUT, or -ECANCELED where the fiber is told to end: then `arg` is not the caller's any more, and
+ * end(arg) is called when it comes back, if it ever does.
+ */
+int aside_run_shared(aside_shared_fn *fn, void *arg, void (*end)(void *arg), uint64_t limit_ns,
+		     bool *left);
 
 #endif

@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What AddressSanitizer and ThreadSanitizer must be told of fibers; nothing in other builds. */
+/* What AddressSanitizer and ThreadSanitizer must be told of fibers, and what they and valgrind cannot do; nothing in other builds. */
 #ifndef TENON_FIBER_SANITIZER_H
 #define TENON_FIBER_SANITIZER_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#if __has_include(<valgrind/valgrind.h>)
+#include <valgrind/valgrind.h>
+#else
+#define RUNNING_ON_VALGRIND 0
+#endif
 
 #if defined(__SANITIZE_ADDRESS__)
 #define FIBER_ASAN 1
@@ -57,6 +63,16 @@ static inline void fiber_unpoison(const void *at, size_t size)
 #define FIBER_TSAN 1
 #endif
 #endif
+
+/* Whether a child can have our memory: ThreadSanitizer and valgrind take that of each for a copy. */
+static inline bool fiber_shares_memory(void)
+{
+#ifdef FIBER_TSAN
+	return false;
+#else
+	return !RUNNING_ON_VALGRIND;
+#endif
+}
 
 /* ThreadSanitizer's idea of a fiber, or of the loop. Switching is also an order between the two. */
 #ifdef FIBER_TSAN

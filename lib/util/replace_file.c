@@ -41,7 +41,7 @@ int replace_file_flush_folder(const char *path)
 	return fd < 0 ? fd : fsync(fd) ? -errno : 0;
 }
 
-int replace_file_fill(int fd, const void *bytes, size_t size)
+int replace_file_put(int fd, const void *bytes, size_t size)
 {
 	const char *at = bytes;
 
@@ -55,7 +55,14 @@ int replace_file_fill(int fd, const void *bytes, size_t size)
 		at += put;
 		size -= (size_t)put;
 	}
-	return fsync(fd) ? -errno : 0;
+	return 0;
+}
+
+int replace_file_fill(int fd, const void *bytes, size_t size)
+{
+	int rc = replace_file_put(fd, bytes, size);
+
+	return rc ? rc : fsync(fd) ? -errno : 0;
 }
 
 /* The name that a file has for a moment: of a long one, its beginning. */

@@ -13,7 +13,9 @@
  */
 int replace_file(const char *path, const void *bytes, size_t size);
 
-/* Of that, the writing alone: all of it, and durable. */
+/* Of that, the writing alone: all of it. */
+int replace_file_put(int fd, const void *bytes, size_t size);
+/* ... and durable. */
 int replace_file_fill(int fd, const void *bytes, size_t size);
 
 /* Has what was renamed or removed in the folder of a file be durable. Blocks. 0 or a negative errno. */

@@ -137,9 +137,18 @@ kept() { grep -h '^description' "state/backup/vg0_"*; }
 [ "$(by lv create vg0/four --size 4M)" = "Write from tenon lv create vg0/four." ] || fail "who made it: $(cat said)"
 kept | grep -q "Created .after. executing 'tenon lv create vg0/four'" || fail "who made it, in the backup: $(kept)"
 grep -qh "Created .before. executing 'tenon lv create vg0/four'" state/archive/vg0_* || fail "who made it, in the archive"
-[ "$(by vg tag vg0 --add x)" = "Write from tenon vg tag." ] || fail "who tagged it"
+body() { sed -n '/^vg0 {/,$p' "$1"; }
+for what in "vg tag vg0 --add x" "lv extend vg0/four --size +4M" "lv tag vg0/four --add y"; do
+	cp state/backup/vg0_* after
+	by $what >/dev/null
+	body "$(ls state/archive/vg0_* | tail -n 1)" | cmp - <(body after) || fail "before $what was not what was after the change before"
+	"$tenon" vg backup vg0 --file after >/dev/null
+	body state/backup/vg0_* | cmp - <(body after) || fail "what is kept after $what is not what there is"
+done
+[ "$(by vg tag vg0 --add z)" = "Write from tenon vg tag." ] || fail "who tagged it"
 [ "$(by lv remove vg0/four $yes)" = "Write from tenon lv remove vg0/four." ] || fail "who removed it"
 "$tenon" vg tag vg0 --delete x
+"$tenon" vg tag vg0 --delete z
 kill $server; wait $server; server=
 
 # Groups of one name are told apart: by their UUIDs, and the backup is that of the one that is here

@@ -12,6 +12,7 @@
 
 #include "fiber/aside.h"
 #include "fiber/fiber.h"
+#include "fiber/sanitizer.h"
 #include "fiber_run.h"
 
 #define SECOND 1000000000ull
@@ -226,7 +227,115 @@ static void test_descriptors_are_not_kept(void)
 	close(fd);
 }
 
+/* ---- With shared memory ---- */
+
+struct shared {
+	int fd;
+	atomic_bool may_end, ended, was_left;
+	char *text;
+};
+
+static void end_shared(void *arg)
+{
+	struct shared *shared = arg;
+
+	atomic_store(&shared->ended, true);
+}
+
+static int answer_shared(void *arg, const atomic_bool *left)
+{
+	struct shared *shared = arg;
+	/* Else it is on a thread. */
+	bool kept = fiber_shares_memory() && fcntl(shared->fd, F_GETFD) >= 0;
+
+	shared->text = strdup("here");
+	return *left || kept || fcntl(0, F_GETFD) < 0 ? -EINVAL : 7;
+}
+
+static int shared_answers(void *arg)
+{
+	struct shared shared = { .fd = fcntl(open("/dev/null", O_RDONLY | O_CLOEXEC), F_DUPFD,
+					     50) };
+	bool left = true;
+
+	(void)arg;
+	CU_ASSERT_EQUAL(aside_run_shared(answer_shared, &shared, end_shared, 60 * SECOND, &left),
+			7);
+	CU_ASSERT_FALSE(left);
+	CU_ASSERT_FALSE(atomic_load(&shared.ended));
+	CU_ASSERT_STRING_EQUAL(shared.text, "here");
+	free(shared.text);
+	CU_ASSERT_EQUAL(close(shared.fd), 0);
+	return 0;
+}
+
+static void test_shared(void)
+{
+	shared_answers(NULL);
+	fiber_run_real(fiber_run_first_engine(), shared_answers, NULL);
+}
+
+static int hang_shared(void *arg, const atomic_bool *left)
+{
+	struct shared *shared = arg;
+
+	while (!atomic_load(&shared->may_end))
+		usleep(1000);
+	atomic_store(&shared->was_left, *left);
+	return 0;
+}
+
+/* What was left alone comes back, and then its argument is nobody's. */
+static void see_it_end(struct shared *shared)
+{
+	CU_ASSERT_FALSE(atomic_load(&shared->ended));
+	atomic_store(&shared->may_end, true);
+	for (unsigned i = 0; i < 60000 && !atomic_load(&shared->ended); i++)
+		usleep(1000);
+	CU_ASSERT_TRUE_FATAL(atomic_load(&shared->ended));
+	CU_ASSERT_TRUE(atomic_load(&shared->was_left));
+}
+
+static void test_shared_that_hangs_is_left(void)
+{
+	struct shared shared = { .fd = -1 };
+	bool left = false;
+
+	CU_ASSERT_EQUAL(aside_run_shared(hang_shared, &shared, end_shared, SECOND / 50, &left),
+			-ETIMEDOUT);
+	CU_ASSERT_TRUE(left);
+	see_it_end(&shared);
+}
+
+static int wait_for_shared(void *arg)
+{
+	bool left = false;
+	int rc = aside_run_shared(hang_shared, arg, end_shared, 60 * SECOND, &left);
+
+	CU_ASSERT_TRUE(left);
+	return rc;
+}
+
+static int shared_told_to_end(void *arg)
+{
+	struct fiber *fiber = fiber_spawn(wait_for_shared, arg);
+
+	fiber_sleep(SECOND / 50);
+	fiber_cancel(fiber);
+	CU_ASSERT_EQUAL(fiber_join(fiber), -ECANCELED);
+	return 0;
+}
+
+static void test_whoever_is_told_to_end_leaves_it(void)
+{
+	struct shared shared = { .fd = -1 };
+
+	fiber_run_real(fiber_run_first_engine(), shared_told_to_end, &shared);
+	see_it_end(&shared);
+}
+
 UNIT_MAIN("aside", UNIT(test_each_answers), UNIT(test_without_another_process),
 	  UNIT(test_one_that_hangs_is_left_behind), UNIT(test_whoever_is_told_to_end_knows_nothing),
 	  UNIT(test_all_others_answer), UNIT(test_the_last_hangs), UNIT(test_large_answers),
-	  UNIT(test_descriptors_are_not_kept))
+	  UNIT(test_descriptors_are_not_kept), UNIT(test_shared),
+	  UNIT(test_shared_that_hangs_is_left), UNIT(test_whoever_is_told_to_end_leaves_it))
