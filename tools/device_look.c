@@ -18,6 +18,7 @@
 #include "util/cleanup.h"
 #include "util/error.h"
 #include "util/number.h"
+#include "util/plain_path.h"
 
 #define LIMIT_SECONDS 5u
 #define LIMIT_MOST    3600u
@@ -266,8 +267,11 @@ char *device_resolve(const char *path)
 {
 	struct aside_answer answer = { 0 };
 	char *resolved;
-	int rc = aside_run(resolve, (void *)path, 1, device_limit_ns(), &answer);
+	int rc;
 
+	if (path_is_plain(path))
+		return strdup(path);
+	rc = aside_run(resolve, (void *)path, 1, device_limit_ns(), &answer);
 	resolved = rc ? NULL : steal_pointer(&answer.data);
 	if (!resolved)
 		resolved = answer.silent ? make_absolute(path) : strdup(path);

@@ -14,6 +14,7 @@
 #include "fiber/aside.h"
 #include "tools/device_look.h"
 #include "tools/state.h"
+#include "util/plain_path.h"
 
 void device_list_free(struct device_list *list)
 {
@@ -113,6 +114,8 @@ static char *next_of_list(char **at)
 }
 /* ---- Patterns ---- */
 
+#define WILD "*?["
+
 struct patterns {
 	struct cli_words words;
 	bool needed; /* what matches nothing is an error */
@@ -129,7 +132,7 @@ static int put_matches(FILE *to, const char *pattern, bool needed)
 	int rc;
 
 	if (cli_is_silent(pattern) || !lstat(pattern, &status) || device_exists(pattern) ||
-	    (!needed && !strpbrk(pattern, "*?["))) {
+	    (!needed && !strpbrk(pattern, WILD))) {
 		fprintf(to, "%s%c", pattern, 0);
 		return 0;
 	}
@@ -183,12 +186,87 @@ static int take_matches(struct device_list *found, const char *pattern,
 	return rc;
 }
 
-static int find_matches(struct device_list *found, struct patterns *patterns, struct error *error)
+/* The same of the only one; it may be left alone. */
+struct expansion {
+	char *pattern;
+	struct patterns patterns;
+	struct aside_answer answer;
+};
+
+static int expand_shared(void *arg, const atomic_bool *left)
+{
+	struct expansion *expansion = arg;
+	struct aside_answer *answer = &expansion->answer;
+
+	(void)left;
+	answer->rc = expand(&expansion->patterns, 0, &answer->data, &answer->size);
+	return 0;
+}
+
+static void expansion_free(void *arg)
+{
+	struct expansion *expansion = arg;
+
+	free(expansion->pattern);
+	aside_free(&expansion->answer, 1);
+	free(expansion);
+}
+
+static int expand_one(const struct patterns *patterns, struct aside_answer *answer)
+{
+	struct expansion *expansion = calloc(1, sizeof(*expansion));
+	bool left = false;
+	int rc = -ENOMEM;
+
+	if (expansion && (expansion->pattern = strdup(patterns->words.words[0]))) {
+		expansion->patterns = (struct patterns){
+			.words = { .words = &expansion->pattern, .count = 1 },
+			.needed = patterns->needed,
+		};
+		expansion->answer.rc = -EIO;
+		rc = aside_run_shared(expand_shared, expansion, expansion_free, device_limit_ns(),
+				      &left);
+	}
+	if (left)
+		*answer = (struct aside_answer){ .silent = true, .rc = rc };
+	if (!left && rc != -ENOMEM) {
+		*answer = expansion->answer;
+		expansion->answer.data = NULL;
+	}
+	if (!left && expansion)
+		expansion_free(expansion);
+	return rc == -ENOMEM || rc == -ECANCELED ? rc : 0;
+}
+
+static int expand_all(struct patterns *patterns, struct aside_answer *answers)
 {
 	unsigned count = patterns->words.count;
-	CLEANUP_FREE struct aside_answer *answers = calloc(count + 1, sizeof(*answers));
-	int rc = answers ? aside_run(expand, patterns, count, device_limit_ns(), answers) : -ENOMEM;
 
+	return count == 1 ? expand_one(patterns, answers)
+			  : aside_run(expand, patterns, count, device_limit_ns(), answers);
+}
+
+/* Where all are themselves nobody needs to be asked. */
+static bool is_itself(const struct patterns *patterns, const char *pattern)
+{
+	return (!patterns->needed && !strpbrk(pattern, WILD)) || path_is_plain(pattern);
+}
+
+static int find_matches(struct device_list *found, struct patterns *patterns, struct error *error)
+{
+	unsigned count = patterns->words.count, plain = 0;
+	CLEANUP_FREE struct aside_answer *answers = NULL;
+	int rc = 0;
+
+	while (plain < count && is_itself(patterns, patterns->words.words[plain]))
+		plain++;
+	if (plain == count) {
+		for (unsigned i = 0; !rc && i < count; i++)
+			rc = add_resolved(found, strdup(patterns->words.words[i]));
+		return rc;
+	}
+	answers = calloc(count + 1, sizeof(*answers));
+	rc = answers ? expand_all(patterns, answers) : -ENOMEM;
 	for (unsigned i = 0; !rc && i < count; i++)
 		rc = take_matches(found, patterns->words.words[i], &answers[i], error);
 	if (answers)
@@ -205,6 +283,15 @@ static int resolve(void *arg, unsigned index, void **data, size_t *size)
 	return 0;
 }
 
+/* Whether all are resolved. */
+static bool are_plain(const struct device_list *found)
+{
+	for (unsigned i = 0; i < found->count; i++)
+		if (!path_is_plain(found->paths[i]))
+			return false;
+	return true;
+}
+
 /* Each path on its own, so that a link to what hangs leaves the others of its pattern as they are. */
 static int add_patterns(struct device_list *list, struct patterns *patterns, struct error *error)
 {
@@ -214,6 +301,11 @@ static int add_patterns(struct device_list *list, struct patterns *patterns, str
 
 	if (rc)
 		return rc;
+	if (are_plain(&found)) {
+		*list = found;
+		found = (struct device_list){ 0 };
+		return 0;
+	}
 	answers = calloc(found.count + 1, sizeof(*answers));
 	rc = answers ? aside_run(resolve, &found, found.count, device_limit_ns(), answers)
 		     : -ENOMEM;
