@@ -111,10 +111,20 @@ static bool is_around(const struct md_superblock *end, const struct md_superbloc
 	       range_within(start->data_offset, start->data_size, end->super_offset);
 }
 
+/* Of two good ones, the outer, or the younger array. */
 static bool is_preferred(const struct md_superblock *candidate, const struct md_superblock *other)
 {
 	return is_around(candidate, other) ||
 	       (!is_around(other, candidate) && candidate->ctime > other->ctime);
+}
+
+/* A good one is better than a damaged one, but for one that is among the data of that: where this disk is a member, nobody can say any more. */
+static bool is_told(int rc, const struct md_superblock *candidate, int result,
+		    const struct md_superblock *other)
+{
+	if (!result)
+		return rc == -EINVAL && is_around(candidate, other);
+	return result == -ENOENT || (result == -EINVAL && rc == -ENXIO);
 }
 
 /* Places that could not be read. */
@@ -167,12 +177,11 @@ int md_superblock_find(struct block *block, struct md_superblock *sb, bool *foun
 			note_unread(&unread, places->starts[i], rc, &trouble);
 			continue;
 		}
-		/* A good one is better than a damaged one; of two good ones, the outer, or the younger array. */
 		if (!rc && (result || is_preferred(candidate, sb))) {
 			*sb = *candidate;
 			*found = true;
 			result = 0;
-		} else if (rc && (result == -ENOENT || (result == -EINVAL && rc == -ENXIO))) {
+		} else if (rc && is_told(rc, candidate, result, sb)) {
 			*sb = *candidate;
 			*found = true;
 			result = rc;

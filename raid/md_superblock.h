@@ -112,7 +112,7 @@ uint64_t md_superblock_bitmap_room(const struct md_superblock *sb, uint64_t devi
 
 /*
  * Looks at the four places, and where more than one has a superblock takes that which has the other among its data, or the younger array. 0;
- * -ENOENT when there is none; -EINVAL with `error` set for a damaged one, for a 0.90 of a big-endian machine, or a
+ * -ENOENT when there is none; -EINVAL with `error` set for a damaged one (a good one is better, but for one that is among the data of that), for a 0.90 of a big-endian machine, or a
  * device too small for any; -ENXIO for a good one on a device that has become shorter; the error of a
  * read, but of a place where the one that was found has data. On -EINVAL *found says whether `sb` holds what could be decoded; on -ENXIO it does.
  */

@@ -71,6 +71,11 @@ mv b.img away
 expect 0 ^ "$TENON" copy md/out back
 cmp -n 31457280 data back || problem 'the outer array has other data without a disk'
 mv away b.img
+# Also where the disk's own is damaged.
+printf x | dd of=a.img bs=1 seek=$((20 * 1024 * 1024 - 8192 + 40)) conv=notrunc status=none
+expect 0 'byte 20963328: checksum is' sh -c "'$TENON' raid examine a.img 2>&1; :"
+expect 0 'md/in1: starts with 1 of 2' "$TENON" copy md/out back --degraded
+cmp -n 31457280 data back || problem 'the outer array has other data with a damaged disk'
 # Left over from an earlier array, whose data went on to the device's end: the younger is the one.
 truncate -s 20M e.img f.img
 TENON_DEVICES=$work/e.img expect 0 ^ "$TENON" raid create old --level 1 --metadata 1.0 --bitmap none e.img missing
