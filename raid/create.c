@@ -71,11 +71,18 @@ static int erase_members(struct raid_array *array, struct error *error)
 	return rc;
 }
 
-/* Where one cannot have a superblock there is no array, and the others are members of none. What cannot be erased stays. */
-static void unmake(struct raid_array *array)
+/* Where one cannot have a superblock there is no array, and the others are members of none. What cannot be erased stays, and is told. */
+static void unmake(struct raid_array *array, struct error *error)
 {
-	list_for_each(at, &array->members)
-		raid_erase(list_entry(at, struct raid_member, node)->block, NULL);
+	list_for_each(at, &array->members) {
+		struct block *block = list_entry(at, struct raid_member, node)->block;
+
+		if (raid_erase(block, NULL))
+			error_advise(error,
+				     "%s may say all the same that it is a member of %s: `tenon "
+				     "raid zero %s`, once it can be written",
+				     block->name, array->block.name, block->name);
+	}
 }
 
 /* Bitmaps first, so that no superblock speaks of one that is not there; a spare's does, too. */
@@ -107,7 +114,7 @@ static int write_all(struct raid_array *array, struct error *error)
 			rc = error_set(error, -EIO, "%s: %s", member->block->name, member->reason);
 	}
 	if (rc)
-		unmake(array);
+		unmake(array, error);
 	return rc;
 }
 

@@ -192,8 +192,33 @@ static void who_cannot_be_made_a_member_leaves_no_array(struct raid_rig *rig)
 	rig_stop(rig);
 }
 
+/* What it got before it failed cannot be taken off either. */
+static void what_is_left_is_told(struct raid_rig *rig)
+{
+	struct raid_new_member members[3] = {
+		{ .block = rig->disk[0] },
+		{ .block = rig->disk[1] },
+		{ .block = rig->disk[2] },
+	};
+	struct md_superblock sb;
+	bool found;
+
+	block_fault_add(rig->disk[0], &(struct block_fault_rule){ .requests = BLOCK_FAULT_WRITE,
+								  .offset = 4096,
+								  .length = 4096,
+								  .after = 1,
+								  .action = BLOCK_FAULT_ERROR,
+								  .error = -EIO });
+	rig_break(rig, 1, BLOCK_FAULT_WRITE, 4096, 4096);
+	CU_ASSERT(raid_create(&rig->array, members, 3, &plain, &rig->error) < 0);
+	CU_ASSERT_EQUAL(md_superblock_find(rig->memory[0], &sb, &found, NULL), 0);
+	CU_ASSERT_EQUAL(md_superblock_find(rig->memory[2], &sb, &found, NULL), -ENOENT);
+	CU_ASSERT_PTR_NOT_NULL(strstr(rig->error.advice, "`tenon raid zero disk0`"));
+}
+
 static void test_who_cannot_be_made_a_member_leaves_no_array(void)
 {
+	rig_run(what_is_left_is_told);
 	rig_run(who_cannot_be_made_a_member_leaves_no_array);
 }
 
