@@ -171,17 +171,20 @@ static void turn_away_early(const struct vhost_user_blk_server *server, int fd)
 static void take_in(struct vhost_user_blk_server *server, int fd)
 {
 	struct error error;
-	bool room = make_room(server);
+	/* Who has left leaves room only then. */
 	bool ended = await_last(server);
+	bool room = ended && make_room(server);
 	pid_t process;
 
 	if (server->stopping)
 		close(fd);
+	else if (!ended)
+		turn_away_early(server, fd);
 	else if (!room)
 		turn_away(server, fd);
 	else if (is_kept(server, fd, &process))
 		turn_away_kept(server, fd, process);
-	else if (!ended)
+	else if (!await_last(server)) /* others may have left meanwhile */
 		turn_away_early(server, fd);
 	else if (blk_server_add_client(server, fd, &error) < 0)
 		log_warning(server->log, "%s", error.text);

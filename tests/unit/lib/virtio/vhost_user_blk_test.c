@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -460,33 +461,40 @@ static int give_up_a_taken_write(void *arg)
 	return 0;
 }
 
+/* One who has the disk alone, too, and longer than others wait for one that goes on. */
 static void test_who_comes_waits_for_writes_of_who_left(void)
 {
-	struct host host = { .shared = true, .first_write_ns = 500 * MS };
+	struct host hosts[] = { { .shared = true, .first_write_ns = 500 * MS },
+				{ .first_write_ns = 2500 * MS } };
 
-	host_begin(&host);
-	fiber_run_real(WORKER_ENGINE_AUTO, give_up_a_taken_write, &host);
-	host_end(&host);
-}
-
-/* The server's worker does nothing until somebody writes to the pipe, as if its process were stopped. */
-static int stand_still(void *arg)
-{
-	char byte;
-
-	return (int)read(*(int *)arg, &byte, 1);
+	for (unsigned i = 0; i < ARRAY_SIZE(hosts); i++) {
+		host_begin(&hosts[i]);
+		fiber_run_real(WORKER_ENGINE_AUTO, give_up_a_taken_write, &hosts[i]);
+		host_end(&hosts[i]);
+	}
 }
 
 struct stand {
 	struct host *host;
 	int ends[2];
+	atomic_bool begun;
 };
+
+/* The server's worker does nothing until somebody writes to the pipe, as if its process were stopped. */
+static int stand_still(void *arg)
+{
+	struct stand *stand = arg;
+	char byte;
+
+	atomic_store(&stand->begun, true);
+	return (int)read(stand->ends[0], &byte, 1);
+}
 
 static void *have_it_stand(void *arg)
 {
 	struct stand *stand = arg;
 
-	worker_call(stand->host->worker, stand_still, &stand->ends[0]);
+	worker_call(stand->host->worker, stand_still, stand);
 	return NULL;
 }
 
@@ -501,7 +509,8 @@ static int give_up_a_write_in_the_ring(void *arg)
 
 	CU_ASSERT_PTR_NOT_NULL_FATAL(block);
 	CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, have_it_stand, stand), 0);
-	fiber_sleep(100 * MS);
+	while (!atomic_load(&stand->begun))
+		fiber_sleep(MS);
 	writer = fiber_spawn(write_old, block);
 	fiber_sleep(100 * MS);
 	fiber_cancel(writer);
