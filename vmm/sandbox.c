@@ -72,15 +72,23 @@ static const int vcpu_calls[] = {
 	SCMP_SYS(sched_getaffinity),
 };
 
+/*
+ * Who asks takes no for an answer:
+ *   openat		an allocator that gives memory back asks /proc first how memory is accounted for (glibc, check_may_shrink_heap())
+ *   statx, clone*	a file that a back-end sends and nobody asked for (peer_file.h): it stays open
+ */
+static const int vcpu_refused[] = { SCMP_SYS(openat), SCMP_SYS(statx), SCMP_SYS(clone),
+				    SCMP_SYS(clone3) };
+
 /* Memory that the allocator asks for is never to be executed. */
 static const int vcpu_mappings[] = { SCMP_SYS(mmap), SCMP_SYS(mprotect) };
 
 static int add_vcpu_rules(scmp_filter_ctx filter)
 {
-	/* An allocator that gives memory back asks /proc first how memory is accounted for, and takes
-	 * no for an answer (glibc, check_may_shrink_heap()). */
-	int rc = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EACCES), SCMP_SYS(openat), 0);
+	int rc = 0;
 
+	for (size_t i = 0; i < ARRAY_SIZE(vcpu_refused) && !rc; i++)
+		rc = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EACCES), vcpu_refused[i], 0);
 	for (size_t i = 0; i < ARRAY_SIZE(vcpu_calls) && !rc; i++)
 		rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, vcpu_calls[i], 0);
 	for (size_t i = 0; i < ARRAY_SIZE(vcpu_ioctls) && !rc; i++)

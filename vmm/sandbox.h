@@ -2,8 +2,8 @@
 /*
  * What a thread of the machine may still ask of the kernel once it runs guest code. A guest that breaks
  * out of KVM into a vCPU thread finds no way to open a file, start a program or reach the network: any
- * call that is not on the list ends the process (SIGSYS). To open a file is refused (EACCES), for the C
- * library's allocator tries it.
+ * call that is not on the list ends the process (SIGSYS). To open a file or to start a thread is refused (EACCES), for the C
+ * library's allocator, and who closes a back-end's file (util/peer_file.h), try it.
  */
 #ifndef TENON_VMM_SANDBOX_H
 #define TENON_VMM_SANDBOX_H

@@ -17,6 +17,7 @@
 #include "util/cleanup.h"
 #include "util/error.h"
 #include "util/event_guard.h"
+#include "util/peer_file.h"
 #include "virtio/guest_memory.h"
 #include "virtio/vhost_user.h"
 #include "virtio/vhost_user_frontend.h"
@@ -92,8 +93,7 @@ static struct vhost_user_device *device_of(struct virtio_device *device)
 /* The region belongs to the driver's rings as they are now. */
 static void forget_inflight(struct vhost_user_device *vhost)
 {
-	cleanup_close(&vhost->inflight.fd);
-	vhost->inflight.fd = -1;
+	peer_file_close(steal_fd(&vhost->inflight.fd));
 }
 
 /* Errors do not matter: a back-end that is gone has stopped. */

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "util/error.h"
+#include "util/peer_file.h"
 #include "vmm/sandbox.h"
 
 /* Runs `act` in the sandbox of a process of its own; how that ended, as from wait(). */
@@ -45,6 +46,15 @@ static void work_as_a_vcpu_does(void)
 	memset(at, 1, 1 << 20);
 	free(at);
 	close(fd);
+}
+
+static int files[2];
+
+/* A back-end may send with an answer what nobody has asked for. */
+static void close_files_of_a_back_end(void)
+{
+	for (unsigned i = 0; i < 2; i++)
+		peer_file_close(files[i]);
 }
 
 static void open_a_file(void)
@@ -93,9 +103,24 @@ static bool sandboxed(void)
 	return false;
 }
 
+static void *do_nothing(void *unused)
+{
+	return unused;
+}
+
 static void test_a_vcpu_can_work(void)
 {
+	pthread_t thread;
+
 	CU_ASSERT_EQUAL(in_sandbox(work_as_a_vcpu_does), 0);
+	/* A machine's process has had threads before. */
+	CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, do_nothing, NULL), 0);
+	pthread_join(thread, NULL);
+	files[0] = open("/dev/null", O_RDWR | O_CLOEXEC);
+	files[1] = eventfd(0, EFD_CLOEXEC);
+	CU_ASSERT_EQUAL(in_sandbox(close_files_of_a_back_end), 0);
+	close(files[0]);
+	close(files[1]);
 }
 
 static void test_memory_may_be_given_back(void)
