@@ -61,6 +61,9 @@ static void log_write_stderr(struct log *log, enum log_level level, const char *
 				names[level], text, more);
 			return;
 		}
+		pthread_mutex_lock(&log->lock);
+		log_repeat_take_back(&log->repeat, text, more);
+		pthread_mutex_unlock(&log->lock);
 	}
 	atomic_fetch_add(&log->left_out, 1);
 }

@@ -32,14 +32,18 @@ static struct log_repeat_of *find(struct log_repeat *repeat, uint64_t about)
 	return oldest;
 }
 
+static uint64_t about(const char *text)
+{
+	const char *colon = strstr(text, ": ");
+
+	return hash(text, colon ? (size_t)(colon - text) : strlen(text));
+}
+
 bool log_repeat_tells(struct log_repeat *repeat, const char *text, uint64_t now_ns,
 		      unsigned *left_out)
 {
-	const char *colon = strstr(text, ": ");
-	size_t length = strlen(text);
-	uint64_t whole = hash(text, length);
-	struct log_repeat_of *of =
-		find(repeat, hash(text, colon ? (size_t)(colon - text) : length));
+	uint64_t whole = hash(text, strlen(text));
+	struct log_repeat_of *of = find(repeat, about(text));
 
 	if (now_ns - of->minute_ns >= LOG_REPEAT_NS) {
 		of->minute_ns = now_ns;
@@ -56,4 +60,12 @@ bool log_repeat_tells(struct log_repeat *repeat, const char *text, uint64_t now_
 	of->text = whole;
 	of->told_ns = now_ns;
 	return true;
+}
+
+void log_repeat_take_back(struct log_repeat *repeat, const char *text, unsigned left_out)
+{
+	struct log_repeat_of *of = find(repeat, about(text));
+
+	of->text = 0;
+	of->left_out += left_out;
 }

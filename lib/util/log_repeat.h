@@ -30,5 +30,7 @@ struct log_repeat {
 /* Whether it is to be told; and then how many there were since the last line of it that were not. */
 bool log_repeat_tells(struct log_repeat *repeat, const char *text, uint64_t now_ns,
 		      unsigned *left_out);
+/* There was no room for the line. The next one like it is no repetition. */
+void log_repeat_take_back(struct log_repeat *repeat, const char *text, unsigned left_out);
 
 #endif

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "util/clock.h"
 #include "util/log.h"
 #include "util/log_repeat.h"
 
@@ -77,6 +78,35 @@ static void test_the_one_told_last_is_not_forgotten(void)
 	CU_ASSERT(tells(&repeat, "p0: down", BEGIN + SECOND));
 }
 
+/* A flood of others had all the room: what comes again a moment later is told then. */
+static void test_what_had_no_room_is_told_next_time(void)
+{
+	FILE *file = tmpfile();
+	int kept = dup(STDERR_FILENO);
+	bool found = false;
+	struct log log;
+	char line[1024];
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+	dup2(fileno(file), STDERR_FILENO);
+	log_to_stderr(&log, LOG_LEVEL_WARNING);
+	log_warning(&log, "m: first");
+	log_warning(&log, "m: first");
+	log.lines = LOG_LINES_PER_SECOND;
+	log.second = (long)(monotonic_ns() / SECOND);
+	log_warning(&log, "m: is over");
+	log.second--;
+	log_warning(&log, "m: is over");
+	dup2(kept, STDERR_FILENO);
+	rewind(file);
+	while (fgets(line, sizeof(line), file))
+		found |= !strcmp(line,
+				 "tenon: warning: m: is over (1 more about it were left out)\n");
+	CU_ASSERT(found);
+	fclose(file);
+	close(kept);
+}
+
 static void test_standard_error_says_how_many(void)
 {
 	int ends[2], kept = dup(STDERR_FILENO);
@@ -103,4 +133,5 @@ static void test_standard_error_says_how_many(void)
 
 UNIT_MAIN("log_repeat", UNIT(test_what_stays_is_told_once_a_minute),
 	  UNIT(test_what_is_new_is_told_at_once), UNIT(test_one_thing_has_only_so_many_lines),
-	  UNIT(test_the_one_told_last_is_not_forgotten), UNIT(test_standard_error_says_how_many))
+	  UNIT(test_the_one_told_last_is_not_forgotten),
+	  UNIT(test_what_had_no_room_is_told_next_time), UNIT(test_standard_error_says_how_many))
