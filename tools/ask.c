@@ -50,6 +50,8 @@ static int ask_one(void *arg)
 	/* The sockets of one that was killed may answer with a hang-up while the kernel takes it apart. */
 	if (answer->rc && answer->rc != -ETIMEDOUT && ask_is_left_over(answer->path, answer->pid))
 		answer->rc = -ECONNREFUSED;
+	else if (answer->rc == -ECONNREFUSED) /* it listens since */
+		answer->rc = -EAGAIN;
 	return 0;
 }
 

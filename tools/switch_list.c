@@ -16,10 +16,11 @@
 /* DIRECTORY/switch-NAME.sock */
 static json_t *name_of(const char *path)
 {
-	const char *name = strstr(path, "/switch-");
+	const char *name = strrchr(path, '/');
 	size_t length = name ? strlen(name) : 0;
+	json_t *text = length > 13 ? json_stringn(name + 8, length - 13) : NULL;
 
-	return length > 13 ? json_stringn_nocheck(name + 8, length - 13) : json_null();
+	return text ? text : json_null();
 }
 
 static json_t *make_row(const struct ask_answer *answer)
