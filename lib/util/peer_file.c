@@ -7,7 +7,6 @@
 #include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -56,30 +55,12 @@ static bool is_unix_socket(int fd)
 	return !getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) && domain == AF_UNIX;
 }
 
-static bool is_memory(int fd)
-{
-	return fcntl(fd, F_GET_SEALS) >= 0;
-}
-
-/* Whether something lies in it that nobody has received: files in that are closed with it. */
-static bool has_unread(int fd)
-{
-	socklen_t length = sizeof(int);
-	int type, bytes;
-
-	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length))
-		return true;
-	/* One that listens has no count. */
-	if (type == SOCK_STREAM)
-		return ioctl(fd, FIONREAD, &bytes) || bytes > 0;
-	return recv(fd, NULL, 0, MSG_PEEK | MSG_DONTWAIT) >= 0;
-}
-
 bool peer_file_is_prompt(int fd)
 {
 	struct statx status;
 
-	if (is_memory(fd))
+	/* Only of what is in memory. */
+	if (fcntl(fd, F_GET_SEALS) >= 0)
 		return true;
 	/* What is known of it without asking. */
 	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE | STATX_MNT_ID, &status))
@@ -107,34 +88,20 @@ static void *close_it(void *arg)
 	return NULL;
 }
 
-static void close_later(int fd)
+void peer_file_close(int fd)
 {
 	pthread_t thread;
 
+	if (fd < 0)
+		return;
+	if (peer_file_is_prompt(fd)) {
+		close(fd);
+		return;
+	}
 	atomic_fetch_add(&waiting, 1);
 	/* Without a thread it stays open: better than to wait. */
 	if (!thread_start(&thread, "tenon-close", close_it, (void *)(intptr_t)fd))
 		pthread_detach(thread);
-}
-
-void peer_file_close(int fd)
-{
-	if (fd < 0)
-		return;
-	if (is_memory(fd) || (peer_file_is_prompt(fd) && !(is_unix_socket(fd) && has_unread(fd))))
-		close(fd);
-	else
-		close_later(fd);
-}
-
-void peer_connection_close(int fd)
-{
-	/* Nothing comes any more. */
-	shutdown(fd, SHUT_RDWR);
-	if (has_unread(fd))
-		close_later(fd);
-	else
-		close(fd);
 }
 
 bool peer_files_wait(void)

@@ -2,8 +2,7 @@
 /*
  * Files that a peer has given us, of whatever kind. One of a file system in user space (FUSE) answers when its server, which may be the
  * peer, likes to: fstat(2), a first access of a mapping, and close(2) as well wait for it, and no signal ends that. A socket may be
- * told to wait at its closing (SO_LINGER), also where it lies unreceived in a unix socket that is closed. So nothing is done with a file that may
- * wait but to close it, on a thread of its own.
+ * told to wait at its closing (SO_LINGER). So nothing is done with a file that may wait but to close it, on a thread of its own.
  */
 #ifndef TENON_UTIL_PEER_FILE_H
 #define TENON_UTIL_PEER_FILE_H
@@ -16,8 +15,6 @@ bool peer_file_is_prompt(int fd);
 
 /* Closes it, later where that may wait. */
 void peer_file_close(int fd);
-/* The same of a connection of our own with a peer, a unix socket, which ends for him at once. */
-void peer_connection_close(int fd);
 
 /* As many closings wait as may: files of peers are not to be taken (a message's are lost where nobody receives them). */
 bool peer_files_wait(void);

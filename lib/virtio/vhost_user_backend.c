@@ -15,7 +15,6 @@
 #include "util/cleanup.h"
 #include "util/error.h"
 #include "util/log.h"
-#include "util/peer_file.h"
 #include "virtio/vhost_user_backend_private.h"
 
 /* So that a front-end that never stops talking leaves others their turn. */
@@ -147,7 +146,7 @@ void vhost_user_backend_close(struct vhost_user_backend *be)
 	guest_memory_clear(&be->memory);
 	backend_close_shared(be);
 	vhost_user_receiver_reset(&be->receiver);
-	peer_connection_close(be->fd);
+	close(be->fd);
 	free(be->name);
 	free(be);
 }

@@ -10,7 +10,6 @@
 
 #include "util/error.h"
 #include "util/event_guard.h"
-#include "util/peer_file.h"
 
 void backend_queue_init(struct vhost_user_backend *be, unsigned index)
 {
@@ -23,7 +22,8 @@ void backend_queue_init(struct vhost_user_backend *be, unsigned index)
 
 static void close_eventfd(int *fd)
 {
-	peer_file_close(*fd);
+	if (*fd >= 0)
+		close(*fd);
 	*fd = -1;
 }
 
@@ -178,7 +178,7 @@ void backend_queue_enable(struct vhost_user_backend *be, unsigned index, bool en
 
 int backend_replace_eventfd(struct backend_queue *queue, int *slot, int fd)
 {
-	int rc, old;
+	int rc;
 
 	/* So that a full counter, or a pipe that nobody empties, does not hold the device up. */
 	if (fd >= 0) {
@@ -188,9 +188,11 @@ int backend_replace_eventfd(struct backend_queue *queue, int *slot, int fd)
 			(void)fcntl(fd, F_SETFL, flags | O_NONBLOCK);
 	}
 	if (!queue->running || *slot < 0) {
-		old = *slot;
+		int old = *slot;
+
 		__atomic_store_n(slot, fd, __ATOMIC_RELEASE);
-		peer_file_close(old);
+		if (old >= 0)
+			close(old);
 		return 0;
 	}
 	/* Another thread may be about to write to it: the number stays, the file behind it is
@@ -199,12 +201,10 @@ int backend_replace_eventfd(struct backend_queue *queue, int *slot, int fd)
 		fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (fd < 0)
 		return -errno;
-	old = fcntl(*slot, F_DUPFD_CLOEXEC, 0);
 	do {
 		rc = dup3(fd, *slot, O_CLOEXEC);
 	} while (rc < 0 && (errno == EINTR || errno == EBUSY));
 	rc = rc < 0 ? -errno : 0;
-	peer_file_close(old);
 	close(fd);
 	return rc;
 }

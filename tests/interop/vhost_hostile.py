@@ -394,40 +394,7 @@ def slow(peer, rng):
         os.waitpid(child, 0)
 
 
-def lingering(peer, rng):
-    """A socket that waits at its closing, and that nobody receives: behind what is no message, or in a socket that is given."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    tcp = socket.create_connection(listener.getsockname())
-    end = listener.accept()[0]
-    tcp.setblocking(False)
-    try:
-        while True:
-            tcp.send(bytes(65536))
-    except BlockingIOError:
-        pass
-    tcp.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 1000))
-    given = socket.socketpair()
-    send(given[0], b"!", [tcp.fileno()])
-    what = rng.randrange(3)
-    os.kill(int(sys.argv[1]), signal.SIGSTOP)
-    try:
-        if what == 0:
-            send(peer, b"\xff" * 12)
-            send(peer, b"!", [tcp.fileno()])
-        elif what == 1:
-            send(peer, message(SET_VRING_CALL, struct.pack("<Q", 0)), [given[1].fileno()])
-        else:
-            send(peer, message(99, b"", 9), [given[1].fileno()])
-        for one in (tcp, peer, *given):
-            one.close()
-    finally:
-        os.kill(int(sys.argv[1]), signal.SIGCONT)
-    neighbours.pass_frame()
-    end.close()
-    listener.close()
-
-
-ATTACKS = noise, slow, cut, shorten, huge, storm, full, stopped, lingering
+ATTACKS = noise, slow, cut, shorten, huge, storm, full, stopped
 
 
 def wait(what, seconds=30):
@@ -542,7 +509,7 @@ def main():
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     neighbours = Disk(directory, sys.argv[5]) if DISK else Neighbours(directory)
     if DISK: # it is used by one at a time
-        ATTACKS = noise, slow, cut, shorten, storm, full, inflight, inflight, lingering
+        ATTACKS = noise, slow, cut, shorten, storm, full, inflight, inflight
     neighbours.pass_frame()
     # Each of its two threads has one more as soon as it has called a guest.
     before = fds_of(pid) + 2, shared_of(pid)
