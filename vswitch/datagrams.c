@@ -7,12 +7,16 @@
 #include <sys/mman.h>
 
 #include "util/bytes.h"
+#include "util/peer_file.h"
 
 /* One buffer: a tag's room and the largest frame, and a byte more by which a longer one is seen; in whole pages. */
 #define BUFFER_SIZE 69632
 #define FRAME_ROOM  (VIRTIO_NET_FRAME_MAX + 1)
+/* At its end there is room for files that came with it. */
+#define FILES_FIRST (BUFFER_SIZE - PEER_FILES_ROOM)
 
-_Static_assert(BUFFER_SIZE >= DATAGRAM_ROOM + FRAME_ROOM, "it fits");
+_Static_assert(FILES_FIRST >= DATAGRAM_ROOM + FRAME_ROOM, "it fits");
+_Static_assert(FILES_FIRST % _Alignof(struct cmsghdr) == 0, "it is aligned");
 
 int datagrams_create(struct datagrams *datagrams)
 {
@@ -37,15 +41,19 @@ void datagrams_destroy(struct datagrams *datagrams)
 static void prepare_to_receive(struct datagrams *datagrams, unsigned index, struct msghdr *message)
 {
 	struct datagram_slot *slot = &datagrams->slots[index];
-	uint8_t *buffer = datagrams->buffers + (size_t)index * BUFFER_SIZE + DATAGRAM_ROOM;
+	uint8_t *buffer = datagrams->buffers + (size_t)index * BUFFER_SIZE;
 	bool header = datagrams->header;
 
 	slot->pieces[0] = (struct iovec){ &slot->header, DATAGRAM_HEADER };
-	slot->pieces[1] = (struct iovec){ buffer, FRAME_ROOM };
+	slot->pieces[1] = (struct iovec){ buffer + DATAGRAM_ROOM, FRAME_ROOM };
 	*message = (struct msghdr){ .msg_iov = &slot->pieces[!header], .msg_iovlen = 1u + header };
 	if (datagrams->control) {
 		message->msg_control = slot->control;
 		message->msg_controllen = sizeof(slot->control);
+	}
+	if (datagrams->peers) {
+		message->msg_control = buffer + FILES_FIRST;
+		message->msg_controllen = PEER_FILES_ROOM;
 	}
 }
 
@@ -75,6 +83,17 @@ static bool take_datagram(struct datagrams *datagrams, struct port *port,
 	return true;
 }
 
+/* It stays where it is, and what is behind it; the socket is looked at again when epoll says so. */
+static bool is_next_with_files(struct datagrams *datagrams)
+{
+	char byte;
+
+	if (peer_look(datagrams->in, &byte, 1, MSG_DONTWAIT) != -EMFILE)
+		return false;
+	datagrams->readable = false;
+	return true;
+}
+
 unsigned datagrams_receive(struct datagrams *datagrams, struct port *port, struct frame **frames,
 			   unsigned max)
 {
@@ -84,13 +103,17 @@ unsigned datagrams_receive(struct datagrams *datagrams, struct port *port, struc
 
 	if (!datagrams->readable || datagrams->in < 0)
 		return 0;
+	if (datagrams->peers && peer_files_wait() && is_next_with_files(datagrams))
+		return 0;
 	for (unsigned i = 0; i < max; i++)
 		prepare_to_receive(datagrams, i, &messages[i].msg_hdr);
-	got = recvmmsg(datagrams->in, messages, max, MSG_DONTWAIT, NULL);
+	got = recvmmsg(datagrams->in, messages, max, MSG_DONTWAIT | MSG_CMSG_CLOEXEC, NULL);
 	datagrams->readable = got == (int)max;
 	/* The kernel cannot say in a header what the frame is (UDP segments, before 6.2). */
 	if (got < 0 && errno == EINVAL && datagrams->header)
 		port_drop(port, PORT_DROP_BAD_GSO);
+	for (int i = 0; i < got && datagrams->peers; i++)
+		(void)peer_files_take(&messages[i].msg_hdr, NULL, 0);
 	for (int i = 0; i < got; i++)
 		if (take_datagram(datagrams, port, &datagrams->slots[i], &messages[i].msg_hdr,
 				  messages[i].msg_len))

@@ -31,6 +31,7 @@ struct datagrams {
 	int in, out;   /* sockets, maybe the same; the owner's. -1: none */
 	bool header;   /* each frame has one */
 	bool control;  /* ancillary data are wanted */
+	bool peers;    /* unix sockets, whose senders may send files (util/peer_file.h) */
 	bool readable; /* since the last look at the epoll set */
 	/* Looks at what came, before it is decoded, and may change it; false: it is not a frame for us. Optional. */
 	bool (*look)(struct datagrams *datagrams, struct datagram_slot *slot,

@@ -10,6 +10,7 @@
 #include "util/cleanup.h"
 #include "util/error.h"
 #include "util/log.h"
+#include "util/peer_file.h"
 #include "util/unix_socket.h"
 #include "vswitch/port.h"
 
@@ -22,13 +23,15 @@ int port_accept(const struct port *port, int listen_fd, int *spare_fd)
 {
 	int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
+	if (fd >= 0)
+		peer_socket_begin(fd);
 	if (fd >= 0 || (errno != EMFILE && errno != ENFILE))
 		return fd;
 	log_warning(port->log, "port %s: a peer was turned away: %s", port->name,
 		    error_name(errno));
 	cleanup_close(spare_fd);
 	fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	cleanup_close(&fd);
+	peer_socket_close(fd);
 	*spare_fd = port_spare_fd();
 	return -1;
 }

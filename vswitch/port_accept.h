@@ -11,7 +11,7 @@ int port_spare_fd(void);
 
 /*
  * Who waits at `listen_fd`, non-blocking, or -1: nobody. Out of descriptors, *spare_fd is given up for a moment, so that he can be
- * hung up on, which is logged: he would else be there for ever, and the thread busy with him.
+ * hung up on, which is logged: he would else be there for ever, and the thread busy with him. To be closed by peer_socket_close().
  */
 int port_accept(const struct port *port, int listen_fd, int *spare_fd);
 

@@ -138,6 +138,7 @@ static int bind_local(struct port_datagram *datagram, const struct unix_socket_a
 	if (rc)
 		return rc;
 	datagram->in = datagram->socket.fd;
+	datagram->datagrams.peers = true;
 	datagram->out = endpoint_socket(&datagram->local, SOCK_DGRAM);
 	return datagram->out < 0 ? error_set(error, datagram->out, "%s: cannot make a socket: %s",
 					     path, error_name(datagram->out))

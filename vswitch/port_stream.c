@@ -26,6 +26,7 @@
 #include "util/cleanup.h"
 #include "util/error.h"
 #include "util/log.h"
+#include "util/peer_file.h"
 #include "util/unix_socket.h"
 #include "vswitch/internal.h"
 #include "vswitch/port_accept.h"
@@ -69,7 +70,7 @@ static struct port_stream *stream_of(struct port *port)
 static void stream_close(struct port_stream *stream)
 {
 	port_unwatch(&stream->stream);
-	cleanup_close(&stream->fd);
+	peer_socket_close(steal_fd(&stream->fd));
 	stream->connecting = stream->lost = stream->readable = false;
 	stream->in_first = stream->in_end = stream->rest_first = stream->rest_end = 0;
 	stream->port.peer = 0;
@@ -158,9 +159,10 @@ static int stream_take(struct port *port, int fd, bool connecting, struct error 
 	int rc = port_watch(port, &stream->stream, fd, stream_ready);
 
 	if (rc) {
-		close(fd);
+		peer_socket_close(fd);
 		return error_set(error, rc, "cannot watch its connection: %s", error_name(rc));
 	}
+	peer_socket_begin(fd);
 	stream->fd = fd;
 	stream->connecting = connecting;
 	if (connecting)
@@ -186,7 +188,7 @@ static void stream_listener_ready(struct port_watch *watch)
 	if (stream->fd >= 0) {
 		log_warning(stream->port.log, "port %s: a second peer was refused",
 			    stream->port.name);
-		close(fd);
+		peer_socket_close(fd);
 	} else if (stream_take(&stream->port, fd, false, &error)) {
 		log_warning(stream->port.log, "port %s: %s", stream->port.name, error.text);
 	}
@@ -215,10 +217,10 @@ static void stream_fill(struct port_stream *stream)
 		stream->in_first = 0;
 	}
 	room = IN_SIZE - stream->in_end;
-	got = recv(stream->fd, stream->in + stream->in_end, room, MSG_DONTWAIT);
+	got = peer_receive_bytes(stream->fd, stream->in + stream->in_end, room);
 	if (got > 0)
 		stream->in_end += (size_t)got;
-	else if (!got || (errno != EAGAIN && errno != EINTR))
+	else if (got != -EAGAIN && got != -EINTR)
 		stream_lose(stream);
 	stream->readable &= got == (ssize_t)room;
 }

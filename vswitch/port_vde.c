@@ -32,6 +32,7 @@
 #include "util/cleanup.h"
 #include "util/error.h"
 #include "util/log.h"
+#include "util/peer_file.h"
 #include "util/unix_socket.h"
 #include "vswitch/datagrams.h"
 #include "vswitch/internal.h"
@@ -87,10 +88,10 @@ static void vde_close(struct port_vde *vde)
 	port_unwatch(&vde->watch);
 	if (vde->ctl_fd >= 0 && vde->folder)
 		vde_folder_set_free(vde->folder, vde->number, true);
-	cleanup_close(&vde->ctl_fd);
+	peer_socket_close(steal_fd(&vde->ctl_fd));
 	if (vde->data_fd >= 0)
 		unlink(vde->data.sun_path);
-	cleanup_close(&vde->data_fd);
+	peer_socket_close(steal_fd(&vde->data_fd));
 	vde->datagrams.in = vde->datagrams.out = -1;
 	vde->datagrams.readable = false;
 	vde->port.peer = 0;
@@ -230,11 +231,11 @@ static void ctl_ready(struct port_watch *watch)
 	ssize_t got;
 
 	if (vde->port.up)
-		got = recv(vde->ctl_fd, unused, sizeof(unused), MSG_DONTWAIT);
+		got = peer_receive_bytes(vde->ctl_fd, unused, sizeof(unused));
 	else
-		got = recv(vde->ctl_fd, (char *)&vde->request + vde->got,
-			   sizeof(vde->request) - vde->got, MSG_DONTWAIT);
-	if (!got || (got < 0 && errno != EAGAIN && errno != EINTR)) {
+		got = peer_receive_bytes(vde->ctl_fd, (char *)&vde->request + vde->got,
+					 sizeof(vde->request) - vde->got);
+	if (!got || (got < 0 && got != -EAGAIN && got != -EINTR)) {
 		unplug(vde);
 		return;
 	}
@@ -282,11 +283,11 @@ static void vde_listener_ready(struct port_watch *watch)
 			    "port %s: a client was refused: each port at %s has one; `tenon switch "
 			    "port add` makes another",
 			    vde->port.name, vde->folder->directory);
-		close(fd);
+		peer_socket_close(fd);
 		return;
 	}
 	if (port_watch(&vde->port, &vde->ctl, fd, ctl_ready)) {
-		close(fd);
+		peer_socket_close(fd);
 		return;
 	}
 	vde->ctl_fd = fd;
@@ -443,6 +444,7 @@ int vswitch_add_port_vde(struct vswitch *vswitch, const char *name,
 	vde->listener.fd = vde->ctl.fd = vde->watch.fd = -1;
 	vde->spare_fd = port_spare_fd();
 	vde->patience.expire = patience_ended;
+	vde->datagrams.peers = true;
 	if (datagrams_create(&vde->datagrams))
 		error_set(error, rc, "out of memory");
 	else

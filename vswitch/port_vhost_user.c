@@ -18,6 +18,7 @@
 #include "util/error.h"
 #include "util/event.h"
 #include "util/log.h"
+#include "util/peer_file.h"
 #include "virtio/vhost_user_backend.h"
 #include "vswitch/internal.h"
 #include "vswitch/port_accept.h"
@@ -273,7 +274,7 @@ static void take_front_end(struct port_vhost_user *vhost, int fd)
 	if (vhost->backend) {
 		log_warning(vhost->port.log, "port %s: a second front-end was refused",
 			    vhost->port.name);
-		close(fd);
+		peer_socket_close(fd);
 	} else if (connect_front_end(vhost, fd, &error)) {
 		log_warning(vhost->port.log, "port %s: %s", vhost->port.name, error.text);
 	}

@@ -133,12 +133,13 @@ int event_give(int fd)
 }
 
 /* By what is known without asking a file system that may not answer. */
-static bool is_pipe(int fd)
+static bool is_pipe(int fd, bool or_socket)
 {
 	struct statx status;
 
 	return !statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &status) &&
-	       (S_ISFIFO(status.stx_mode) || S_ISSOCK(status.stx_mode)) && peer_file_is_prompt(fd);
+	       (S_ISFIFO(status.stx_mode) || (or_socket && S_ISSOCK(status.stx_mode))) &&
+	       peer_file_is_prompt(fd);
 }
 
 static bool is_eventfd(int fd)
@@ -154,5 +155,10 @@ static bool is_eventfd(int fd)
 
 bool event_can_be_given(int fd)
 {
-	return is_eventfd(fd) || is_pipe(fd);
+	return is_eventfd(fd) || is_pipe(fd, true);
+}
+
+bool event_can_be_taken(int fd)
+{
+	return is_eventfd(fd) || is_pipe(fd, false);
 }

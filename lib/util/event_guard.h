@@ -41,4 +41,7 @@ int event_give(int fd);
  * for longer, and by other means. */
 bool event_can_be_given(int fd);
 
+/* The same, but for sockets, which bring files (peer_file.h). */
+bool event_can_be_taken(int fd);
+
 #endif

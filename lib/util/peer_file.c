@@ -2,13 +2,16 @@
 /* See peer_file.h. */
 #include "util/peer_file.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "util/bytes.h"
@@ -33,21 +36,27 @@ static bool is_local(const char *type)
 	return false;
 }
 
-/* Of one that is mounted where the peer is alone, nothing is known. */
-static bool is_of_local_mount(uint64_t id)
+/*
+ * Of a mount of ours, or (libvirt's QEMU, and containers, have mounts of their own) of a file system that is mounted here, too, by its device number, which no other
+ * has. Of one that is mounted where the peer is alone, nothing is known.
+ */
+static bool is_of_local_mount(const struct statx *status)
 {
+	dev_t device = makedev(status->stx_dev_major, status->stx_dev_minor);
 	struct mounts mounts;
 	bool found = false;
 
 	if (mounts_read(&mounts))
 		return false;
 	for (size_t i = 0; i < mounts.count && !found; i++)
-		found = mounts.all[i].id == id && is_local(mounts.all[i].type);
+		found = (mounts.all[i].id == status->stx_mnt_id ||
+			 mounts.all[i].device == device) &&
+			is_local(mounts.all[i].type);
 	mounts_free(&mounts);
 	return found;
 }
 
-static bool is_unix_socket(int fd)
+bool peer_file_is_socket(int fd)
 {
 	int domain;
 	socklen_t length = sizeof(domain);
@@ -70,41 +79,176 @@ bool peer_file_is_prompt(int fd)
 	case S_IFIFO:
 		return true;
 	case S_IFSOCK:
-		return is_unix_socket(fd);
+		return peer_file_is_socket(fd);
 	case S_IFREG:
 	case S_IFDIR:
 		/* On a disk, which the host's root alone can mount, wherever (libvirt's QEMU has mounts of its own). */
 		return status.stx_dev_major ||
-		       (status.stx_mask & STATX_MNT_ID && is_of_local_mount(status.stx_mnt_id));
+		       (status.stx_mask & STATX_MNT_ID && is_of_local_mount(&status));
 	default:
 		return false;
 	}
 }
 
-static void *close_it(void *arg)
+/* ---- Closing ---- */
+
+struct closing {
+	unsigned count;
+	int files[];
+};
+
+static void *close_all(void *arg)
 {
-	close((int)(intptr_t)arg);
+	struct closing *closing = arg;
+
+	for (unsigned i = 0; i < closing->count; i++)
+		close(closing->files[i]);
+	free(closing);
 	atomic_fetch_sub(&waiting, 1);
 	return NULL;
 }
 
-void peer_file_close(int fd)
+static void close_later(const int *files, unsigned count)
 {
+	struct closing *closing = malloc(sizeof(*closing) + count * sizeof(files[0]));
 	pthread_t thread;
 
+	atomic_fetch_add(&waiting, 1);
+	/* Without memory or a thread they stay open: better than to wait. */
+	if (!closing)
+		return;
+	closing->count = count;
+	memcpy(closing->files, files, count * sizeof(files[0]));
+	if (!thread_start(&thread, "tenon-close", close_all, closing))
+		pthread_detach(thread);
+	else
+		free(closing);
+}
+
+void peer_file_close(int fd)
+{
 	if (fd < 0)
 		return;
-	if (peer_file_is_prompt(fd)) {
+	/* What a socket has received, and nobody has taken, may be files, which end with it. */
+	if (peer_file_is_prompt(fd) && !peer_file_is_socket(fd))
 		close(fd);
+	else
+		close_later(&fd, 1);
+}
+
+void peer_socket_begin(int fd)
+{
+	int on = 1;
+
+	/* An urgent byte would be dropped by itself, with the files that came with it. */
+	if (peer_file_is_socket(fd))
+		setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof(on));
+}
+
+/* False also where that is not known. */
+static bool is_empty(int fd)
+{
+	char byte;
+	int type = 0;
+	socklen_t length = sizeof(type);
+	ssize_t got;
+
+	/* From here on nothing comes. */
+	shutdown(fd, SHUT_RDWR);
+	got = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+	if (got < 0)
+		return errno == EAGAIN;
+	/* A datagram may have no bytes. */
+	return !got && !getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) && type == SOCK_STREAM;
+}
+
+void peer_socket_close(int fd)
+{
+	if (fd < 0)
 		return;
-	}
-	atomic_fetch_add(&waiting, 1);
-	/* Without a thread it stays open: better than to wait. */
-	if (!thread_start(&thread, "tenon-close", close_it, (void *)(intptr_t)fd))
-		pthread_detach(thread);
+	peer_socket_begin(fd);
+	if (!peer_file_is_socket(fd) || is_empty(fd))
+		close(fd);
+	else
+		close_later(&fd, 1);
 }
 
 bool peer_files_wait(void)
 {
 	return atomic_load(&waiting) >= WAITING_MOST;
+}
+
+/* ---- Receiving ---- */
+
+unsigned peer_files_take(const struct msghdr *message, int *files, unsigned room)
+{
+	int unwanted[PEER_FILES_MOST];
+	unsigned came = 0, left = 0;
+
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c;
+	     c = CMSG_NXTHDR((struct msghdr *)(uintptr_t)message, c)) {
+		size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		for (size_t i = 0; i < count; i++, came++) {
+			int fd;
+
+			memcpy(&fd, CMSG_DATA(c) + i * sizeof(fd), sizeof(fd));
+			if (came < room)
+				files[came] = fd;
+			else
+				unwanted[left++] = fd;
+		}
+	}
+	/* Not even looked at: that they are many is not to cost much. */
+	if (left)
+		close_later(unwanted, left);
+	return came;
+}
+
+ssize_t peer_look(int fd, void *bytes, size_t length, int flags)
+{
+	struct iovec iov = { bytes, length };
+	struct msghdr header = { .msg_iov = &iov, .msg_iovlen = 1 };
+	ssize_t got = recvmsg(fd, &header, flags | MSG_PEEK);
+
+	if (got < 0)
+		return -errno;
+	/* Who looks without room for files is told so that there are some. */
+	return header.msg_flags & MSG_CTRUNC ? -EMFILE : got;
+}
+
+ssize_t peer_receive(int fd, void *bytes, size_t length, int flags, int *files, unsigned *count)
+{
+	union {
+		char bytes[PEER_FILES_ROOM];
+		struct cmsghdr align;
+	} control;
+	unsigned room = *count;
+	struct iovec iov = { bytes, length };
+	struct msghdr header = { .msg_iov = &iov, .msg_iovlen = 1 };
+	ssize_t got;
+
+	*count = 0;
+	if (peer_files_wait()) {
+		got = peer_look(fd, bytes, length, flags);
+		if (got <= 0)
+			return got;
+		iov.iov_len = (size_t)got;
+	}
+	header.msg_control = &control;
+	header.msg_controllen = sizeof(control);
+	got = recvmsg(fd, &header, flags | MSG_CMSG_CLOEXEC);
+	if (got < 0)
+		return -errno;
+	*count = peer_files_take(&header, files, room);
+	return header.msg_flags & MSG_CTRUNC ? -EMFILE : got;
+}
+
+ssize_t peer_receive_bytes(int fd, void *bytes, size_t length)
+{
+	unsigned none = 0;
+
+	return peer_receive(fd, bytes, length, MSG_DONTWAIT, NULL, &none);
 }

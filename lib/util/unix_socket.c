@@ -19,6 +19,7 @@
 #include "util/clock.h"
 #include "util/error.h"
 #include "util/number.h"
+#include "util/peer_file.h"
 
 #define BACKLOG          64
 #define CLEAN_UP_MS      1000
@@ -344,12 +345,24 @@ bool unix_listener_is_there(const struct unix_listener *listener)
 		status.st_ino == listener->inode);
 }
 
+/* One that listens may be another process's, too, and is closed as it is. */
+static void close_own(int fd)
+{
+	int type = 0;
+	socklen_t length = sizeof(type);
+
+	if (!getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) && type == SOCK_DGRAM)
+		peer_socket_close(fd);
+	else
+		close(fd);
+}
+
 void unix_listener_close(struct unix_listener *listener)
 {
 	if (listener->fd >= 0) {
 		if (unix_listener_is_there(listener))
 			unlink(listener->path);
-		close(listener->fd);
+		close_own(listener->fd);
 	}
 	free(listener->path);
 	*listener = (struct unix_listener){ .fd = -1 };

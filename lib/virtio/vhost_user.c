@@ -25,38 +25,6 @@ void vhost_user_receiver_reset(struct vhost_user_receiver *receiver)
 	vhost_user_receiver_init(receiver);
 }
 
-/* Keeps the descriptors that came with a piece. -EPROTO: they are more than any message has; -EMFILE: they were
- * more than this process may open, and those that did not fit are lost. */
-static int take_fds(struct vhost_user_receiver *receiver, struct msghdr *header)
-{
-	bool truncated = header->msg_flags & MSG_CTRUNC;
-	size_t came = 0;
-	int rc = 0;
-
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(header); c; c = CMSG_NXTHDR(header, c)) {
-		size_t count;
-
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-			continue;
-		count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		came += count;
-		for (size_t i = 0; i < count; i++) {
-			int fd;
-
-			memcpy(&fd, CMSG_DATA(c) + i * sizeof(fd), sizeof(fd));
-			if (receiver->fd_count < VHOST_USER_MAX_FDS) {
-				receiver->fds[receiver->fd_count++] = fd;
-			} else {
-				peer_file_close(fd);
-				rc = -EPROTO;
-			}
-		}
-	}
-	if (truncated)
-		return came < VHOST_USER_MAX_FDS ? -EMFILE : -EPROTO;
-	return rc;
-}
-
 /* How many bytes the message has, as far as is known; 0 if it cannot be one. */
 static size_t wanted(const struct vhost_user_receiver *receiver)
 {
@@ -73,34 +41,24 @@ static size_t wanted(const struct vhost_user_receiver *receiver)
 int vhost_user_receive(struct vhost_user_receiver *receiver, int fd, int flags)
 {
 	for (;;) {
-		union {
-			char bytes[CMSG_SPACE(VHOST_USER_MAX_FDS * sizeof(int))];
-			struct cmsghdr align;
-		} control;
 		size_t want = wanted(receiver);
-		struct iovec iov = { (uint8_t *)&receiver->message + receiver->have,
-				     want - receiver->have };
-		struct msghdr header = { .msg_iov = &iov,
-					 .msg_iovlen = 1,
-					 .msg_control = &control,
-					 .msg_controllen = sizeof(control) };
+		unsigned room = VHOST_USER_MAX_FDS - receiver->fd_count, came = room;
 		ssize_t got;
-		int rc;
 
 		if (!want)
 			return -EPROTO;
 		if (want == receiver->have)
 			return 1;
-		if (peer_files_wait())
-			header.msg_controllen = 0;
-		got = recvmsg(fd, &header, flags | MSG_CMSG_CLOEXEC);
-		if (got < 0 && errno == EINTR)
+		got = peer_receive(fd, (uint8_t *)&receiver->message + receiver->have,
+				   want - receiver->have, flags, receiver->fds + receiver->fd_count,
+				   &came);
+		receiver->fd_count += MIN(came, room);
+		if (came > room)
+			return -EPROTO;
+		if (got == -EINTR)
 			continue;
 		if (got < 0)
-			return errno == EWOULDBLOCK ? -EAGAIN : -errno;
-		rc = take_fds(receiver, &header);
-		if (rc < 0)
-			return rc;
+			return got == -EWOULDBLOCK ? -EAGAIN : (int)got;
 		if (got == 0)
 			return receiver->have ? -EPROTO : 0;
 		receiver->have += (size_t)got;

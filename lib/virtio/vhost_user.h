@@ -195,8 +195,8 @@ void vhost_user_receiver_reset(struct vhost_user_receiver *receiver);
  * Reads on, up to the end of one message and never beyond. 1: the message is whole; -EAGAIN: it is
  * not, and the socket (non-blocking, or with a receive timeout, or MSG_DONTWAIT in `flags`) gives no more; 0: the peer hung up
  * between messages; -EPROTO: no version 1 message, a payload larger than any, too many descriptors,
- * or a hang-up within a message; -EMFILE: descriptors that came were lost, for this process has too many;
- * another negative errno from recvmsg().
+ * or a hang-up within a message; -EMFILE: descriptors that came were lost, for this process has too many, or cannot be
+ * taken now (peer_files_wait()); another negative errno from recvmsg().
  */
 int vhost_user_receive(struct vhost_user_receiver *receiver, int fd, int flags);
 

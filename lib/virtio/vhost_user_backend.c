@@ -15,6 +15,7 @@
 #include "util/cleanup.h"
 #include "util/error.h"
 #include "util/log.h"
+#include "util/peer_file.h"
 #include "virtio/vhost_user_backend_private.h"
 
 /* So that a front-end that never stops talking leaves others their turn. */
@@ -117,6 +118,7 @@ int vhost_user_backend_create(struct vhost_user_backend **out, int fd_owned,
 		return error_set(error, -ENOMEM, "%s: out of memory", options->name);
 	}
 	be->fd = steal_fd(&fd);
+	peer_socket_begin(be->fd);
 	be->channel_fd = be->answer_fd = -1;
 	be->ops = ops;
 	be->device = device;
@@ -146,7 +148,7 @@ void vhost_user_backend_close(struct vhost_user_backend *be)
 	guest_memory_clear(&be->memory);
 	backend_close_shared(be);
 	vhost_user_receiver_reset(&be->receiver);
-	close(be->fd);
+	peer_socket_close(be->fd);
 	free(be->name);
 	free(be);
 }

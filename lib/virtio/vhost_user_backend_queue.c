@@ -10,6 +10,7 @@
 
 #include "util/error.h"
 #include "util/event_guard.h"
+#include "util/peer_file.h"
 
 void backend_queue_init(struct vhost_user_backend *be, unsigned index)
 {
@@ -22,8 +23,7 @@ void backend_queue_init(struct vhost_user_backend *be, unsigned index)
 
 static void close_eventfd(int *fd)
 {
-	if (*fd >= 0)
-		close(*fd);
+	peer_file_close(*fd);
 	*fd = -1;
 }
 
@@ -178,7 +178,7 @@ void backend_queue_enable(struct vhost_user_backend *be, unsigned index, bool en
 
 int backend_replace_eventfd(struct backend_queue *queue, int *slot, int fd)
 {
-	int rc;
+	int rc, old;
 
 	/* So that a full counter, or a pipe that nobody empties, does not hold the device up. */
 	if (fd >= 0) {
@@ -188,23 +188,27 @@ int backend_replace_eventfd(struct backend_queue *queue, int *slot, int fd)
 			(void)fcntl(fd, F_SETFL, flags | O_NONBLOCK);
 	}
 	if (!queue->running || *slot < 0) {
-		int old = *slot;
-
+		old = *slot;
 		__atomic_store_n(slot, fd, __ATOMIC_RELEASE);
-		if (old >= 0)
-			close(old);
+		peer_file_close(old);
 		return 0;
 	}
 	/* Another thread may be about to write to it: the number stays, the file behind it is
 	 * exchanged. For no file, one that nobody reads. */
 	if (fd < 0)
 		fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (fd < 0)
-		return -errno;
+	/* Or what is exchanged would be closed here. */
+	old = fd < 0 ? -1 : fcntl(*slot, F_DUPFD_CLOEXEC, 0);
+	if (old < 0) {
+		rc = -errno;
+		peer_file_close(fd);
+		return rc;
+	}
 	do {
 		rc = dup3(fd, *slot, O_CLOEXEC);
 	} while (rc < 0 && (errno == EINTR || errno == EBUSY));
 	rc = rc < 0 ? -errno : 0;
-	close(fd);
+	peer_file_close(fd);
+	peer_file_close(old);
 	return rc;
 }

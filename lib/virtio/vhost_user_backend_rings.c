@@ -141,7 +141,7 @@ int backend_set_vring_kick(struct vhost_user_backend *be, struct vhost_user_mess
 	if (rc < 0)
 		return rc;
 	/* A kick that is taken here is not lost: a device looks at its ring when it starts. */
-	rc = fd < 0 ? 0 : event_can_be_given(fd) ? event_take(fd) : -EBADF;
+	rc = fd < 0 ? 0 : event_can_be_taken(fd) ? event_take(fd) : -EBADF;
 	if (rc < 0) {
 		peer_file_close(fd);
 		return error_set(error, -EBADF,

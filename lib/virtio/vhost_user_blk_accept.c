@@ -20,6 +20,7 @@
 
 #include "util/error.h"
 #include "util/log.h"
+#include "util/peer_file.h"
 #include "util/process.h"
 #include "virtio/vhost_user_blk_private.h"
 
@@ -80,7 +81,7 @@ static void turn_away_kept(const struct vhost_user_blk_server *server, int fd, p
 		process_describe(peer, who);
 	if (process)
 		process_describe(process, whose);
-	close(fd);
+	peer_socket_close(fd);
 	log_warning(server->log,
 		    "%s: %s was turned away: the device is kept for %s, which had it before and is "
 		    "to come back",
@@ -99,7 +100,7 @@ static void turn_away(const struct vhost_user_blk_server *server, int fd)
 		process_describe(peer, who);
 	if (present->peer)
 		process_describe(present->peer, whose);
-	close(fd);
+	peer_socket_close(fd);
 	if (server->block->read_only || server->shared)
 		log_warning(server->log, "%s: %s was turned away: %u clients have the device",
 			    server->name, who, server->client_count);
@@ -162,7 +163,7 @@ static void turn_away_early(const struct vhost_user_blk_server *server, int fd)
 
 	if (last && last->peer)
 		process_describe(last->peer, whose);
-	close(fd);
+	peer_socket_close(fd);
 	log_warning(server->log,
 		    "%s: a client was turned away: requests of %s, which has left, have not ended",
 		    server->name, whose);
@@ -177,7 +178,7 @@ static void take_in(struct vhost_user_blk_server *server, int fd)
 	pid_t process;
 
 	if (server->stopping)
-		close(fd);
+		peer_socket_close(fd);
 	else if (!ended)
 		turn_away_early(server, fd);
 	else if (!room)

@@ -12,6 +12,7 @@
 #include "util/bytes.h"
 #include "util/cleanup.h"
 #include "util/error.h"
+#include "util/peer_file.h"
 #include "util/unix_socket.h"
 #include "virtio/guest_memory.h"
 #include "virtio/virtqueue.h"
@@ -91,6 +92,7 @@ int vhost_user_frontend_adopt(struct vhost_user_frontend **out, int fd, const ch
 	}
 	fe->fd = fd;
 	fe->channel = -1;
+	peer_socket_begin(fd);
 	vhost_user_receiver_init(&fe->requests);
 	fe->max_regions = VHOST_USER_MAX_TABLE_REGIONS;
 	vhost_user_receiver_init(&fe->receiver);
@@ -127,8 +129,8 @@ void vhost_user_frontend_close(struct vhost_user_frontend *fe)
 		return;
 	vhost_user_receiver_reset(&fe->receiver);
 	vhost_user_receiver_reset(&fe->requests);
-	cleanup_close(&fe->channel);
-	close(fe->fd);
+	peer_socket_close(steal_fd(&fe->channel));
+	peer_socket_close(fe->fd);
 	free(fe->name);
 	free(fe);
 }

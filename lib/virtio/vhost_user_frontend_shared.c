@@ -11,6 +11,7 @@
 #include "util/bytes.h"
 #include "util/cleanup.h"
 #include "util/error.h"
+#include "util/peer_file.h"
 #include "virtio/vhost_user_frontend_private.h"
 
 /* ---- Chains in flight ---- */
@@ -110,6 +111,7 @@ int frontend_open_channel(struct vhost_user_frontend *fe, struct error *error)
 		return error_set(error, -errno, "%s: cannot make a channel: %s", fe->name,
 				 error_name(errno));
 	fe->channel = fds[0];
+	peer_socket_begin(fe->channel);
 	rc = frontend_command(fe, &message, &fds[1], 1, error);
 	close(fds[1]);
 	return rc;
@@ -138,8 +140,7 @@ static int answer(struct vhost_user_frontend *fe, const struct vhost_user_header
 /* It is of no more use, and is not to be waited for. */
 static int close_channel(struct vhost_user_frontend *fe, int rc)
 {
-	cleanup_close(&fe->channel);
-	fe->channel = -1;
+	peer_socket_close(steal_fd(&fe->channel));
 	return rc;
 }
 

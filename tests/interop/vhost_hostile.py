@@ -4,7 +4,7 @@
 usage: vhost_hostile.py PID DIRECTORY SEED ROUNDS [PROGRAM]
 
 The switch PID has, in DIRECTORY, the port `e` that listens at e.sock, `f` that connects to f.peer, and `x` and `y`, datagram sockets at x.sock
-and y.sock whose remotes are x.peer and y.peer. After each attack a frame has to get from x to y, and the switch to have as many descriptors and
+and y.sock whose remotes are x.peer and y.peer, and `s`, a stream socket at s.sock. After each attack a frame has to get from x to y, and the switch to have as many descriptors and
 mappings as before. With PROGRAM (tests/helpers/block_io) e.sock is that of a disk, and after each attack the program has to write and to read there.
 """
 import array
@@ -394,7 +394,77 @@ def slow(peer, rng):
         os.waitpid(child, 0)
 
 
-ATTACKS = noise, slow, cut, shorten, huge, storm, full, stopped
+def lingering():
+    """A connection that has whoever closes it wait for an hour (SO_LINGER), and its other end, whose end ends that."""
+    with socket.socket() as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        server.bind(("127.0.0.1", 0))
+        server.listen(1)
+        file = socket.create_connection(server.getsockname())
+        other = server.accept()[0]
+    file.setblocking(False)
+    try:
+        while True:
+            file.send(bytes(65536))
+    except BlockingIOError:
+        pass
+    file.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 3600))
+    return file, other
+
+
+def send_unwanted(peer, what, fds):
+    if what == 0:  # more than a message has
+        send(peer, message(SET_OWNER), fds * 40)
+    elif what == 1:  # an urgent byte, which is passed over
+        peer.sendmsg([b"!"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))], socket.MSG_OOB)
+        send(peer, message(SET_OWNER))
+    elif what == 2:  # behind what ends the connection
+        send(peer, b"\xff" * 20)
+        send(peer, b"?", fds)
+    elif what == 3:  # who comes second
+        with socket.socket(socket.AF_UNIX) as second:
+            second.connect(f"{neighbours.directory}/e.sock")
+            send(second, b"?", fds)
+    elif what == 4:
+        with socket.socket(socket.AF_UNIX) as stream:
+            stream.connect(f"{neighbours.directory}/s.sock")
+            send(stream, struct.pack(">I", 60) + bytes(60), fds)
+    else:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as datagram:
+            datagram.connect(f"{neighbours.directory}/x.sock")
+            send(datagram, bytes(60), fds)
+
+
+def is_stopped(pid):
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/stat") as stat:
+            if stat.read().rpartition(")")[2].split()[0] != "T":
+                return False
+    return True
+
+
+def linger(peer, rng):
+    """Files that have whoever closes them wait, in places where nobody takes them. The other process is stopped until it is the last one that has them."""
+    pid = int(sys.argv[1])
+    for what in [rng.choice((0, 1, 1, 1, 2, 3))] + [4, 5] * (not DISK):
+        file, other = lingering()
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            if not wait(lambda: is_stopped(pid)):
+                raise SystemExit("FAILED: it does not stop")
+            send_unwanted(peer, what, [file.fileno()])
+            file.close()
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        if what < 4:
+            peer.close()
+        try:
+            neighbours.pass_frame()
+        finally:
+            other.close()
+
+
+ATTACKS = noise, slow, cut, shorten, huge, linger, storm, full, stopped
 
 
 def wait(what, seconds=30):
@@ -445,6 +515,7 @@ class Disk:
     """Somebody else who uses it, before and after."""
 
     def __init__(self, directory, program):
+        self.directory = directory
         self.command = program, f"vhost-user:{directory}/e.sock", "write", "1M", "1M", "1", "verify", "1M", "1M", "1"
 
     def pass_frame(self):
@@ -509,7 +580,7 @@ def main():
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     neighbours = Disk(directory, sys.argv[5]) if DISK else Neighbours(directory)
     if DISK: # it is used by one at a time
-        ATTACKS = noise, slow, cut, shorten, storm, full, inflight, inflight
+        ATTACKS = noise, slow, cut, shorten, linger, storm, full, inflight, inflight
     neighbours.pass_frame()
     # Each of its two threads has one more as soon as it has called a guest.
     before = fds_of(pid) + 2, shared_of(pid)

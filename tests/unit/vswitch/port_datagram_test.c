@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "fake_port.h"
+#include "lingering.h"
 #include "netdev/endpoint.h"
 #include "util/bytes.h"
 #include "util/error.h"
@@ -249,5 +250,34 @@ static void test_access(void)
 	CU_ASSERT_NOT_EQUAL(stat(local, &status), 0);
 }
 
+/* Files come with its frames, and nobody wants them: who closes them waits. */
+static void test_a_peer_that_sends_files(void)
+{
+	struct lingering files[2];
+	uint8_t frame[60] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 0xb1, 0x88, 0xb5 };
+	char local[200], remote[200];
+	struct error error = { 0 };
+	struct bed bed;
+	int peer;
+
+	snprintf(local, sizeof(local), "%s/files", unit_directory());
+	snprintf(remote, sizeof(remote), "%s/sender", unit_directory());
+	peer = make_peer(remote);
+	CU_ASSERT_EQUAL_FATAL(bed_make(&bed, local, remote, &error), 0);
+	CU_ASSERT_EQUAL(connect(peer, &bed.local.address.any, bed.local.length), 0);
+	for (unsigned i = 0; i < 2; i++)
+		lingering_make(&files[i]);
+	lingering_send(&files[0], peer, frame, sizeof(frame), 1, 0);
+	bed_run(&bed);
+	CU_ASSERT_EQUAL(datagram_port(&bed)->counters.rx_frames, 1);
+	/* One that nobody takes any more. */
+	lingering_send(&files[1], peer, frame, sizeof(frame), 1, 0);
+	vswitch_destroy(bed.vswitch);
+	for (unsigned i = 0; i < 2; i++)
+		lingering_end(&files[i]);
+	close(peer);
+}
+
 UNIT_MAIN("ports on datagram sockets", UNIT(test_paths), UNIT(test_a_peer_that_stops_reading),
-	  UNIT(test_udp), UNIT(test_what_is_refused), UNIT(test_access))
+	  UNIT(test_udp), UNIT(test_what_is_refused), UNIT(test_access),
+	  UNIT(test_a_peer_that_sends_files))

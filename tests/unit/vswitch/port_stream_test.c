@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "fake_port.h"
+#include "lingering.h"
 #include "netdev/endpoint.h"
 #include "util/bytes.h"
 #include "util/error.h"
@@ -534,9 +535,36 @@ static void test_addresses(void)
 	CU_ASSERT_EQUAL(endpoint_parse(&endpoint, path, "tcp", &error), -ENAMETOOLONG);
 }
 
+/* Files come with its frames, and nobody wants them: who closes them waits. And with who comes while it is there. */
+static void test_a_peer_that_sends_files(void)
+{
+	struct lingering files[3];
+	uint8_t bytes[100];
+	size_t size = make_frame(bytes, 60, BROADCAST, B);
+	struct bed bed;
+	int fd, second;
+
+	bed_make(&bed, path_of("files"), false);
+	for (unsigned i = 0; i < 3; i++)
+		lingering_make(&files[i]);
+	fd = connect_to(&bed.endpoint);
+	lingering_send(&files[0], fd, bytes, (unsigned)size, 1, 0);
+	bed_run(&bed);
+	CU_ASSERT_EQUAL(stream_port(&bed)->counters.rx_frames, 1);
+	second = connect_to(&bed.endpoint);
+	lingering_send(&files[1], second, NULL, 0, 1, 0);
+	bed_run(&bed);
+	lingering_send(&files[2], fd, bytes, (unsigned)size, 1, 0);
+	vswitch_destroy(bed.vswitch);
+	for (unsigned i = 0; i < 3; i++)
+		lingering_end(&files[i]);
+	close(second);
+	close(fd);
+}
+
 UNIT_MAIN("ports on stream sockets", UNIT(test_frames_in_pieces), UNIT(test_many_at_once),
 	  UNIT(test_a_length_that_cannot_be), UNIT(test_a_peer_that_sends_nothing_but_wrong_frames),
 	  UNIT(test_over_a_link), UNIT(test_frames_in_many_pieces),
 	  UNIT(test_a_peer_that_stops_reading), UNIT(test_one_peer_at_a_time),
 	  UNIT(test_a_client_of_a_path), UNIT(test_a_client_of_tcp), UNIT(test_out_of_descriptors),
-	  UNIT(test_its_file_is_removed), UNIT(test_addresses))
+	  UNIT(test_a_peer_that_sends_files), UNIT(test_its_file_is_removed), UNIT(test_addresses))
