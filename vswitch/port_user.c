@@ -18,6 +18,7 @@
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/error.h"
+#include "util/peer_file.h"
 #include "vswitch/internal.h"
 #include "vswitch/port_link.h"
 #include "vswitch/port_stream.h"
@@ -94,7 +95,7 @@ static bool user_port_gone(void *context, struct error *why)
 	bool again = user->again;
 
 	user->again = false;
-	cleanup_close(&user->control);
+	peer_socket_close(steal_fd(&user->control));
 	if (user->child <= 0)
 		return again;
 	/* It has no state, and nobody waits for it long: it was killed. */
@@ -239,7 +240,13 @@ static int user_port_make(void *context, struct error *error)
 {
 	struct user_port *user = context;
 
-	return user->fd >= 0 ? steal_fd(&user->fd) : user_port_spawn(user, error);
+	int fd = user->fd >= 0 ? steal_fd(&user->fd) : user_port_spawn(user, error);
+
+	if (fd < 0) {
+		user->failed = ++user->processes;
+		user->why = *error;
+	}
+	return fd;
 }
 
 /* Until it is, or has ended. */
@@ -429,7 +436,7 @@ static int take_answer(const struct user_call *call, uint64_t until)
 			continue;
 		if (came < 0)
 			break;
-		got = recv(call->control, answer, sizeof(answer) - 1, MSG_DONTWAIT);
+		got = peer_receive_bytes(call->control, answer, sizeof(answer) - 1);
 		if (got <= 0)
 			return error_set(call->error, -EPIPE,
 					 "port %s: its process ended: try again", call->name);

@@ -194,4 +194,44 @@ static void test_fails_to_start(void)
 	CU_ASSERT_EQUAL(fiber_run_real(fiber_run_first_engine(), fail_to_start, NULL), 0);
 }
 
-UNIT_MAIN("ports with a process of their own", UNIT(test_starts_slowly), UNIT(test_fails_to_start))
+/* It cannot even be started, and that is said at once. */
+static int lose_program(void *arg)
+{
+	static char good[] = IS_GOOD;
+	char program[256];
+	struct vswitch_user_options options = {
+		.argv = shell(good), .program = program, .type = "user", .where = "here"
+	};
+	struct bed bed;
+	struct error error = { 0 };
+	uint64_t process;
+
+	(void)arg;
+	snprintf(program, sizeof(program), "%s/program", unit_directory());
+	CU_ASSERT_EQUAL_FATAL(symlink("/bin/sh", program), 0);
+	CU_ASSERT_EQUAL_FATAL(bed_make(&bed), 0);
+	CU_ASSERT_EQUAL_FATAL(vswitch_add_port_user(bed.vswitch, "u", &options, &error), 0);
+	bed_run(&bed);
+	unlink(program);
+	process = restart(&bed, good);
+	CU_ASSERT_EQUAL(await(&bed, process, &error), -ENOENT);
+	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "port u: cannot start sh: "));
+	CU_ASSERT_EQUAL_FATAL(symlink("/bin/sh", program), 0);
+	process = restart(&bed, good);
+	for (unsigned i = 0; i < PAUSES && strcmp(state_of(&bed), "up") != 0; i++) {
+		bed.clock += SECOND / 10;
+		bed_run(&bed);
+		fiber_sleep_always(PAUSE);
+	}
+	CU_ASSERT_EQUAL(vswitch_look_port_user(bed.vswitch, "u", process, &error), 0);
+	vswitch_destroy(bed.vswitch);
+	return 0;
+}
+
+static void test_cannot_be_started(void)
+{
+	CU_ASSERT_EQUAL(fiber_run_real(fiber_run_first_engine(), lose_program, NULL), 0);
+}
+
+UNIT_MAIN("ports with a process of their own", UNIT(test_starts_slowly), UNIT(test_fails_to_start),
+	  UNIT(test_cannot_be_started))
