@@ -92,14 +92,14 @@ bool peer_file_is_prompt(int fd)
 
 /* ---- Closing ---- */
 
-struct closing {
+struct peer_closing {
 	unsigned count;
 	int files[];
 };
 
 static void *close_all(void *arg)
 {
-	struct closing *closing = arg;
+	struct peer_closing *closing = arg;
 
 	for (unsigned i = 0; i < closing->count; i++)
 		close(closing->files[i]);
@@ -110,7 +110,7 @@ static void *close_all(void *arg)
 
 static void close_later(const int *files, unsigned count)
 {
-	struct closing *closing = malloc(sizeof(*closing) + count * sizeof(files[0]));
+	struct peer_closing *closing = malloc(sizeof(*closing) + count * sizeof(files[0]));
 	pthread_t thread;
 
 	atomic_fetch_add(&waiting, 1);

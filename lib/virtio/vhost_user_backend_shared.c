@@ -187,7 +187,7 @@ int backend_set_log_base(struct vhost_user_backend *be, struct vhost_user_messag
 
 /* Taken and kept open also where we have nothing to say, because the driver of user-mode Linux (6.1) has
  * no interrupts without it. */
-static void close_channel(struct vhost_user_backend *be)
+static void end_channel(struct vhost_user_backend *be)
 {
 	if (peer_file_is_socket(be->channel_fd))
 		peer_socket_close(be->channel_fd);
@@ -204,7 +204,7 @@ int backend_set_backend_req_fd(struct vhost_user_backend *be, struct vhost_user_
 		return error_set(error, -EINVAL,
 				 "%s: %u files with the back-end's channel, expected one", be->name,
 				 be->receiver.fd_count);
-	close_channel(be);
+	end_channel(be);
 	be->channel_fd = steal_fd(&be->receiver.fds[0]);
 	return 0;
 }
@@ -226,6 +226,6 @@ void backend_close_shared(struct vhost_user_backend *be)
 {
 	backend_forget_inflight(be);
 	dirty_log_unmap(&be->dirty);
-	close_channel(be);
+	end_channel(be);
 	cleanup_close(&be->answer_fd);
 }
