@@ -32,7 +32,7 @@ static const uint64_t vcpu_ioctls[] = {
  *   poll		is an eventfd signalled (msix.c)
  *   eventfd2, close	a queue starts and stops (virtio_pci_state.c)
  *   sendmsg, recvmsg	vhost-user messages; a queue starts and stops
- *   setsockopt, fcntl	the same
+ *   setsockopt, getsockopt, fcntl	the same
  *   shutdown		a back-end that does not answer is hung up on
  *   futex		locks, conditions
  *   clock_*		where the vDSO has no clock
@@ -50,6 +50,7 @@ static const int vcpu_calls[] = {
 	SCMP_SYS(sendmsg),
 	SCMP_SYS(recvmsg),
 	SCMP_SYS(setsockopt),
+	SCMP_SYS(getsockopt),
 	SCMP_SYS(fcntl),
 	SCMP_SYS(shutdown),
 	SCMP_SYS(futex),

@@ -48,12 +48,12 @@ static void work_as_a_vcpu_does(void)
 	close(fd);
 }
 
-static int files[2];
+static int files[3];
 
 /* A back-end may send with an answer what nobody has asked for. */
 static void close_files_of_a_back_end(void)
 {
-	for (unsigned i = 0; i < 2; i++)
+	for (unsigned i = 0; i < 3; i++)
 		peer_file_close(files[i]);
 }
 
@@ -118,9 +118,11 @@ static void test_a_vcpu_can_work(void)
 	pthread_join(thread, NULL);
 	files[0] = open("/dev/null", O_RDWR | O_CLOEXEC);
 	files[1] = eventfd(0, EFD_CLOEXEC);
+	files[2] = memfd_create("inflight", MFD_CLOEXEC);
 	CU_ASSERT_EQUAL(in_sandbox(close_files_of_a_back_end), 0);
 	close(files[0]);
 	close(files[1]);
+	close(files[2]);
 }
 
 static void test_memory_may_be_given_back(void)
