@@ -107,7 +107,9 @@ unsigned datagrams_receive(struct datagrams *datagrams, struct port *port, struc
 		return 0;
 	for (unsigned i = 0; i < max; i++)
 		prepare_to_receive(datagrams, i, &messages[i].msg_hdr);
-	got = recvmmsg(datagrams->in, messages, max, MSG_DONTWAIT | MSG_CMSG_CLOEXEC, NULL);
+	/* A packet socket refuses a flag that it does not know. */
+	got = recvmmsg(datagrams->in, messages, max,
+		       MSG_DONTWAIT | (datagrams->peers ? MSG_CMSG_CLOEXEC : 0), NULL);
 	datagrams->readable = got == (int)max;
 	/* The kernel cannot say in a header what the frame is (UDP segments, before 6.2). */
 	if (got < 0 && errno == EINVAL && datagrams->header)
