@@ -185,6 +185,8 @@ check-quick:
 	@$(MAKE) --no-print-directory -j2 build $(UNITS)
 	@tests/run -j 2 $(BUILD)/logs $(UNITS)
 
+# Two processors, and most of what other tools and guests are waited for is not computed here: a third test has room.
+JOBS := 3
 check: deps
 	@$(MAKE) --no-print-directory check-built SANITIZE=$(SANITIZE)
 
@@ -195,7 +197,7 @@ TESTS_GUEST := $(if $(SANITIZE),,$(SCRIPTS_GUEST)) # in their long form first, s
 check-built:
 	@$(MAKE) --no-print-directory -j2 build units $(if $(SANITIZE),,$(if $(call only,tests/fuzz_test.sh),fuzzers))
 	$(if $(SANITIZE)$(TORTURE),,@$(MAKE) --no-print-directory -j2 units SANITIZE=1)
-	@BUILD=$(BUILD) TENON=$(CURDIR)/$(TENON) tests/run $(if $(TORTURE),-c) -j 2 $(BUILD)/$(if $(TORTURE),torture,logs) $(call only, \
+	@BUILD=$(BUILD) TENON=$(CURDIR)/$(TENON) tests/run $(if $(TORTURE),-c -j 2,-j $(JOBS)) $(BUILD)/$(if $(TORTURE),torture,logs) $(call only, \
 		$(if $(TORTURE),$(TESTS_GUEST)) $(UNITS) $(SCRIPTS_INTEROP) $(if $(TORTURE),,$(TESTS_GUEST)) \
 		$(if $(SANITIZE),,$(wildcard tests/*_test.sh) $(if $(TORTURE),,$(UNITS:$(BUILD)/%=$(BUILD)-sanitize/%))))
 
