@@ -192,6 +192,7 @@ class Walk:
         self.pool = [i for i in range(DISKS) if i not in self.members + self.spares + self.journal]
         self.away = []  # former members, which are stale
         self.older = []  # of these, what left before the last reshape
+        self.replacing = {}  # a member: what replaces it
         for i in range(DISKS):
             self.blank(i, False)
         bitmap_chunk = rng.choice([None, 4096 << rng.randint(0, 8)])
@@ -569,9 +570,18 @@ class Walk:
         if done:
             self.pool.remove(new)
             self.members.append(new)
-            # When the new one has all, the old one is a former member.
-            view, digest = self.our_view(self.all())
-            if digest and new in view["in sync"] and old not in view["in sync"]:
+            self.replacing[old] = new
+            self.end_replacing()
+
+    def end_replacing(self):
+        """When the new one has all, the old one is a former member: one that was held may be carried on within any later step, also before
+        a reshape, and then md's own old one, too, is of an older shape."""
+        view, digest = self.our_view(self.all()) if self.replacing else ({}, None)
+        for old, new in list(self.replacing.items()) if digest else []:
+            if old not in self.members or new not in self.members:
+                del self.replacing[old]
+            elif new in view["in sync"] and old not in view["in sync"]:
+                del self.replacing[old]
                 self.drop(old)
 
     def step_bitmap(self, who, crash):
@@ -629,6 +639,7 @@ class Walk:
                 self.count = int(re.search(r"\d+ of (\d+)", out)[1])
         elif done:
             self.chunk = chunk
+        self.end_replacing()
         self.older = list(self.away)
         self.learn_size()
 
@@ -639,6 +650,7 @@ class Walk:
         steps = [self.step_write, self.step_fail, self.step_absent, self.step_add, self.step_add, self.step_replace, self.step_bitmap,
                  self.step_continue, self.step_reshape]
         rng.choice(steps)(who, crash)
+        self.end_replacing()
         self.learn_size()
         self.judge()
 
