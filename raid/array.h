@@ -404,6 +404,17 @@ int raid_members_each(struct raid_array *array, unsigned states,
 #define RAID_WRITABLE_STATES                                                                       \
 	(RAID_ACTIVE_STATES | (1u << RAID_MEMBER_SPARE) | (1u << RAID_MEMBER_JOURNAL))
 
+/* Whether its superblock, and all beside that, is kept up to date. */
+static inline bool raid_member_writable(const struct raid_member *member)
+{
+	return RAID_WRITABLE_STATES & (1u << member->state);
+}
+
+/* Has fn() write `what`, a bitmap or log, to each of these, one after the other and to its end; who cannot is failed. On error some of them have
+ * it. No member may come or go meanwhile. */
+int raid_members_write_each(struct raid_array *array, int (*fn)(struct raid_member *member),
+			    const char *what, struct error *error);
+
 /* Flushes every active member. */
 int raid_members_flush(struct raid_array *array);
 

@@ -35,11 +35,6 @@ static int check(const struct raid_array *array, struct error *error)
 	return -EINVAL;
 }
 
-static bool is_written(const struct raid_member *member)
-{
-	return RAID_WRITABLE_STATES & (1u << member->state);
-}
-
 /* ---- Its place ---- */
 
 /* The superblock as it would be with a bitmap at `offset`. How many bytes that may have; 0: it cannot be there. */
@@ -73,7 +68,7 @@ static uint64_t least_room(const struct raid_array *array, struct md_superblock 
 		const struct raid_member *member = list_entry(at, struct raid_member, node);
 		uint64_t room;
 
-		if (!is_written(member))
+		if (!raid_member_writable(member))
 			continue;
 		room = array->minor_version ? room_at(member, MD_SUPERBLOCK_SECTORS, sb)
 					    : room_before(&member->sb);
@@ -92,7 +87,8 @@ static int32_t place_of(const struct raid_array *array, uint64_t chunks)
 	list_for_each(at, &array->members) {
 		const struct md_superblock *sb = &list_entry(at, struct raid_member, node)->sb;
 
-		if (is_written(list_entry(at, struct raid_member, node)) && sb->bblog_offset < 0)
+		if (raid_member_writable(list_entry(at, struct raid_member, node)) &&
+		    sb->bblog_offset < 0)
 			log = MAX(log, (uint64_t) - (int64_t)sb->bblog_offset);
 	}
 	return -(int32_t)(sectors + log);
@@ -126,7 +122,8 @@ static int plan(struct raid_array *array, uint64_t *chunk, int32_t *offset, stru
 	list_for_each(at, &array->members) {
 		const struct raid_member *member = list_entry(at, struct raid_member, node);
 
-		if (is_written(member) && room_at(member, *offset, sb) < md_bitmap_bytes(chunks))
+		if (raid_member_writable(member) &&
+		    room_at(member, *offset, sb) < md_bitmap_bytes(chunks))
 			return error_set(error, -ENOSPC,
 					 "%s: no room for a bitmap %d sectors from its superblock",
 					 member->block->name, *offset);
@@ -141,30 +138,19 @@ static void set_place(struct raid_array *array, int32_t offset)
 	list_for_each(at, &array->members) {
 		struct raid_member *member = list_entry(at, struct raid_member, node);
 
-		if (is_written(member))
+		if (raid_member_writable(member))
 			member->sb.bitmap_offset = offset;
 	}
 }
 
+static int write_all(struct raid_member *member)
+{
+	return raid_intent_write_all(member->array->intent, member);
+}
+
 int raid_bitmap_write(struct raid_array *array, struct error *error)
 {
-	list_for_each(at, &array->members) {
-		struct raid_member *member = list_entry(at, struct raid_member, node);
-		int rc;
-
-		if (!is_written(member))
-			continue;
-		raid_member_hold(member);
-		rc = raid_intent_write_all(array->intent, member);
-		if (rc && raid_member_fail(member, "bitmap not written: %s",
-					   raid_member_trouble(member, rc)))
-			rc = 0;
-		raid_member_release(member);
-		if (rc)
-			return error_set(error, rc, "%s: the bitmap cannot be written: %s",
-					 member->block->name, error_name(rc));
-	}
-	return 0;
+	return raid_members_write_each(array, write_all, "bitmap", error);
 }
 
 static int add(struct raid_array *array, uint64_t chunk, struct error *error)

@@ -21,11 +21,6 @@
 
 #define FEATURES_PPL (MD_FEATURE_PPL | MD_FEATURE_MULTIPLE_PPLS)
 
-static bool is_written(const struct raid_member *member)
-{
-	return RAID_WRITABLE_STATES & (1u << member->state);
-}
-
 /* ---- Its place ---- */
 
 /* Sectors between the superblock and what is next to it, and where they begin from the superblock: as mdadm counts them. */
@@ -121,7 +116,7 @@ static int place_all(struct raid_array *array, struct error *error)
 		struct raid_member *member = list_entry(at, struct raid_member, node);
 		int rc;
 
-		if (!is_written(member))
+		if (!raid_member_writable(member))
 			continue;
 		rc = raid_ppl_place(&member->sb, member->block->size >> MD_SECTOR_SHIFT, error);
 		if (rc) {
@@ -137,7 +132,7 @@ static void unplace_all(struct raid_array *array)
 	list_for_each(at, &array->members) {
 		struct raid_member *member = list_entry(at, struct raid_member, node);
 
-		if (is_written(member))
+		if (raid_member_writable(member))
 			raid_ppl_unplace(&member->sb);
 	}
 }
@@ -174,29 +169,6 @@ static int check_ppl(const struct raid_array *array, struct error *error)
 	return -EINVAL;
 }
 
-/* Empty ones. */
-static int clear_all(struct raid_array *array, struct error *error)
-{
-	list_for_each(at, &array->members) {
-		struct raid_member *member = list_entry(at, struct raid_member, node);
-		int rc;
-
-		if (!is_written(member))
-			continue;
-		raid_member_hold(member);
-		rc = array->level->prepare(member);
-		if (rc && raid_member_fail(member, "partial parity log not written: %s",
-					   raid_member_trouble(member, rc)))
-			rc = 0;
-		raid_member_release(member);
-		if (rc)
-			return error_set(error, rc,
-					 "%s: its partial parity log cannot be written: %s",
-					 member->block->name, error_name(rc));
-	}
-	return 0;
-}
-
 static int update(struct raid_array *array, struct error *error)
 {
 	int rc = raid_super_update(array);
@@ -222,7 +194,8 @@ static int give(struct raid_array *array, uint64_t unused, struct error *error)
 		rc = array->level->set_log(array, error);
 	}
 	if (!rc)
-		rc = clear_all(array, error);
+		rc = raid_members_write_each(array, array->level->prepare, "partial parity log",
+					     error);
 	if (!rc)
 		rc = update(array, error);
 	if (rc) {

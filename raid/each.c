@@ -128,6 +128,28 @@ int raid_members_each(struct raid_array *array, unsigned states,
 	return raid_members_each_with(array, states, fn, arg, NULL, what);
 }
 
+int raid_members_write_each(struct raid_array *array, int (*fn)(struct raid_member *member),
+			    const char *what, struct error *error)
+{
+	list_for_each(at, &array->members) {
+		struct raid_member *member = list_entry(at, struct raid_member, node);
+		int rc;
+
+		if (!raid_member_writable(member))
+			continue;
+		raid_member_hold(member);
+		rc = fn(member);
+		if (rc && raid_member_fail(member, "%s not written: %s", what,
+					   raid_member_trouble(member, rc)))
+			rc = 0;
+		raid_member_release(member);
+		if (rc)
+			return error_set(error, rc, "%s: its %s cannot be written: %s",
+					 member->block->name, what, error_name(rc));
+	}
+	return 0;
+}
+
 static int flush_member(struct raid_member *member, void *arg)
 {
 	(void)arg;

@@ -20,11 +20,6 @@
 #include "util/bytes.h"
 #include "util/size.h"
 
-static bool is_written(const struct raid_member *member)
-{
-	return RAID_WRITABLE_STATES & (1u << member->state);
-}
-
 static int refuse_busy(const struct raid_array *array, struct error *error)
 {
 	const struct raid_rebuild *rebuild = &array->rebuild;
@@ -86,7 +81,7 @@ static const struct raid_member *smallest(const struct raid_array *array)
 	list_for_each(at, &array->members) {
 		const struct raid_member *member = list_entry(at, struct raid_member, node);
 
-		if (is_written(member) &&
+		if (raid_member_writable(member) &&
 		    (!least || raid_member_usable(member) < raid_member_usable(least)))
 			least = member;
 	}
@@ -177,7 +172,7 @@ static int take_size(struct raid_array *array, uint64_t sectors, struct error *e
 	list_for_each(at, &array->members) {
 		struct raid_member *member = list_entry(at, struct raid_member, node);
 
-		if (is_written(member))
+		if (raid_member_writable(member))
 			member->sb.data_size = raid_member_usable(member);
 	}
 	raid_array_resync_from(array, from);

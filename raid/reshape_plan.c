@@ -34,11 +34,6 @@ static uint64_t room_below(const struct raid_member *member)
 	return sb->data_offset > end ? sb->data_offset - end : 0;
 }
 
-static bool is_written(const struct raid_member *member)
-{
-	return RAID_WRITABLE_STATES & (1u << member->state);
-}
-
 /* Sectors behind what is used of its data. */
 static uint64_t room_above(const struct raid_member *member)
 {
@@ -58,7 +53,7 @@ static const struct raid_member *least_of(const struct raid_array *array,
 	list_for_each(at, &array->members) {
 		const struct raid_member *member = list_entry(at, struct raid_member, node);
 
-		if (is_written(member) && (!least || room(member) < room(least)))
+		if (raid_member_writable(member) && (!least || room(member) < room(least)))
 			least = member;
 	}
 	return least;
