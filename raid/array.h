@@ -77,6 +77,7 @@ struct raid_member {
 	/* STALE: what the freshest superblock said of it. Until a faulty one is removed it stays marked so. */
 	bool marked_faulty, removed;
 	bool bitmap_fits; /* the array's bitmap can be where it is on the others */
+	bool log_placed; /* it came without a place for the array's partial parity log: what is there now is none */
 
 	enum raid_turn turn; /* in the update that runs */
 

@@ -4,6 +4,10 @@
 
 #include <stdlib.h>
 
+#include "raid/consistency.h"
+
+#define FEATURES_PPL (MD_FEATURE_PPL | MD_FEATURE_MULTIPLE_PPLS)
+
 /* In a reshape, as with mdadm, only where it is as far: else its data are not where the array looks for them. */
 static bool is_as_far(const struct raid_array *array, const struct md_superblock *sb)
 {
@@ -14,6 +18,22 @@ static bool is_as_far(const struct raid_array *array, const struct md_superblock
 	       sb->new_chunk_sectors == array->now.chunk_sectors &&
 	       sb->raid_disks == array->now.disks &&
 	       sb->raid_disks - (uint32_t)sb->delta_disks == array->before.disks;
+}
+
+/* It left before the array was given its partial parity log. */
+static bool lacks_log(const struct raid_member *member)
+{
+	return (member->array->features & FEATURES_PPL) && !(member->sb.features & FEATURES_PPL);
+}
+
+static bool has_room_for_log(const struct raid_member *member)
+{
+	CLEANUP_FREE struct md_superblock *sb = malloc(sizeof(*sb));
+
+	if (!sb)
+		return false;
+	*sb = member->sb;
+	return !raid_ppl_place(sb, member->block->size >> MD_SECTOR_SHIFT, NULL);
 }
 
 /* Whether it could stand in for the place that it says it has. */
@@ -33,6 +53,7 @@ static bool is_usable(const struct raid_member *member)
 	       md_superblock_least_bytes(sb) <= member->block->size &&
 	       !(sb->features & MD_FEATURE_RECOVERY_OFFSET) &&
 	       !(sb->features & MD_FEATURE_REPLACEMENT) &&
+	       (!lacks_log(member) || has_room_for_log(member)) &&
 	       !raid_member_by_number((struct raid_array *)array, sb->dev_number);
 }
 
@@ -105,7 +126,11 @@ int raid_assemble_take_stale(struct raid_array *array, struct error *error)
 			    raid_time_format(member->sb.utime, when),
 			    (unsigned long long)member->sb.events);
 		member->reason[0] = '\0';
-		rc = raid_member_load_badblocks(member, error);
+		member->log_placed = lacks_log(member);
+		if (member->log_placed)
+			rc = raid_ppl_place(&member->sb, member->block->size >> MD_SECTOR_SHIFT,
+					    error);
+		rc = rc ? rc : raid_member_load_badblocks(member, error);
 	}
 	return rc;
 }

@@ -283,7 +283,7 @@ int raid5_ppl_replay(struct raid5 *r, bool look, struct error *error)
 		int rc;
 
 		replay.member = array->places[i].member;
-		if (!replay.member)
+		if (!replay.member || replay.member->log_placed)
 			continue;
 		rc = replay_member(&replay);
 		if (rc) {
@@ -304,9 +304,10 @@ int raid5_ppl_replay(struct raid5 *r, bool look, struct error *error)
 			 "%s: %u entries of the partial parity logs carried out, %u wrong",
 			 array->block.name, replay.done, replay.wrong);
 	if (array->resync_position != MD_RESYNC_DONE) {
-		uint64_t left = round_down(array->resync_position, r->g.chunk_sectors);
+		uint64_t left = array->resync_position;
 
-		/* 0: no resync was due. Else only what it had not come to; super.c. */
+		/* 0: no resync was due. Else only what it had not come to; and of one that had not begun superblocks say a page, see super.c. */
+		left = round_down(left - MIN(left, 1u), r->g.chunk_sectors);
 		if (!replay.done || replay.wrong)
 			left = 0;
 		else if (!array->resync_position)

@@ -187,6 +187,51 @@ static void test_spare_was_away(void)
 	rig_run(spare_was_away);
 }
 
+/* A member that left before is taken by force where the other that has its data is lost: with an empty log, or none. */
+static void by_force(struct raid_rig *rig)
+{
+	const struct raid_assemble_options force = { .force = true };
+
+	for (unsigned log = 0; log < 2; log++) {
+		create(rig);
+		if (log)
+			CU_ASSERT_EQUAL(set(rig, RAID_BITMAP_NONE), 0);
+		CU_ASSERT_EQUAL(raid_fail(rig->array, "disk2", &rig->error), 0);
+		CU_ASSERT_EQUAL_FATAL(set(rig, log ? RAID_BITMAP_PPL : RAID_BITMAP_NONE), 0);
+		rig_write(rig, 8192, 12288, 2);
+		crash(rig);
+		CU_ASSERT_EQUAL(raid_assemble(&rig->array, rig->disk + 1, COUNT - 1, NULL,
+					      &rig->error),
+				-ENODEV);
+		CU_ASSERT_PTR_NOT_NULL(strstr(rig->error.advice, "--force` takes disk2"));
+		CU_ASSERT_EQUAL_FATAL(raid_assemble(&rig->array, rig->disk + 1, COUNT - 1, &force,
+						    &rig->error),
+				      0);
+		CU_ASSERT(rig_holds(rig, CHUNK, rig_array_size(rig) - CHUNK, 1));
+		rig_write(rig, CHUNK, 8192, 3);
+		fiber_sleep(SECOND);
+		CU_ASSERT_EQUAL(has_ppl(rig, 2), log != 0);
+		rig_write(rig, CHUNK + 8192, 8192, 4);
+		crash(rig);
+		/* From here on it is one that lacks a member, as any other. */
+		CU_ASSERT_EQUAL_FATAL(raid_assemble(&rig->array, rig->disk + 1, COUNT - 1,
+						    log ? NULL : &force, &rig->error),
+				      0);
+		CU_ASSERT(rig_holds(rig, CHUNK, 8192, 3));
+		CU_ASSERT(rig_holds(rig, CHUNK + 8192, 8192, 4));
+		CU_ASSERT(rig_holds(rig, 3 * CHUNK, rig_array_size(rig) - 3 * CHUNK, 1));
+		rig_stop(rig);
+	}
+}
+
+static void test_by_force(void)
+{
+	metadata = RAID_METADATA_1_2;
+	rig_run(by_force);
+	metadata = RAID_METADATA_1_0;
+	rig_run(by_force);
+}
+
 /* Where no superblock can be written nothing has changed. */
 static void cannot_be_said(struct raid_rig *rig)
 {
@@ -277,5 +322,5 @@ static void test_gives_up_journal(void)
 }
 
 UNIT_MAIN("raid consistency", UNIT(test_back_and_forth), UNIT(test_cut_off),
-	  UNIT(test_spare_was_away), UNIT(test_cannot_be_said), UNIT(test_no_room),
-	  UNIT(test_gives_up_journal))
+	  UNIT(test_spare_was_away), UNIT(test_by_force), UNIT(test_cannot_be_said),
+	  UNIT(test_no_room), UNIT(test_gives_up_journal))

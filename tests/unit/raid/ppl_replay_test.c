@@ -244,8 +244,22 @@ static void test_small_areas(void)
 
 /* ---- A resync that has not begun ---- */
 
-/* Superblocks that say 0 say of an array with something in its logs that no resync was due. */
-static void keeps_its_resync(struct raid_rig *rig)
+/* The array is gone, and the disks are as they were then. */
+static void cut_off(struct raid_rig *rig)
+{
+	uint8_t *bytes = malloc((size_t)COUNT * RIG_SIZE);
+
+	for (unsigned i = 0; i < COUNT; i++)
+		block_read(rig->memory[i], 0, bytes + (size_t)i * RIG_SIZE, RIG_SIZE);
+	rig_stop(rig);
+	for (unsigned i = 0; i < COUNT; i++)
+		block_write(rig->memory[i], 0, bytes + (size_t)i * RIG_SIZE, RIG_SIZE, 0);
+	free(bytes);
+}
+
+/* Superblocks that say 0 say of an array with something in its logs that no resync was due. While it is dirty they say the first page: that is
+ * a whole chunk here. */
+static void keeps_resync(struct raid_rig *rig, void (*end)(struct raid_rig *rig))
 {
 	struct raid_create_options later = options;
 	struct raid_status status;
@@ -257,12 +271,13 @@ static void keeps_its_resync(struct raid_rig *rig)
 	}
 	free(junk);
 	later.no_resync = true;
+	later.chunk = 4096;
 	rig_create(rig, COUNT, &later);
-	rig_write(rig, 4096, 4096, 2);
-	rig_stop(rig);
+	rig_write(rig, 16384, 4096, 2);
+	end(rig);
 	rig_assemble(rig, COUNT, NULL);
 	rig_wait(rig);
-	CU_ASSERT(rig_holds(rig, 4096, 4096, 2));
+	CU_ASSERT(rig_holds(rig, 16384, 4096, 2));
 	CU_ASSERT_EQUAL(raid_scrub_start(rig->array, false, &rig->error), 0);
 	rig_wait(rig);
 	raid_status(rig->array, &status);
@@ -270,9 +285,20 @@ static void keeps_its_resync(struct raid_rig *rig)
 	raid_status_free(&status);
 }
 
+static void keeps_over_stop(struct raid_rig *rig)
+{
+	keeps_resync(rig, rig_stop);
+}
+
+static void keeps_over_crash(struct raid_rig *rig)
+{
+	keeps_resync(rig, cut_off);
+}
+
 static void test_keeps_its_resync(void)
 {
-	rig_run(keeps_its_resync);
+	rig_run(keeps_over_stop);
+	rig_run(keeps_over_crash);
 }
 
 UNIT_MAIN("ppl replay", UNIT(test_old_log_of_a_spare), UNIT(test_logs_that_cannot_be_read),
