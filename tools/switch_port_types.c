@@ -12,6 +12,7 @@
 #include "tools/switch_port.h"
 #include "tools/uplink.h"
 #include "util/error.h"
+#include "util/number.h"
 #include "util/unix_socket.h"
 #include "vswitch/bond.h"
 #include "vswitch/link_model.h"
@@ -52,6 +53,20 @@ static int client_option(struct port_spec *spec, char *option, struct error *err
 	return 0;
 }
 
+static int vhost_user_option(struct port_spec *spec, char *option, struct error *error)
+{
+	static const char key[] = "queues=";
+	uint64_t pairs;
+
+	if (strncmp(option, key, sizeof(key) - 1) != 0)
+		return client_option(spec, option, error);
+	if (number_parse(option + sizeof(key) - 1, 1, VSWITCH_VHOST_USER_PAIRS_MAX, &pairs, NULL))
+		return error_set(error, -EINVAL, "%.40s: expected a number of queue pairs, 1 to %d",
+				 option, VSWITCH_VHOST_USER_PAIRS_MAX);
+	spec->pairs = (unsigned)pairs;
+	return 0;
+}
+
 static int client_check(struct port_spec *spec, struct error *error)
 {
 	if (spec->client && !spec->argument)
@@ -67,6 +82,7 @@ static int vhost_user_add(struct vswitch *vswitch, const struct port_spec *spec,
 {
 	struct vswitch_vhost_user_options options = { .access = &sockets->access,
 						      .client = spec->client,
+						      .pairs = spec->pairs,
 						      .config = &spec->config };
 
 	return vswitch_add_port_vhost_user(vswitch, spec->name, path ? path : spec->argument,
@@ -402,8 +418,8 @@ static int bond_add(struct vswitch *vswitch, const struct port_spec *spec, const
 }
 
 const struct port_type port_types[] = {
-	{ "vhost-user", "vhost-user[:PATH]", "\"client\", ", true, vhost_user_parse, client_option,
-	  client_check, vhost_user_add },
+	{ "vhost-user", "vhost-user[:PATH]", "\"client\", queues=, ", true, vhost_user_parse,
+	  vhost_user_option, client_check, vhost_user_add },
 	{ "tap", "tap:IFNAME", "\"plain\", netns=, ", false, interface_parse, interface_option,
 	  NULL, tap_add },
 	{ "qemu-stream", "qemu-stream[:PATH|:tcp:HOST:PORT]", "\"client\", ", true, stream_parse,

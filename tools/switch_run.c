@@ -14,6 +14,7 @@
 #include "fiber/signal.h"
 #include "tools/devices.h"
 #include "tools/switch.h"
+#include "tools/switch_port.h"
 #include "util/bytes.h"
 #include "util/cleanup.h"
 #include "util/log_queue.h"
@@ -70,15 +71,33 @@ static void print_ready(const struct switch_run *run)
 	cli_ready();
 }
 
-/* A vhost-user port has a listener, a connection, two rings of three eventfds each, and memory files on their way. */
+/* A vhost-user port has a listener, a connection, two rings of three eventfds each (and two more for each further pair), and memory files on
+ * their way. */
 #define FILES_PER_PORT 16
+#define FILES_PER_PAIR 6
 #define FILES_OTHER    64
+
+static uint64_t files_of_ports(const struct switch_run *run)
+{
+	uint64_t files = (uint64_t)run->ports.count * FILES_PER_PORT;
+
+	for (unsigned i = 0; i < run->ports.count; i++) {
+		struct port_spec spec;
+
+		/* What is wrong with it is said when it is added. */
+		if (!port_spec_parse(&spec, run->ports.words[i], &(struct error){ 0 }) &&
+		    spec.pairs > 1)
+			files += (uint64_t)(spec.pairs - 1) * FILES_PER_PAIR;
+		port_spec_free(&spec);
+	}
+	return files;
+}
 
 /* Takes as many open files as there may be, and says beforehand if that is too few: a front-end would else be
  * turned away when it comes. */
 static void raise_open_files(const struct switch_run *run)
 {
-	uint64_t needed = FILES_OTHER + (uint64_t)run->ports.count * FILES_PER_PORT;
+	uint64_t needed = FILES_OTHER + files_of_ports(run);
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit))

@@ -2,9 +2,13 @@
 /*
  * A port for a vhost-user front-end: QEMU, our own monitor, DPDK, user-mode Linux. The switch is the
  * back-end; it listens on a socket and serves one front-end at a time, connects to one that listens, or serves the one at the other
- * end of a socket it was given. Frames move in port_vhost_user_ring.c.
+ * end of a socket it was given:
  *
- * One queue pair: queue 0 is what the guest receives on, queue 1 what it transmits on (virtio 1.2, 5.1.2).
+ *	port_vhost_user.c		connections
+ *	port_vhost_user_device.c	what it offers, and the queues that run
+ *	port_vhost_user_queues.c	which of them a frame is for
+ *	port_vhost_user_ring.c		frames between them and the switch
+ *	port_vhost_user_describe.c	how it is shown
  */
 #include "vswitch/port_vhost_user.h"
 
@@ -23,158 +27,12 @@
 #include "vswitch/internal.h"
 #include "vswitch/port_accept.h"
 
-#define QUEUE_RX 0
-#define QUEUE_TX 1
-
 #define RETRY_NS 1000000000ULL /* between two tries to connect */
 
 /* Others send to the port by a lock that is held meanwhile. */
 #define MESSAGES 4
 /* Rounds of them that are looked at before another front-end is refused. */
 #define LAST_ROUNDS 16
-
-#define HEADER_SHORT 10 /* without num_buffers: neither VERSION_1 nor MRG_RXBUF (5.1.6.1) */
-
-/* ---- The device, as the protocol engine sees it ---- */
-
-static uint64_t features(void *device)
-{
-	(void)device;
-	return VIRTQUEUE_FEATURES | VIRTQUEUE_IN_ORDER | VIRTIO_NET_HOST_OFFLOADS |
-	       VIRTIO_NET_GUEST_OFFLOADS | VIRTIO_NET_BIT(MRG_RXBUF);
-}
-
-static void features_set(void *device, uint64_t negotiated)
-{
-	struct port_vhost_user *vhost = device;
-	bool full = negotiated & (1ULL << VIRTIO_F_VERSION_1 | VIRTIO_NET_BIT(MRG_RXBUF));
-
-	vhost->negotiated = negotiated;
-	port_set_features(&vhost->port, negotiated & VIRTIO_NET_GUEST_OFFLOADS);
-	vhost->header_size = full ? sizeof(struct virtio_net_header) : HEADER_SHORT;
-}
-
-static unsigned queue_count(void *device)
-{
-	(void)device;
-	return 2;
-}
-
-static void kicked(struct port_watch *watch)
-{
-	struct port_vhost_user *vhost = vhost_user_of(watch->port);
-	int taken = event_take(watch->fd);
-
-	if (taken < 0) {
-		log_warning(vhost->port.log, "port %s: its guest's kicks cannot be taken: %s",
-			    vhost->port.name, error_name(taken));
-		port_unwatch(watch);
-	} else if (taken && vhost->tx) {
-		virtqueue_count_kick(vhost->tx);
-	}
-}
-
-static int queue_start(void *device, unsigned index, struct virtqueue *vq)
-{
-	struct port_vhost_user *vhost = device;
-	int rc = 0;
-
-	vhost->told_broken[index] = false;
-	/* Frames of one burst may come twice after a switch was killed in it; none is lost. */
-	virtqueue_resume_in_order(vq);
-	virtqueue_disable_kicks(vq);
-	if (index == QUEUE_RX) {
-		vhost->rx = vq;
-		return 0;
-	}
-	if (vq->kick_fd >= 0)
-		rc = port_watch(&vhost->port, &vhost->kick, vq->kick_fd, kicked);
-	if (!rc)
-		vhost->tx = vq;
-	return rc;
-}
-
-static void queue_stop(void *device, unsigned index)
-{
-	struct port_vhost_user *vhost = device;
-
-	/* Between bursts no chain is in our hands. */
-	if (index == QUEUE_RX) {
-		vhost->rx = NULL;
-		return;
-	}
-	port_unwatch(&vhost->kick);
-	vhost->tx = NULL;
-}
-
-/* The longest frame that its wire takes, from the guest's MTU, which the front-end's user chose; 0: no limit. */
-static void limit_frames(struct port_vhost_user *vhost, size_t most)
-{
-	vhost->port.frame_max = most;
-	if (vhost->port.over)
-		__atomic_store_n(&vhost->port.over->frame_max, most, __ATOMIC_RELAXED);
-}
-
-/* IPv4 needs 68 (RFC 791); virtio's field has 16 bits. */
-static int set_mtu(void *device, uint64_t mtu)
-{
-	if (mtu < 68 || mtu > UINT16_MAX)
-		return -EINVAL;
-	limit_frames(device, mtu + VIRTIO_NET_FRAME_MIN);
-	return 0;
-}
-
-/*
- * After a migration the network must learn where the guest is now. Where it cannot say so itself (VIRTIO_NET_F_GUEST_ANNOUNCE) a
- * frame comes from its address, as if it had sent it: a reverse ARP request (RFC 903), which all learn from and nobody answers.
- */
-static void send_rarp(void *device, const uint8_t mac[6])
-{
-	struct port_vhost_user *vhost = device;
-	uint8_t *bytes = vhost->announcement_bytes;
-
-	if (!mac_is_station(mac_from_bytes(mac))) {
-		log_warning(vhost->port.log,
-			    "port %s: its front-end has an address announced that "
-			    "no station has",
-			    vhost->port.name);
-		return;
-	}
-	memset(bytes, 0, sizeof(vhost->announcement_bytes));
-	memset(bytes, 0xff, 6);
-	memcpy(bytes + 6, mac, 6);
-	put_be16(bytes + 12, 0x8035);
-	put_be16(bytes + 14, 1); /* Ethernet */
-	put_be16(bytes + 16, 0x0800);
-	bytes[18] = 6;
-	bytes[19] = 4;
-	put_be16(bytes + 20, 3); /* who am I? */
-	memcpy(bytes + 22, mac, 6);
-	memcpy(bytes + 32, mac, 6);
-	vhost->announcing = true;
-}
-
-static void reset(void *device)
-{
-	struct port_vhost_user *vhost = device;
-
-	features_set(device, 0);
-	limit_frames(vhost, 0);
-	vhost->announcing = false;
-}
-
-static const struct vhost_user_backend_ops device_ops = {
-	.run_disabled = true,
-	.in_pairs = true,
-	.features = features,
-	.features_set = features_set,
-	.queue_count = queue_count,
-	.queue_start = queue_start,
-	.queue_stop = queue_stop,
-	.reset = reset,
-	.set_mtu = set_mtu,
-	.send_rarp = send_rarp,
-};
 
 /* ---- Connections ---- */
 
@@ -184,7 +42,7 @@ static void disconnect(struct port_vhost_user *vhost)
 	vhost_user_backend_close(vhost->backend);
 	vhost->backend = NULL;
 	vhost->port.peer = 0;
-	reset(vhost);
+	port_vhost_user_device.reset(vhost);
 	port_set_up(&vhost->port, false);
 }
 
@@ -246,8 +104,8 @@ static int connect_front_end(struct port_vhost_user *vhost, int fd, struct error
 	struct vhost_user_backend_options options = { .name = vhost->port.name,
 						      .log = vhost->port.log,
 						      .messages = MESSAGES };
-	int rc =
-		vhost_user_backend_create(&vhost->backend, fd, &device_ops, vhost, &options, error);
+	int rc = vhost_user_backend_create(&vhost->backend, fd, &port_vhost_user_device, vhost,
+					   &options, error);
 
 	if (rc)
 		return rc;
@@ -386,6 +244,7 @@ static void vhost_user_destroy(struct port *port)
 		port_unwatch(&vhost->listener);
 	unix_listener_close(&vhost->socket);
 	cleanup_close(&vhost->spare_fd);
+	free(vhost->pairs);
 	free(vhost);
 }
 
@@ -403,7 +262,7 @@ static const struct port_ops ops = {
 	.destroy = vhost_user_destroy,
 };
 
-static struct port_vhost_user *vhost_user_create(void)
+static struct port_vhost_user *vhost_user_create(unsigned pairs)
 {
 	struct port_vhost_user *vhost =
 		aligned_alloc(_Alignof(struct port_vhost_user), sizeof(struct port_vhost_user));
@@ -411,12 +270,20 @@ static struct port_vhost_user *vhost_user_create(void)
 	if (!vhost)
 		return NULL;
 	memset(vhost, 0, sizeof(*vhost));
+	vhost->pairs = calloc(pairs, sizeof(vhost->pairs[0]));
+	if (!vhost->pairs) {
+		free(vhost);
+		return NULL;
+	}
+	vhost->pair_count = pairs;
+	for (unsigned i = 0; i < pairs; i++)
+		vhost->pairs[i].kick.fd = -1;
 	vhost->port.ops = &ops;
-	vhost->listener.fd = vhost->control.fd = vhost->kick.fd = vhost->socket.fd = -1;
+	vhost->listener.fd = vhost->control.fd = vhost->socket.fd = -1;
 	vhost->spare_fd = port_spare_fd();
 	vhost->retry.expire = look_again;
 	vhost->rest.expire = rested;
-	vhost->header_size = HEADER_SHORT;
+	vhost->header_size = PORT_VHOST_USER_HEADER_SHORT;
 	return vhost;
 }
 
@@ -424,9 +291,14 @@ int vswitch_add_port_vhost_user(struct vswitch *vswitch, const char *name, const
 				const struct vswitch_vhost_user_options *options,
 				struct error *error)
 {
-	struct port_vhost_user *vhost = vhost_user_create();
+	unsigned pairs = options && options->pairs ? options->pairs : 1;
+	struct port_vhost_user *vhost;
 	int rc;
 
+	if (pairs > VSWITCH_VHOST_USER_PAIRS_MAX)
+		return error_set(error, -EINVAL, "port %s: %u queue pairs, expected at most %d",
+				 name, pairs, VSWITCH_VHOST_USER_PAIRS_MAX);
+	vhost = vhost_user_create(pairs);
 	if (!vhost)
 		return error_set(error, -ENOMEM, "port %s: out of memory", name);
 	vhost->client = options && options->client;
@@ -446,7 +318,7 @@ int vswitch_add_port_vhost_user(struct vswitch *vswitch, const char *name, const
 int vswitch_add_port_vhost_user_fd(struct vswitch *vswitch, const char *name, int fd,
 				   struct error *error)
 {
-	struct port_vhost_user *vhost = vhost_user_create();
+	struct port_vhost_user *vhost = vhost_user_create(1);
 
 	if (!vhost) {
 		close(fd);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the two halves of the vhost-user port share: the connection and the rings. */
+/* What the parts of the vhost-user port share (port_vhost_user.c): the connection and the queues. */
 #ifndef TENON_VSWITCH_PORT_VHOST_USER_H
 #define TENON_VSWITCH_PORT_VHOST_USER_H
 
@@ -12,6 +12,7 @@
 #include "virtio/virtqueue.h"
 #include "vswitch/control_share.h"
 #include "vswitch/port.h"
+#include "vswitch/switch.h"
 
 struct vhost_user_backend;
 
@@ -23,6 +24,21 @@ struct vhost_user_backend;
 /* A frame of 64 KiB in the smallest receive buffers that Linux gives (1.5 KiB), twice over. */
 #define PORT_VHOST_USER_BUFFERS 96
 
+/* Hashes of flows that it is known of which pair they are sent on. */
+#define PORT_VHOST_USER_FLOWS 256
+
+/* Without num_buffers: neither VERSION_1 nor MRG_RXBUF (virtio 1.2, 5.1.6.1). */
+#define PORT_VHOST_USER_HEADER_SHORT 10
+
+/* Of a pair, queue 2i is what the guest receives on, queue 2i + 1 what it transmits on (virtio 1.2, 5.1.2). */
+struct port_vhost_user_pair {
+	struct virtqueue *rx, *tx; /* while they run */
+	struct port_watch kick;    /* of `tx` */
+	bool told_broken[2];       /* of each queue */
+	/* Chains of the port's `tx_chains` that were taken from `tx` and not given back: from `first` on. */
+	unsigned first, taken;
+};
+
 struct port_vhost_user_slot {
 	uint8_t head[VIRTIO_NET_HEAD_MAX];
 	struct frame frame;
@@ -31,15 +47,20 @@ struct port_vhost_user_slot {
 struct port_vhost_user {
 	struct port port;
 	struct vhost_user_backend *backend; /* NULL while nobody is connected */
-	struct port_watch listener, control, kick;
+	struct port_watch listener, control;
 	int spare_fd;                /* see port_accept() */
 	struct unix_listener socket; /* that `listener` watches; path NULL if there is none */
 
 	uint64_t negotiated;
-	size_t header_size;   /* of the virtio-net header */
-	struct virtqueue *rx; /* the guest's receive queue, while it runs */
-	struct virtqueue *tx; /* its transmit queue, while it runs */
-	bool told_broken[2];  /* of each queue */
+	size_t header_size; /* of the virtio-net header */
+	unsigned pair_count;
+	struct port_vhost_user_pair *pairs;
+	unsigned pairs_begun; /* in none from here on does a queue run */
+	unsigned turn;        /* the pair whose frames are taken first */
+	/* The pairs that the guest receives on: see port_vhost_user_queues.c. */
+	unsigned receiver_count;
+	uint8_t receivers[VSWITCH_VHOST_USER_PAIRS_MAX];
+	uint8_t flows[PORT_VHOST_USER_FLOWS]; /* a pair, and 1; 0: not known */
 
 	/* A frame that the front-end has us send in its guest's place: see send_rarp(). */
 	bool announcing;
@@ -47,8 +68,7 @@ struct port_vhost_user {
 	struct iovec announcement_piece;
 	uint8_t announcement_bytes[60];
 
-	/* Chains taken from `tx` and not given back, and the frames in them. */
-	unsigned taken;
+	/* Chains taken and not given back, and the frames in them. */
 	struct virtqueue_chain tx_chains[PORT_BURST];
 	struct port_vhost_user_slot slots[PORT_BURST];
 	struct iovec tx_pieces[PORT_VHOST_USER_PIECES];
@@ -71,6 +91,19 @@ static inline struct port_vhost_user *vhost_user_of(struct port *port)
 {
 	return container_of(port, struct port_vhost_user, port);
 }
+
+/* The device, as the protocol engine sees it. */
+struct vhost_user_backend_ops;
+extern const struct vhost_user_backend_ops port_vhost_user_device;
+
+/* After a queue began, ended, or was enabled or disabled. */
+void port_vhost_user_queues_changed(struct port_vhost_user *vhost);
+/* The guest has sent the frame on a pair; its head is there. Where there is one pair, nobody need be told. */
+void port_vhost_user_flow_seen(struct port_vhost_user *vhost, unsigned pair,
+			       const struct frame *frame);
+/* The pair that the guest is to receive a frame on. */
+struct port_vhost_user_pair *port_vhost_user_receiver(struct port_vhost_user *vhost,
+						      const struct frame *frame);
 
 /* The operation of struct port_ops that says how it is. */
 void port_vhost_user_describe(struct port *port, char where[PORT_TEXT_MAX],

@@ -6,9 +6,23 @@
 #include "vswitch/port_accept.h"
 #include "vswitch/port_vhost_user.h"
 
+/* The first queue that its guest broke; or NULL. */
+static const struct virtqueue *find_broken(const struct port_vhost_user *vhost)
+{
+	for (unsigned i = 0; i < vhost->pairs_begun; i++) {
+		const struct virtqueue *rx = vhost->pairs[i].rx, *tx = vhost->pairs[i].tx;
+
+		if (rx && rx->broken)
+			return rx;
+		if (tx && tx->broken)
+			return tx;
+	}
+	return NULL;
+}
+
 static void describe_state(const struct port_vhost_user *vhost, char state[PORT_TEXT_MAX])
 {
-	const struct virtqueue *rx = vhost->rx, *tx = vhost->tx;
+	const struct virtqueue *broken = find_broken(vhost);
 
 	if (!vhost->backend && vhost->client)
 		snprintf(state, PORT_TEXT_MAX, "%.*s", PORT_TEXT_MAX - 1,
@@ -18,10 +32,9 @@ static void describe_state(const struct port_vhost_user *vhost, char state[PORT_
 			 vhost->socket.fd >= 0
 				 ? port_waiting(&vhost->socket, "waiting for a front-end")
 				 : "closed");
-	else if ((rx && rx->broken) || (tx && tx->broken))
-		snprintf(state, PORT_TEXT_MAX, "broken by its guest: %s",
-			 rx && rx->broken ? rx->broken : tx->broken);
-	else if (!rx || !tx || !rx->enabled)
+	else if (broken)
+		snprintf(state, PORT_TEXT_MAX, "broken by its guest: %s", broken->broken);
+	else if (!vhost->receiver_count || !vhost->pairs[0].tx)
 		snprintf(state, PORT_TEXT_MAX, "connected, no driver yet");
 	else
 		snprintf(state, PORT_TEXT_MAX, "up");
@@ -44,7 +57,8 @@ static void describe_features(uint64_t negotiated, char text[PORT_TEXT_MAX])
 		      { VIRTIO_RING_F_INDIRECT_DESC, "indirect" },
 		      { VIRTIO_RING_F_EVENT_IDX, "event_idx" },
 		      { VIRTIO_F_RING_PACKED, "packed" },
-		      { VIRTIO_F_IN_ORDER, "in_order" } };
+		      { VIRTIO_F_IN_ORDER, "in_order" },
+		      { VIRTIO_NET_F_GUEST_ANNOUNCE, "announce" } };
 	size_t used = 0;
 
 	text[0] = '\0';
@@ -65,4 +79,9 @@ void port_vhost_user_describe(struct port *port, char where[PORT_TEXT_MAX],
 				      : "");
 	describe_state(vhost, state);
 	describe_features(vhost->negotiated, text);
+	if (vhost->negotiated & VIRTIO_NET_BIT(MQ)) {
+		size_t used = strlen(text);
+
+		snprintf(text + used, PORT_TEXT_MAX - used, " queues=%u", vhost->receiver_count);
+	}
 }

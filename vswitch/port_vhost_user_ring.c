@@ -25,10 +25,12 @@ _Static_assert(FRAME_HEAD_PLAIN == SHORT, "copy_short()");
 
 static void tell_broken(struct port_vhost_user *vhost, const struct virtqueue *vq)
 {
-	if (!vhost->told_broken[vq->index])
+	bool *told = &vhost->pairs[vq->index / 2].told_broken[vq->index % 2];
+
+	if (!*told)
 		log_warning(vhost->port.log, "port %s: its guest broke queue %u: %s",
 			    vhost->port.name, vq->index, vq->broken);
-	vhost->told_broken[vq->index] = true;
+	*told = true;
 }
 
 /* Copies at most SHORT bytes: by pieces from both ends that may meet or overlap. */
@@ -151,35 +153,58 @@ static unsigned take_announcement(struct port_vhost_user *vhost, struct frame **
 	return 1;
 }
 
+/* The frames of a pair, whose chains come behind `taken` others. Returns how many of `frames` there are then. */
+static inline unsigned take_of(struct port_vhost_user *vhost, unsigned number,
+			       struct virtqueue_space *space, unsigned taken, unsigned max,
+			       struct frame **frames, unsigned count)
+{
+	struct port_vhost_user_pair *pair = &vhost->pairs[number];
+	struct virtqueue_chain *chains = &vhost->tx_chains[taken];
+	struct virtqueue *vq = pair->tx;
+
+	pair->first = taken;
+	pair->taken = virtqueue_pop_burst(vq, space, chains, max - taken);
+	if (vq->broken)
+		tell_broken(vhost, vq);
+	if (!vq->enabled)
+		vhost->port.counters.drops[PORT_DROP_TX_DISABLED] += pair->taken;
+	for (unsigned i = 0; vq->enabled && i < pair->taken; i++) {
+		struct port_vhost_user_slot *slot = &vhost->slots[count];
+
+		if (!take_plain(vhost, slot, &chains[i]) && !take_frame(vhost, slot, &chains[i]))
+			continue;
+		if (vhost->pairs_begun > 1)
+			port_vhost_user_flow_seen(vhost, number, &slot->frame);
+		frames[count++] = &slot->frame;
+	}
+	return count;
+}
+
 unsigned port_vhost_user_receive(struct port *port, struct frame **frames, unsigned max)
 {
 	struct port_vhost_user *vhost = vhost_user_of(port);
 	struct virtqueue_space space = { vhost->tx_pieces, PORT_VHOST_USER_PIECES, 1,
 					 PORT_VHOST_USER_CHAIN };
-	struct virtqueue *vq = vhost->tx;
-	unsigned count = 0;
+	unsigned count = 0, taken = 0, number = vhost->turn;
 
 	if (vhost->announcing)
 		return take_announcement(vhost, frames);
-	if (!vq || vq->broken)
-		return 0;
-	vhost->taken = virtqueue_pop_burst(vq, &space, vhost->tx_chains, MIN(max, PORT_BURST));
-	if (vq->broken)
-		tell_broken(vhost, vq);
-	if (!vhost->taken)
-		return 0;
-	if (!vq->enabled)
-		port->counters.drops[PORT_DROP_TX_DISABLED] += vhost->taken;
-	for (unsigned i = 0; vq->enabled && i < vhost->taken; i++) {
-		struct port_vhost_user_slot *slot = &vhost->slots[count];
+	max = MIN(max, PORT_BURST);
+	for (unsigned i = 0; i < vhost->pairs_begun && taken < max; i++, number++) {
+		const struct port_vhost_user_pair *pair;
 
-		if (!take_plain(vhost, slot, &vhost->tx_chains[i]) &&
-		    !take_frame(vhost, slot, &vhost->tx_chains[i]))
+		if (number >= vhost->pairs_begun)
+			number = 0;
+		pair = &vhost->pairs[number];
+		if (!pair->tx || pair->tx->broken)
 			continue;
-		frames[count++] = &slot->frame;
+		count = take_of(vhost, number, &space, taken, max, frames, count);
+		taken += pair->taken;
 	}
+	/* Whose turn was cut short has the next. */
+	vhost->turn = number < vhost->pairs_begun ? number : 0;
 	/* Nobody says that they are done with. */
-	if (!count)
+	if (taken && !count)
 		port_vhost_user_release(port);
 	return count;
 }
@@ -188,18 +213,23 @@ void port_vhost_user_release(struct port *port)
 {
 	struct port_vhost_user *vhost = vhost_user_of(port);
 
-	if (!vhost->tx)
-		return;
-	virtqueue_push_burst(vhost->tx, vhost->tx_chains, NULL, vhost->taken);
-	vhost->taken = 0;
-	if (virtqueue_notify_pending(vhost->tx))
-		virtqueue_notify(vhost->tx);
+	for (unsigned i = 0; i < vhost->pairs_begun; i++) {
+		struct port_vhost_user_pair *pair = &vhost->pairs[i];
+
+		if (!pair->taken || !pair->tx)
+			continue;
+		virtqueue_push_burst(pair->tx, &vhost->tx_chains[pair->first], NULL, pair->taken);
+		pair->taken = 0;
+		if (virtqueue_notify_pending(pair->tx))
+			virtqueue_notify(pair->tx);
+	}
 }
 
 /* ---- To the guest ---- */
 
 /* Receive buffers for a group of frames, as many as there is room for. */
 struct buffer_group {
+	struct virtqueue *vq;
 	struct virtqueue_space space;
 	unsigned popped; /* of rx_chains */
 	unsigned used;   /* of these, by the frames of the group */
@@ -215,16 +245,16 @@ static bool pop_buffers(struct port_vhost_user *vhost, struct buffer_group *grou
 {
 	struct virtqueue_chain *chains = &vhost->rx_chains[group->popped];
 	unsigned most = ARRAY_SIZE(vhost->rx_chains) - group->popped;
-	unsigned got = virtqueue_pop_burst(vhost->rx, &group->space, chains, MIN(count, most));
+	unsigned got = virtqueue_pop_burst(group->vq, &group->space, chains, MIN(count, most));
 
 	for (unsigned i = 0; i < got; i++)
 		if (chains[i].readable || chains[i].writable_bytes < vhost->header_size)
-			virtqueue_break(vhost->rx,
+			virtqueue_break(group->vq,
 					"a receive buffer is readable, or too short for a header");
-	if (vhost->rx->broken)
-		tell_broken(vhost, vhost->rx);
+	if (group->vq->broken)
+		tell_broken(vhost, group->vq);
 	group->popped += got;
-	return got && !vhost->rx->broken;
+	return got && !group->vq->broken;
 }
 
 /* Whether there is room for one more buffer. */
@@ -290,11 +320,11 @@ static void gather(struct port_vhost_user *vhost, struct frame *const *frames, u
 	group->popped = group->used = group->frames = 0;
 	if (pop_buffers(vhost, group, count))
 		share_among(vhost, frames, count, group);
-	if (vhost->rx->broken) {
-		virtqueue_push_burst(vhost->rx, vhost->rx_chains, NULL, group->popped);
+	if (group->vq->broken) {
+		virtqueue_push_burst(group->vq, vhost->rx_chains, NULL, group->popped);
 		group->used = group->frames = 0;
 	} else if (group->popped > group->used) {
-		virtqueue_rewind(vhost->rx, &vhost->rx_chains[group->used],
+		virtqueue_rewind(group->vq, &vhost->rx_chains[group->used],
 				 group->popped - group->used);
 	}
 }
@@ -393,31 +423,61 @@ static unsigned send_group(struct port_vhost_user *vhost, struct frame *const *f
 		sent++;
 		bytes += frames[i]->length;
 	}
-	virtqueue_push_burst(vhost->rx, vhost->rx_chains, written, group->used);
+	virtqueue_push_burst(group->vq, vhost->rx_chains, written, group->used);
 	vhost->port.counters.tx_frames += sent;
 	vhost->port.counters.tx_bytes += bytes;
 	return group->frames;
 }
 
-unsigned port_vhost_user_transmit(struct port *port, struct frame *const *frames, unsigned count)
+/* All on one queue. */
+static unsigned transmit_on(struct port_vhost_user *vhost, struct virtqueue *vq,
+			    struct frame *const *frames, unsigned count)
 {
-	struct port_vhost_user *vhost = vhost_user_of(port);
-	struct virtqueue *vq = vhost->rx;
 	unsigned done = 0, sent;
 
 	if (!vq || vq->broken || !vq->enabled) {
-		port->counters.drops[PORT_DROP_RX_DISABLED] += count;
+		vhost->port.counters.drops[PORT_DROP_RX_DISABLED] += count;
 		return count;
 	}
 	do {
-		struct buffer_group group;
+		struct buffer_group group = { .vq = vq };
 
 		gather(vhost, frames + done, count - done, &group);
 		sent = send_group(vhost, frames + done, &group);
 		done += sent;
 	} while (sent && done < count);
-	if (virtqueue_notify_pending(vq))
-		virtqueue_notify(vq);
+	return done;
+}
+
+static void notify_receivers(struct port_vhost_user *vhost)
+{
+	for (unsigned i = 0; i < vhost->pairs_begun; i++) {
+		struct virtqueue *vq = vhost->pairs[i].rx;
+
+		if (vq && virtqueue_notify_pending(vq))
+			virtqueue_notify(vq);
+	}
+}
+
+/* Those that follow one another and are for one queue go at once. Where one of these is full the caller is told of the first frame that
+ * found no room, and comes again with those behind it. */
+unsigned port_vhost_user_transmit(struct port *port, struct frame *const *frames, unsigned count)
+{
+	struct port_vhost_user *vhost = vhost_user_of(port);
+	unsigned done = 0, run = count, sent;
+
+	do {
+		const struct port_vhost_user_pair *pair =
+			port_vhost_user_receiver(vhost, frames[done]);
+
+		if (vhost->receiver_count > 1)
+			for (run = 1; done + run < count &&
+				      port_vhost_user_receiver(vhost, frames[done + run]) == pair;)
+				run++;
+		sent = transmit_on(vhost, pair->rx, frames + done, run);
+		done += sent;
+	} while (sent == run && done < count);
+	notify_receivers(vhost);
 	return done;
 }
 
@@ -426,17 +486,26 @@ unsigned port_vhost_user_transmit(struct port *port, struct frame *const *frames
 bool port_vhost_user_arm(struct port *port)
 {
 	struct port_vhost_user *vhost = vhost_user_of(port);
+	bool came = false;
 
-	if (!vhost->tx || vhost->tx->broken)
-		return false;
-	/* A front-end that gave no kick eventfd asked for polling. */
-	return virtqueue_enable_kicks(vhost->tx) || vhost->tx->kick_fd < 0;
+	for (unsigned i = 0; i < vhost->pairs_begun; i++) {
+		struct virtqueue *vq = vhost->pairs[i].tx;
+
+		/* A front-end that gave no kick eventfd asked for polling. */
+		if (vq && !vq->broken && (virtqueue_enable_kicks(vq) || vq->kick_fd < 0))
+			came = true;
+	}
+	return came;
 }
 
 void port_vhost_user_disarm(struct port *port)
 {
 	struct port_vhost_user *vhost = vhost_user_of(port);
 
-	if (vhost->tx && !vhost->tx->broken)
-		virtqueue_disable_kicks(vhost->tx);
+	for (unsigned i = 0; i < vhost->pairs_begun; i++) {
+		struct virtqueue *vq = vhost->pairs[i].tx;
+
+		if (vq && !vq->broken)
+			virtqueue_disable_kicks(vq);
+	}
 }

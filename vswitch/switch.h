@@ -111,9 +111,14 @@ struct vswitch_tap_options {
 int vswitch_add_port_tap(struct vswitch *vswitch, const char *name, const char *ifname,
 			 const struct vswitch_tap_options *options, struct error *error);
 
+/* As many as a message of the protocol can name the queues of. */
+#define VSWITCH_VHOST_USER_PAIRS_MAX 128
+
 struct vswitch_vhost_user_options {
 	const struct unix_socket_access *access; /* who may connect; NULL: this user */
 	bool client; /* the front-end listens: connect to it, again whenever it was lost */
+	unsigned
+		pairs; /* of queues that its guest may have, at most VSWITCH_VHOST_USER_PAIRS_MAX; 0: one */
 	const struct port_config *config; /* NULL: nothing was decided */
 };
 

@@ -23,8 +23,9 @@ static struct backend_queue *find_queue(struct vhost_user_backend *be, uint32_t 
 		return &be->queues[index];
 	if (be->ops->in_pairs) {
 		error_set(error, -EINVAL,
-			  "%s: the front-end wants queue pair %u, there are %u (QEMU: queues=%u)",
-			  be->name, index / 2 + 1, be->queue_count / 2, be->queue_count / 2);
+			  "%s: the front-end wants queue pair %u, the port has %u: give it as many "
+			  "as the machine (queues=N)",
+			  be->name, index / 2 + 1, be->queue_count / 2);
 		return NULL;
 	}
 	error_set(error, -EINVAL, "%s: queue %u, expected one below %u", be->name, index,

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # `tenon switch` with DPDK's virtio-user as vhost-user front-end, a driver that is not ours: frames pass
 # between two of its ports, over split and packed rings, in order and not; none is lost without a counter, it may
-# leave and come back; and frames reach a TAP. And where DPDK listens and the switch connects, also one that was killed.
-# timeout: 240
+# leave and come back; and frames reach a TAP; with four queue pairs on each of them. And where DPDK listens and the switch connects, also one that was killed.
+# timeout: 300
 set -u
 . "$(dirname "$0")/switch_lib.sh"
 command -v dpdk-testpmd >/dev/null || lab_skip "dpdk-testpmd (package dpdk-dev) is not installed"
@@ -99,6 +99,25 @@ for ring in "" ,packed_vq=1,in_order=0; do
 	counts 2 "another front-end$ring"
 	stop_pmd
 	wait $PMD || lab_fail "another testpmd$ring,server=1"
+	lab_end || lab_fail "the switch's exit status was $?"
+done
+# Four queue pairs: testpmd receives on each of them, also from a switch that came after one that was killed.
+for ring in "" ,packed_vq=1,in_order=0; do
+	rm -f a.sock b.sock
+	lab_switch lab --port "a=vhost-user:a.sock,client,queues=4" --port "b=vhost-user:$LAB/b.sock,client,queues=8"
+	pmd "$ring,queues=4,cq=1,server=1" 90 --rxq=4 --txq=4 --forward-mode=flowgen --flowgen-flows=64 --txpkts=300 &
+	PMD=$!
+	counts 1 "four queues$ring"
+	kill -9 $LAB_PID
+	wait $LAB_PID
+	lab_switch lab --port "a=vhost-user:a.sock,client,queues=4" --port "b=vhost-user:$LAB/b.sock,client,queues=8"
+	counts 1 "another switch, four queues$ring"
+	lab_stat b features | grep -q "queues=4" || lab_fail "port b$ring: $(lab_stat b features)"
+	stop_pmd
+	wait $PMD || lab_fail "testpmd$ring,queues=4"
+	for queue in 0 1 2 3; do
+		grep -aA1 "Forward Stats for RX Port= 0/Queue= $queue " pmd.out | grep -qE 'RX-packets: [0-9]{3}' || lab_fail "testpmd$ring received nothing on queue $queue"
+	done
 	lab_end || lab_fail "the switch's exit status was $?"
 done
 "$TENON" switch run other --socket-dir "$LAB" --port x=vhost-user,client 2>err

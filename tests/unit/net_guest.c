@@ -37,8 +37,8 @@ static void start_queue(struct net_guest *guest, unsigned index, struct virtqueu
 					  .call_fd = call };
 	struct error error = { 0 };
 
-	must(virtqueue_driver_init(driver, guest->base + ring, GUEST_BASE + ring, NET_GUEST_QUEUE,
-				   guest->features),
+	must(virtqueue_driver_init(driver, guest->base + ring, guest->guest_base + ring,
+				   NET_GUEST_QUEUE, guest->features),
 	     NULL, "ring");
 	driver->kick_fd = kick;
 	queue.base = virtqueue_driver_base(driver);
@@ -49,6 +49,28 @@ static void start_queue(struct net_guest *guest, unsigned index, struct virtqueu
 	     "start_queue");
 }
 
+/* The queues of pair `index` in memory that is there. */
+static void start_pair(struct net_guest *guest, unsigned index)
+{
+	guest->rx_kick = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	guest->rx_call = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	guest->tx_kick = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	guest->tx_call = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	start_queue(guest, 2 * index, &guest->rx, RX_RING, guest->rx_kick, guest->rx_call);
+	start_queue(guest, 2 * index + 1, &guest->tx, TX_RING, guest->tx_kick, guest->tx_call);
+}
+
+/* Makes its region of `memory`, and tells the back-end of all of that. */
+static void add_memory(struct net_guest *guest, struct guest_memory *memory)
+{
+	struct error error = { 0 };
+
+	must(guest_memory_create_region(memory, "net-guest", guest->guest_base, MEMORY, &error),
+	     &error, "memory");
+	guest->base = guest_memory_translate(memory, guest->guest_base, MEMORY);
+	must(vhost_user_frontend_set_memory(guest->frontend, memory, &error), &error, "set_memory");
+}
+
 struct net_guest *net_guest_start(struct vhost_user_frontend *frontend, uint64_t features)
 {
 	struct net_guest *guest = calloc(1, sizeof(*guest));
@@ -56,25 +78,31 @@ struct net_guest *net_guest_start(struct vhost_user_frontend *frontend, uint64_t
 
 	guest->frontend = frontend;
 	guest->features = features | 1ULL << VIRTIO_F_VERSION_1;
-	must(guest_memory_create_region(&guest->memory, "net-guest", GUEST_BASE, MEMORY, &error),
-	     &error, "memory");
-	guest->base = guest_memory_translate(&guest->memory, GUEST_BASE, MEMORY);
+	guest->guest_base = GUEST_BASE;
 	must(vhost_user_frontend_set_features(frontend, guest->features, &error), &error,
 	     "features");
-	must(vhost_user_frontend_set_memory(frontend, &guest->memory, &error), &error,
-	     "set_memory");
-	guest->rx_kick = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	guest->rx_call = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	guest->tx_kick = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	guest->tx_call = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	start_queue(guest, 0, &guest->rx, RX_RING, guest->rx_kick, guest->rx_call);
-	start_queue(guest, 1, &guest->tx, TX_RING, guest->tx_kick, guest->tx_call);
+	add_memory(guest, &guest->memory);
+	start_pair(guest, 0);
+	return guest;
+}
+
+struct net_guest *net_guest_add_pair(struct net_guest *first, unsigned index)
+{
+	struct net_guest *guest = calloc(1, sizeof(*guest));
+
+	guest->first = first;
+	guest->frontend = first->frontend;
+	guest->features = first->features;
+	guest->guest_base = GUEST_BASE + index * (GUEST_BASE + MEMORY);
+	add_memory(guest, &first->memory);
+	start_pair(guest, index);
 	return guest;
 }
 
 void net_guest_end(struct net_guest *guest)
 {
-	vhost_user_frontend_close(guest->frontend);
+	if (!guest->first)
+		vhost_user_frontend_close(guest->frontend);
 	virtqueue_driver_destroy(&guest->rx);
 	virtqueue_driver_destroy(&guest->tx);
 	guest_memory_clear(&guest->memory);
@@ -90,7 +118,7 @@ void net_guest_give_buffers(struct net_guest *guest, unsigned count, size_t size
 	guest->buffer_size = size;
 	for (unsigned i = 0; i < count; i++) {
 		uint64_t at = RX_AREA + (uint64_t)(guest->next_rx++ % (RX_SIZE / size)) * size;
-		struct virtqueue_part part = { GUEST_BASE + at, (uint32_t)size };
+		struct virtqueue_part part = { guest->guest_base + at, (uint32_t)size };
 		uint16_t head;
 
 		must(virtqueue_driver_add(&guest->rx, &part, 0, 1, &head), NULL, "receive buffer");
@@ -139,12 +167,12 @@ bool net_guest_send(struct net_guest *guest, const void *frame, size_t length,
 
 	memcpy(guest->base + TX_AREA, header ? header : &none, sizeof(none));
 	memcpy(guest->base + TX_AREA + 64, frame, length);
-	list[0] = (struct virtqueue_part){ GUEST_BASE + TX_AREA, sizeof(none) };
+	list[0] = (struct virtqueue_part){ guest->guest_base + TX_AREA, sizeof(none) };
 	while (at < length) {
 		size_t take = MIN(each, length - at);
 
-		list[count++] =
-			(struct virtqueue_part){ GUEST_BASE + TX_AREA + 64 + at, (uint32_t)take };
+		list[count++] = (struct virtqueue_part){ guest->guest_base + TX_AREA + 64 + at,
+							 (uint32_t)take };
 		at += take;
 	}
 	return send_parts(guest, list, count);
@@ -152,7 +180,7 @@ bool net_guest_send(struct net_guest *guest, const void *frame, size_t length,
 
 bool net_guest_send_raw(struct net_guest *guest, const void *bytes, size_t length)
 {
-	struct virtqueue_part part = { GUEST_BASE + TX_AREA, (uint32_t)length };
+	struct virtqueue_part part = { guest->guest_base + TX_AREA, (uint32_t)length };
 
 	memcpy(guest->base + TX_AREA, bytes, length);
 	return send_parts(guest, &part, 1);

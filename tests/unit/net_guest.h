@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A guest's network driver for tests: a vhost-user front-end with one queue pair, driven by hand. */
+/* A guest's network driver for tests: a vhost-user front-end with one queue pair or more, driven by hand. */
 #ifndef TENON_TESTS_UNIT_NET_GUEST_H
 #define TENON_TESTS_UNIT_NET_GUEST_H
 
@@ -18,6 +18,8 @@ struct net_guest {
 	uint64_t features;
 	size_t buffer_size; /* of the receive buffers */
 	uint8_t *base;      /* of the memory here */
+	uint64_t guest_base;
+	struct net_guest *first; /* of a pair that was added; or NULL */
 
 	/* Per chain: which of the buffers it uses. */
 	uint64_t rx_at[NET_GUEST_QUEUE];
@@ -30,6 +32,9 @@ struct net_guest {
  * starts both queues. Ends the test program where that fails. */
 struct net_guest *net_guest_start(struct vhost_user_frontend *frontend, uint64_t features);
 void net_guest_end(struct net_guest *guest);
+
+/* Another queue pair of the same guest, the `index`th from 0 on, in a memory region of its own; to be ended by itself, after the guest. */
+struct net_guest *net_guest_add_pair(struct net_guest *first, unsigned index);
 
 /* Gives the device `count` receive buffers of `size` bytes. */
 void net_guest_give_buffers(struct net_guest *guest, unsigned count, size_t size);
