@@ -100,31 +100,47 @@ bool raid_end_has_superblock(struct block *block, bool old)
 }
 
 /*
- * Whether one at the end has the other, at the start, among its data: that of an array of arrays, whose member is this one. All that the
- * other describes ends before the first; were that left over from an earlier array, the other's data would go on to the device's end.
+ * Whether it ends before the device does, as the superblock at the start of an array does whose member is another array, with its own superblock at
+ * the end of this device. That of a member ends where the device ends: what was left over from an earlier array, too.
  */
-static bool is_around(const struct md_superblock *end, const struct md_superblock *start)
+static bool is_short(const struct md_superblock *sb, uint64_t sectors)
 {
-	return (end->minor_version == 0 || end->minor_version == MD_VERSION_90) &&
-	       (start->minor_version == 1 || start->minor_version == 2) &&
-	       end->data_offset <= start->super_offset &&
-	       range_within(start->data_offset, start->data_size, end->super_offset);
+	uint64_t last;
+
+	return (sb->minor_version == 1 || sb->minor_version == 2) &&
+	       !md_superblock_place(0, sectors, &last) &&
+	       range_within(sb->data_offset, sb->data_size, last);
 }
 
-/* Of two good ones, the outer, or the younger array. */
-static bool is_preferred(const struct md_superblock *candidate, const struct md_superblock *other)
+/* The higher, the better. Of one inside another the outer is told even where it is damaged: what this disk is, nobody can say any more. */
+enum rank { NONE, DAMAGED, INNER, DAMAGED_OUTER, TOO_LONG, GOOD };
+
+static enum rank rank_of(const struct md_superblock *sb, int rc, uint64_t sectors)
 {
-	return is_around(candidate, other) ||
-	       (!is_around(other, candidate) && candidate->ctime > other->ctime);
+	if (rc == -ENOENT)
+		return NONE;
+	if (!rc)
+		return is_short(sb, sectors) ? INNER : GOOD;
+	if (rc == -ENXIO)
+		return TOO_LONG;
+	return sb->minor_version == 1 || sb->minor_version == 2 ? DAMAGED : DAMAGED_OUTER;
 }
 
-/* A good one is better than a damaged one, but for one that is among the data of that: where this disk is a member, nobody can say any more. */
-static bool is_told(int rc, const struct md_superblock *candidate, int result,
-		    const struct md_superblock *other)
+static unsigned version_of(const struct md_superblock *sb)
 {
-	if (!result)
-		return rc == -EINVAL && is_around(candidate, other);
-	return result == -ENOENT || (result == -EINVAL && rc == -ENXIO);
+	return sb->minor_version == MD_VERSION_90 ? 0 : 1 + sb->minor_version;
+}
+
+bool md_superblock_is_better(const struct md_superblock *one, int one_rc,
+			     const struct md_superblock *other, int other_rc, uint64_t sectors)
+{
+	enum rank rank = rank_of(one, one_rc, sectors), than = rank_of(other, other_rc, sectors);
+
+	if (rank != than || rank == NONE)
+		return rank > than;
+	if (one->ctime != other->ctime)
+		return one->ctime > other->ctime;
+	return version_of(one) > version_of(other);
 }
 
 /* Places that could not be read. */
@@ -171,23 +187,18 @@ int md_superblock_find(struct block *block, struct md_superblock *sb, bool *foun
 	for (unsigned i = 0; i < PLACES; i++) {
 		int rc = look_at(block, places, i, &trouble);
 
-		if (rc == -ENOENT)
-			continue;
-		if (rc && rc != -EINVAL && rc != -ENXIO) {
+		if (rc && rc != -ENOENT && rc != -EINVAL && rc != -ENXIO) {
 			note_unread(&unread, places->starts[i], rc, &trouble);
 			continue;
 		}
-		if (!rc && (result || is_preferred(candidate, sb))) {
-			*sb = *candidate;
-			*found = true;
-			result = 0;
-		} else if (rc && is_told(rc, candidate, result, sb)) {
-			*sb = *candidate;
-			*found = true;
-			result = rc;
-			if (error)
-				*error = trouble;
-		}
+		if (!md_superblock_is_better(candidate, rc, sb, result,
+					     block->size >> MD_SECTOR_SHIFT))
+			continue;
+		*sb = *candidate;
+		*found = true;
+		result = rc;
+		if (rc && error)
+			*error = trouble;
 	}
 	if (unread.count && (result || !is_all_data(&unread, sb))) {
 		*found = false;

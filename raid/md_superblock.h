@@ -111,8 +111,17 @@ uint64_t md_superblock_least_bytes(const struct md_superblock *sb);
 uint64_t md_superblock_bitmap_room(const struct md_superblock *sb, uint64_t device_sectors);
 
 /*
- * Looks at the four places, and where more than one has a superblock takes that which has the other among its data, or the younger array. 0;
- * -ENOENT when there is none; -EINVAL with `error` set for a damaged one (a good one is better, but for one that is among the data of that), for a 0.90 of a big-endian machine, or a
+ * Which of two that were found on a device of so many sectors it is that makes it a member: an order in which any number of them has a first. `rc` is what
+ * came of each: 0, -ENXIO (the device has become shorter), -EINVAL (damaged) or -ENOENT. One at the end, or that goes to the end, is better than one at the start that
+ * stops before: that is among the data of the other, even where the other is damaged. Else a good one is better, then the younger array, as for
+ * mdadm, then the newer version.
+ */
+bool md_superblock_is_better(const struct md_superblock *one, int one_rc,
+			     const struct md_superblock *other, int other_rc, uint64_t sectors);
+
+/*
+ * Looks at the four places, and takes the best. 0;
+ * -ENOENT when there is none; -EINVAL with `error` set for a damaged one, for a 0.90 of a big-endian machine, or a
  * device too small for any; -ENXIO for a good one on a device that has become shorter; the error of a
  * read, but of a place where the one that was found has data. On -EINVAL *found says whether `sb` holds what could be decoded; on -ENXIO it does.
  */
