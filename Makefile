@@ -19,20 +19,20 @@ BUILD   := build$(if $(SANITIZE),-sanitize)$(if $(filter thread,$(SANITIZE)),-th
 
 # What builds it, what the demo uses besides, and what the tests use besides that.
 DEPS_BUILD := gcc make pkg-config libc6-dev liburing-dev libaio-dev libpcap-dev libnl-3-dev \
-	libnl-route-3-dev libcunit1-dev libjansson-dev uuid-dev libblkid-dev zlib1g-dev libisal-dev \
+	libnl-route-3-dev libcunit1-dev libjansson-dev uuid-dev libblkid-dev libisal-dev \
 	libseccomp-dev libyaml-dev libfuse3-dev nbdkit-plugin-dev libnbd-dev libslirp-dev libslirp0 \
 	libext2fs-dev nettle-dev
 DEPS_DEMO  := qemu-system-x86 user-mode-linux 'linux-image-cloud-amd64|linux-image-virtual' mdadm lvm2 e2fsprogs \
 	busybox-static cpio kmod python3 procps util-linux
-DEPS_TEST  := tcpdump tshark strace fuse3 nbdkit libnbd-bin fio qemu-utils zstd xz-utils bzip2 lz4 gddrescue fdisk iproute2 acpica-tools clang 'libclang-rt-dev|clang' cppcheck \
+DEPS_TEST  := zlib1g-dev tcpdump tshark strace fuse3 nbdkit libnbd-bin fio qemu-utils zstd xz-utils bzip2 lz4 gddrescue fdisk iproute2 acpica-tools clang 'libclang-rt-dev|clang' cppcheck \
 	clang-tidy clang-format grub-common zsh gdisk dosfstools mtools vde2 vdeplug lldpd smcroute dnsmasq-base passt openvswitch-switch dpdk-dev '^librte-net-virtio[0-9]+$$'
 DEPS_BENCH := openvswitch-switch openvswitch-switch-dpdk vde2 qemu-utils dpdk-dev '^librte-net-virtio[0-9]+$$' iperf3 valgrind
 # Of `tenon image build debian`.
 DEPS_TEST  += fakeroot mmdebstrap uidmap ovmf openssl openssh-client openvswitch-switch
 
-PACKAGES := fuse3 libnbd nettle nbdkit liburing libpcap libnl-3.0 libnl-route-3.0 jansson uuid blkid zlib libseccomp yaml-0.1 ext2fs com_err
+PACKAGES := fuse3 libnbd nettle nbdkit liburing libpcap libnl-3.0 libnl-route-3.0 jansson uuid blkid libseccomp yaml-0.1 ext2fs com_err
 WARNINGS := -Wall -Wextra -Wno-missing-field-initializers -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes -Werror
-CPPFLAGS := $(CPPFLAGS) -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -I. -Ilib \
+CPPFLAGS := $(CPPFLAGS) -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -I. -Ilib -I$(BUILD) \
 	$(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
 CFLAGS   ?= -O2 -g
 ALL_CFLAGS := -std=gnu11 $(WARNINGS) $(CFLAGS) -fno-strict-aliasing -pthread \
@@ -40,11 +40,12 @@ ALL_CFLAGS := -std=gnu11 $(WARNINGS) $(CFLAGS) -fno-strict-aliasing -pthread \
 	$(if $(filter thread,$(SANITIZE)),-fsanitize=thread -Wno-tsan -fno-omit-frame-pointer,$(if $(SANITIZE), \
 	-fsanitize=address$(comma)undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined)) \
 	$(if $(SANITIZE),-Wno-maybe-uninitialized)
-# What is loaded by who needs it is not linked (lib/util/library.h).
-LOADED   := libnbd libpcap nettle
+# What is loaded by who needs it is not linked (lib/util/library.h). By their names to pkg-config, and to the linker, which knows what they are called here.
+LOADED   := libnbd libpcap nettle fuse3 libnl-3.0 libnl-route-3.0 blkid libseccomp yaml-0.1 ext2fs com_err
+SONAMES  := nbd pcap nettle slirp fuse3 nl-route-3 blkid seccomp yaml ext2fs aio
 # The C library first: the loader asks libraries in this order for each name, and most are there (a fifth of what starting costs).
-LDLIBS   := -lc $(shell pkg-config --libs $(filter-out $(LOADED),$(PACKAGES)) 2>/dev/null) -laio -lisal -lm -pthread
-TESTLIBS := -lpcap # tests ask it by themselves
+LDLIBS   := -lc $(shell pkg-config --libs $(filter-out $(LOADED),$(PACKAGES)) 2>/dev/null) -lisal -lm -pthread
+TESTLIBS := -lpcap -lz # tests ask them by themselves
 
 LIB_SRC  := $(wildcard lib/*/*.c raid/*.c volume/*.c netdev/*.c vswitch/*.c vmm/*.c tools/lab/*.c)
 TOOL_SRC := $(wildcard tools/*.c)
@@ -113,7 +114,14 @@ $(BUILD)/flags: FORCE
 .PHONY: FORCE
 FORCE:
 
-$(BUILD)/%.o: %.c $(BUILD)/flags | $(BUILD)/packages
+# #define SONAME_blkid "libblkid.so.1"
+$(BUILD)/sonames.h: FORCE | $(BUILD)/packages
+	$(Q)for name in $(SONAMES); do readelf -d "$$($(CC) -print-file-name=lib$$name.so)" | \
+		sed -n "s/.*(SONAME).*\[\(.*\)\]/#define SONAME_$$(echo $$name | tr - _) \"\1\"/p"; done >$@.new
+	@[ "$$(wc -l <$@.new)" = $(words $(SONAMES)) ] || { echo "not all of these libraries are there to link: $(SONAMES)" >&2; exit 1; }
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
+$(BUILD)/%.o: %.c $(BUILD)/flags | $(BUILD)/packages $(BUILD)/sonames.h
 	@mkdir -p $(@D)
 	$(if $(V),,@echo '  CC   $<')
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
@@ -208,7 +216,7 @@ only = $(if $(ONLY),$(strip $(foreach test,$(1),$(if $(findstring $(ONLY),$(test
 torture: deps
 	@TORTURE=1 TEST_TIMEOUT=$(or $(TORTURE_TIMEOUT),14400) $(MAKE) --no-print-directory check-built
 
-lint:
+lint: $(BUILD)/sonames.h
 	@tests/format_test.sh; tests/floors_test.sh; tests/names_test.sh; tests/lint_test.sh
 
 # Fuzz targets are built by clang with all of the library, under ASan and UBSan, in build-fuzz.
@@ -219,7 +227,7 @@ FUZZ_CFLAGS  := -std=gnu11 -O1 -g -fno-strict-aliasing -pthread -fsanitize=addre
 FUZZ_OBJ     := $(LIB_SRC:%.c=build-fuzz/%.o) $(patsubst %.S,build-fuzz/%.o,$(wildcard lib/*/*.S))
 FUZZERS      := $(FUZZ_SRC:tests/fuzz/%.c=build-fuzz/%)
 
-build-fuzz/%.o: %.c
+build-fuzz/%.o: %.c | $(BUILD)/sonames.h
 	@mkdir -p $(@D)
 	$(if $(V),,@echo '  FUZZ $<')
 	$(Q)$(FUZZ_CC) $(CPPFLAGS) $(FUZZ_CFLAGS) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<

@@ -5,23 +5,19 @@
 #include <ctype.h>
 #include <errno.h>
 #include <linux/if.h>
-#include <netlink/netlink.h>
-#include <netlink/route/addr.h>
-#include <netlink/route/link.h>
-#include <netlink/route/link/veth.h>
-#include <netlink/socket.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "netdev/link_route.h"
+#include "netdev/netlink_library.h"
 #include "netdev/netns.h"
 #include "util/cleanup.h"
 #include "util/error.h"
 
-DEFINE_CLEANUP(cleanup_socket, struct nl_sock, nl_socket_free)
-DEFINE_CLEANUP(cleanup_link, struct rtnl_link, rtnl_link_put)
-DEFINE_CLEANUP(cleanup_address, struct rtnl_addr, rtnl_addr_put)
-DEFINE_CLEANUP(cleanup_nl_addr, struct nl_addr, nl_addr_put)
+DEFINE_CLEANUP(cleanup_socket, struct nl_sock, libnl.nl_socket_free)
+DEFINE_CLEANUP(cleanup_link, struct rtnl_link, libnl.rtnl_link_put)
+DEFINE_CLEANUP(cleanup_address, struct rtnl_addr, libnl.rtnl_addr_put)
+DEFINE_CLEANUP(cleanup_nl_addr, struct nl_addr, libnl.nl_addr_put)
 
 /* libnl's error codes are its own; these are the ones a user can meet. */
 static int code_of(int nl)
@@ -52,7 +48,7 @@ int link_fail(struct error *error, const char *name, const char *what, int nl)
 {
 	int rc = code_of(nl);
 
-	error_set(error, rc, "interface %s: cannot %s: %s", name, what, nl_geterror(nl));
+	error_set(error, rc, "interface %s: cannot %s: %s", name, what, libnl.nl_geterror(nl));
 	if (rc == -EPERM)
 		error_advise(error,
 			     "changing interfaces needs CAP_NET_ADMIN: run as root, or in a user "
@@ -70,16 +66,19 @@ static int connect_route(void *arg)
 {
 	struct link_open_call *call = arg;
 
-	call->nl = nl_connect(call->sock, NETLINK_ROUTE);
+	call->nl = libnl.nl_connect(call->sock, NETLINK_ROUTE);
 	return 0;
 }
 
 int link_open_route(int netns, struct nl_sock **out, struct error *error)
 {
-	CLEANUP(cleanup_socket) struct nl_sock *sock = nl_socket_alloc();
-	struct link_open_call call = { sock, 0 };
-	int rc;
+	CLEANUP(cleanup_socket) struct nl_sock *sock = NULL;
+	struct link_open_call call = { 0 };
+	int rc = libnl_load(error);
 
+	if (rc)
+		return rc;
+	call.sock = sock = libnl.nl_socket_alloc();
 	if (!sock)
 		return error_set(error, -ENOMEM, "netlink: out of memory");
 	rc = netns_call(netns, connect_route, &call, error);
@@ -87,7 +86,7 @@ int link_open_route(int netns, struct nl_sock **out, struct error *error)
 		return rc;
 	if (call.nl)
 		return error_set(error, code_of(call.nl), "netlink: cannot connect: %s",
-				 nl_geterror(call.nl));
+				 libnl.nl_geterror(call.nl));
 	*out = steal_pointer(&sock);
 	return 0;
 }
@@ -125,7 +124,7 @@ int link_find(struct nl_sock *sock, const char *name, struct rtnl_link **out, st
 
 	if (rc)
 		return rc;
-	nl = rtnl_link_get_kernel(sock, 0, name, out);
+	nl = libnl.rtnl_link_get_kernel(sock, 0, name, out);
 	if (nl == -NLE_OBJ_NOTFOUND || nl == -NLE_NODEV)
 		return link_missing(name, error);
 	return nl ? link_fail(error, name, "look it up", nl) : 0;
@@ -144,14 +143,14 @@ int link_get(const char *name, int netns, struct link_info *out, struct error *e
 	if (rc)
 		return rc;
 	memset(out, 0, sizeof(*out));
-	strncpy(out->name, rtnl_link_get_name(link), sizeof(out->name) - 1);
-	out->index = rtnl_link_get_ifindex(link);
-	out->mtu = rtnl_link_get_mtu(link);
-	out->up = rtnl_link_get_flags(link) & IFF_UP;
-	out->carrier = rtnl_link_get_flags(link) & IFF_LOWER_UP;
-	mac = rtnl_link_get_addr(link);
-	if (mac && nl_addr_get_len(mac) == sizeof(out->mac)) {
-		memcpy(out->mac, nl_addr_get_binary_addr(mac), sizeof(out->mac));
+	strncpy(out->name, libnl.rtnl_link_get_name(link), sizeof(out->name) - 1);
+	out->index = libnl.rtnl_link_get_ifindex(link);
+	out->mtu = libnl.rtnl_link_get_mtu(link);
+	out->up = libnl.rtnl_link_get_flags(link) & IFF_UP;
+	out->carrier = libnl.rtnl_link_get_flags(link) & IFF_LOWER_UP;
+	mac = libnl.rtnl_link_get_addr(link);
+	if (mac && libnl.nl_addr_get_len(mac) == sizeof(out->mac)) {
+		memcpy(out->mac, libnl.nl_addr_get_binary_addr(mac), sizeof(out->mac));
 		out->has_mac = true;
 	}
 	return 0;
@@ -161,74 +160,75 @@ int link_get(const char *name, int netns, struct link_info *out, struct error *e
 static int change(struct nl_sock *sock, struct rtnl_link *link, struct rtnl_link *changes,
 		  const char *what, struct error *error)
 {
-	int nl = rtnl_link_change(sock, link, changes, 0);
+	int nl = libnl.rtnl_link_change(sock, link, changes, 0);
 
-	return nl ? link_fail(error, rtnl_link_get_name(link), what, nl) : 0;
+	return nl ? link_fail(error, libnl.rtnl_link_get_name(link), what, nl) : 0;
 }
 
 static int change_flags(struct nl_sock *sock, struct rtnl_link *link, bool up, struct error *error)
 {
-	CLEANUP(cleanup_link) struct rtnl_link *changes = rtnl_link_alloc();
+	CLEANUP(cleanup_link) struct rtnl_link *changes = libnl.rtnl_link_alloc();
 
 	if (!changes)
 		return error_set(error, -ENOMEM, "netlink: out of memory");
 	if (up)
-		rtnl_link_set_flags(changes, IFF_UP);
+		libnl.rtnl_link_set_flags(changes, IFF_UP);
 	else
-		rtnl_link_unset_flags(changes, IFF_UP);
+		libnl.rtnl_link_unset_flags(changes, IFF_UP);
 	return change(sock, link, changes, up ? "bring it up" : "bring it down", error);
 }
 
 static int change_fields(struct nl_sock *sock, struct rtnl_link *link,
 			 const struct link_settings *settings, struct error *error)
 {
-	CLEANUP(cleanup_link) struct rtnl_link *changes = rtnl_link_alloc();
+	CLEANUP(cleanup_link) struct rtnl_link *changes = libnl.rtnl_link_alloc();
 	CLEANUP(cleanup_nl_addr) struct nl_addr *mac = NULL;
 
 	if (!changes)
 		return error_set(error, -ENOMEM, "netlink: out of memory");
 	if (settings->mac) {
-		mac = nl_addr_build(AF_LLC, settings->mac, 6);
+		mac = libnl.nl_addr_build(AF_LLC, settings->mac, 6);
 		if (!mac)
 			return error_set(error, -ENOMEM, "netlink: out of memory");
-		rtnl_link_set_addr(changes, mac);
+		libnl.rtnl_link_set_addr(changes, mac);
 	}
 	if (settings->mtu)
-		rtnl_link_set_mtu(changes, settings->mtu);
+		libnl.rtnl_link_set_mtu(changes, settings->mtu);
 	return change(sock, link, changes, "set its MTU and MAC address", error);
 }
 
 static int add_address(struct nl_sock *sock, struct rtnl_link *link, const char *text,
 		       struct error *error)
 {
-	CLEANUP(cleanup_address) struct rtnl_addr *address = rtnl_addr_alloc();
+	CLEANUP(cleanup_address) struct rtnl_addr *address = libnl.rtnl_addr_alloc();
 	CLEANUP(cleanup_nl_addr) struct nl_addr *local = NULL;
-	const char *name = rtnl_link_get_name(link);
+	const char *name = libnl.rtnl_link_get_name(link);
 	int nl;
 
 	if (!address)
 		return error_set(error, -ENOMEM, "netlink: out of memory");
-	if (nl_addr_parse(text, AF_UNSPEC, &local) ||
-	    (nl_addr_get_family(local) != AF_INET && nl_addr_get_family(local) != AF_INET6) ||
-	    nl_addr_get_prefixlen(local) > nl_addr_get_len(local) * 8)
+	if (libnl.nl_addr_parse(text, AF_UNSPEC, &local) ||
+	    (libnl.nl_addr_get_family(local) != AF_INET &&
+	     libnl.nl_addr_get_family(local) != AF_INET6) ||
+	    libnl.nl_addr_get_prefixlen(local) > libnl.nl_addr_get_len(local) * 8)
 		return error_set(error, -EINVAL,
 				 "interface %s: address \"%.64s\": expected an IPv4 or "
 				 "IPv6 address with its prefix length, as in 10.0.0.1/24",
 				 name, text);
-	rtnl_addr_set_ifindex(address, rtnl_link_get_ifindex(link));
-	nl = rtnl_addr_set_local(address, local);
+	libnl.rtnl_addr_set_ifindex(address, libnl.rtnl_link_get_ifindex(link));
+	nl = libnl.rtnl_addr_set_local(address, local);
 	if (!nl)
-		nl = rtnl_addr_add(sock, address, 0);
+		nl = libnl.rtnl_addr_add(sock, address, 0);
 	return nl && nl != -NLE_EXIST ? link_fail(error, name, "add an address", nl) : 0;
 }
 
 static int move(struct nl_sock *sock, struct rtnl_link *link, int netns, struct error *error)
 {
-	CLEANUP(cleanup_link) struct rtnl_link *changes = rtnl_link_alloc();
+	CLEANUP(cleanup_link) struct rtnl_link *changes = libnl.rtnl_link_alloc();
 
 	if (!changes)
 		return error_set(error, -ENOMEM, "netlink: out of memory");
-	rtnl_link_set_ns_fd(changes, netns);
+	libnl.rtnl_link_set_ns_fd(changes, netns);
 	return change(sock, link, changes, "move it to another network namespace", error);
 }
 
@@ -267,13 +267,13 @@ int link_create_veth(const char *name, const char *peer, int netns, struct error
 		rc = link_open_route(netns, &sock, error);
 	if (rc)
 		return rc;
-	link = rtnl_link_veth_alloc();
+	link = libnl.rtnl_link_veth_alloc();
 	if (!link)
 		return error_set(error, -ENOMEM, "netlink: out of memory");
-	rtnl_link_set_name(link, name);
-	other = rtnl_link_veth_get_peer(link);
-	rtnl_link_set_name(other, peer);
-	nl = rtnl_link_add(sock, link, NLM_F_CREATE | NLM_F_EXCL);
+	libnl.rtnl_link_set_name(link, name);
+	other = libnl.rtnl_link_veth_get_peer(link);
+	libnl.rtnl_link_set_name(other, peer);
+	nl = libnl.rtnl_link_add(sock, link, NLM_F_CREATE | NLM_F_EXCL);
 	return nl ? link_fail(error, name, "make a veth pair", nl) : 0;
 }
 
@@ -287,6 +287,6 @@ int link_delete(const char *name, int netns, struct error *error)
 		rc = link_find(sock, name, &link, error);
 	if (rc)
 		return rc;
-	nl = rtnl_link_delete(sock, link);
+	nl = libnl.rtnl_link_delete(sock, link);
 	return nl ? link_fail(error, name, "delete it", nl) : 0;
 }

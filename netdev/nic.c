@@ -11,20 +11,18 @@
 #include <linux/if_tun.h>
 #include <linux/rtnetlink.h>
 #include <linux/sockios.h>
-#include <netlink/attr.h>
-#include <netlink/msg.h>
-#include <netlink/netlink.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
 #include "netdev/link_route.h"
+#include "netdev/netlink_library.h"
 #include "netdev/netns.h"
 #include "util/bytes.h"
 #include "util/error.h"
 
-DEFINE_CLEANUP(cleanup_nic_socket, struct nl_sock, nl_socket_free)
+DEFINE_CLEANUP(cleanup_nic_socket, struct nl_sock, libnl.nl_socket_free)
 
 struct nic_look {
 	struct nic_list list;
@@ -39,24 +37,24 @@ static void take_tap(struct nic *nic, struct nlattr *data)
 	struct nlattr *tun[IFLA_TUN_MAX + 1];
 	struct nic_tap *tap = &nic->tap;
 
-	if (nla_parse_nested(tun, IFLA_TUN_MAX, data, NULL))
+	if (libnl.nla_parse_nested(tun, IFLA_TUN_MAX, data, NULL))
 		return;
-	if (tun[IFLA_TUN_TYPE] && nla_get_u8(tun[IFLA_TUN_TYPE]) != IFF_TAP)
+	if (tun[IFLA_TUN_TYPE] && libnl.nla_get_u8(tun[IFLA_TUN_TYPE]) != IFF_TAP)
 		return;
 	strcpy(nic->kind, "tap");
 	tap->is_tap = true;
-	tap->persistent = tun[IFLA_TUN_PERSIST] && nla_get_u8(tun[IFLA_TUN_PERSIST]);
-	tap->multi_queue = tun[IFLA_TUN_MULTI_QUEUE] && nla_get_u8(tun[IFLA_TUN_MULTI_QUEUE]);
-	tap->header = tun[IFLA_TUN_VNET_HDR] && nla_get_u8(tun[IFLA_TUN_VNET_HDR]);
+	tap->persistent = tun[IFLA_TUN_PERSIST] && libnl.nla_get_u8(tun[IFLA_TUN_PERSIST]);
+	tap->multi_queue = tun[IFLA_TUN_MULTI_QUEUE] && libnl.nla_get_u8(tun[IFLA_TUN_MULTI_QUEUE]);
+	tap->header = tun[IFLA_TUN_VNET_HDR] && libnl.nla_get_u8(tun[IFLA_TUN_VNET_HDR]);
 	tap->has_owner = tun[IFLA_TUN_OWNER] != NULL;
-	tap->owner = tap->has_owner ? nla_get_u32(tun[IFLA_TUN_OWNER]) : 0;
+	tap->owner = tap->has_owner ? libnl.nla_get_u32(tun[IFLA_TUN_OWNER]) : 0;
 	tap->has_group = tun[IFLA_TUN_GROUP] != NULL;
-	tap->group = tap->has_group ? nla_get_u32(tun[IFLA_TUN_GROUP]) : 0;
+	tap->group = tap->has_group ? libnl.nla_get_u32(tun[IFLA_TUN_GROUP]) : 0;
 	tap->has_queues = tun[IFLA_TUN_NUM_QUEUES] != NULL;
 	if (tap->has_queues)
-		tap->queues = nla_get_u32(tun[IFLA_TUN_NUM_QUEUES]);
+		tap->queues = libnl.nla_get_u32(tun[IFLA_TUN_NUM_QUEUES]);
 	if (tun[IFLA_TUN_NUM_DISABLED_QUEUES])
-		tap->queues += nla_get_u32(tun[IFLA_TUN_NUM_DISABLED_QUEUES]);
+		tap->queues += libnl.nla_get_u32(tun[IFLA_TUN_NUM_DISABLED_QUEUES]);
 }
 
 static void take_kind(struct nic *nic, struct nlattr *linkinfo, unsigned type)
@@ -67,10 +65,10 @@ static void take_kind(struct nic *nic, struct nlattr *linkinfo, unsigned type)
 		 type == ARPHRD_LOOPBACK ? "loopback"
 		 : type == ARPHRD_ETHER  ? "ethernet"
 					 : "other");
-	if (!linkinfo || nla_parse_nested(info, IFLA_INFO_MAX, linkinfo, NULL) ||
+	if (!linkinfo || libnl.nla_parse_nested(info, IFLA_INFO_MAX, linkinfo, NULL) ||
 	    !info[IFLA_INFO_KIND])
 		return;
-	nla_strlcpy(nic->kind, info[IFLA_INFO_KIND], sizeof(nic->kind));
+	libnl.nla_strlcpy(nic->kind, info[IFLA_INFO_KIND], sizeof(nic->kind));
 	if (!strcmp(nic->kind, "tun") && info[IFLA_INFO_DATA])
 		take_tap(nic, info[IFLA_INFO_DATA]);
 }
@@ -81,7 +79,8 @@ static void take_counters(struct nic_counters *counters, struct nlattr *attribut
 
 	if (!attribute)
 		return;
-	memcpy(&stats, nla_data(attribute), MIN((size_t)nla_len(attribute), sizeof(stats)));
+	memcpy(&stats, libnl.nla_data(attribute),
+	       MIN((size_t)libnl.nla_len(attribute), sizeof(stats)));
 	*counters = (struct nic_counters){ stats.rx_packets, stats.rx_bytes,   stats.rx_errors,
 					   stats.rx_dropped, stats.tx_packets, stats.tx_bytes,
 					   stats.tx_errors,  stats.tx_dropped };
@@ -107,33 +106,33 @@ static bool grow(struct nic_look *look)
 
 static int take_link(struct nl_msg *message, void *arg)
 {
-	struct ifinfomsg *head = nlmsg_data(nlmsg_hdr(message));
+	struct ifinfomsg *head = libnl.nlmsg_data(libnl.nlmsg_hdr(message));
 	struct nlattr *link[IFLA_MAX + 1];
 	struct nic_look *look = arg;
 	struct nic *nic;
 	unsigned at = look->list.count;
 
-	if (nlmsg_parse(nlmsg_hdr(message), sizeof(*head), link, IFLA_MAX, NULL) ||
+	if (libnl.nlmsg_parse(libnl.nlmsg_hdr(message), sizeof(*head), link, IFLA_MAX, NULL) ||
 	    !link[IFLA_IFNAME] || !grow(look))
 		return NL_OK;
 	nic = &look->list.nics[at];
 	*nic = (struct nic){ .link = { .index = head->ifi_index,
 				       .up = head->ifi_flags & IFF_UP,
 				       .carrier = head->ifi_flags & IFF_LOWER_UP } };
-	nla_strlcpy(nic->link.name, link[IFLA_IFNAME], sizeof(nic->link.name));
+	libnl.nla_strlcpy(nic->link.name, link[IFLA_IFNAME], sizeof(nic->link.name));
 	if (link[IFLA_MTU])
-		nic->link.mtu = nla_get_u32(link[IFLA_MTU]);
-	if (link[IFLA_ADDRESS] && nla_len(link[IFLA_ADDRESS]) == 6 &&
+		nic->link.mtu = libnl.nla_get_u32(link[IFLA_MTU]);
+	if (link[IFLA_ADDRESS] && libnl.nla_len(link[IFLA_ADDRESS]) == 6 &&
 	    head->ifi_type == ARPHRD_ETHER) {
-		memcpy(nic->link.mac, nla_data(link[IFLA_ADDRESS]), 6);
+		memcpy(nic->link.mac, libnl.nla_data(link[IFLA_ADDRESS]), 6);
 		nic->link.has_mac = true;
 	}
 	take_kind(nic, link[IFLA_LINKINFO], head->ifi_type);
 	take_counters(&nic->counters, link[IFLA_STATS64]);
-	look->masters[at] = link[IFLA_MASTER] ? (int)nla_get_u32(link[IFLA_MASTER]) : 0;
+	look->masters[at] = link[IFLA_MASTER] ? (int)libnl.nla_get_u32(link[IFLA_MASTER]) : 0;
 	/* An index of another namespace says nothing here. */
 	look->peers[at] = link[IFLA_LINK] && !link[IFLA_LINK_NETNSID] && !strcmp(nic->kind, "veth")
-				  ? (int)nla_get_u32(link[IFLA_LINK])
+				  ? (int)libnl.nla_get_u32(link[IFLA_LINK])
 				  : 0;
 	look->list.count++;
 	return NL_OK;
@@ -151,7 +150,7 @@ static struct nic *nic_of_index(const struct nic_list *list, int index)
 
 static int take_address(struct nl_msg *message, void *arg)
 {
-	struct ifaddrmsg *head = nlmsg_data(nlmsg_hdr(message));
+	struct ifaddrmsg *head = libnl.nlmsg_data(libnl.nlmsg_hdr(message));
 	struct nlattr *attributes[IFA_MAX + 1], *found;
 	char text[INET6_ADDRSTRLEN], (*grown)[NIC_ADDRESS_TEXT];
 	struct nic_look *look = arg;
@@ -159,11 +158,11 @@ static int take_address(struct nl_msg *message, void *arg)
 	int length = head->ifa_family == AF_INET ? 4 : 16;
 
 	if (!nic || (head->ifa_family != AF_INET && head->ifa_family != AF_INET6) ||
-	    nlmsg_parse(nlmsg_hdr(message), sizeof(*head), attributes, IFA_MAX, NULL))
+	    libnl.nlmsg_parse(libnl.nlmsg_hdr(message), sizeof(*head), attributes, IFA_MAX, NULL))
 		return NL_OK;
 	found = attributes[IFA_LOCAL] ? attributes[IFA_LOCAL] : attributes[IFA_ADDRESS];
-	if (!found || nla_len(found) != length ||
-	    !inet_ntop(head->ifa_family, nla_data(found), text, sizeof(text)))
+	if (!found || libnl.nla_len(found) != length ||
+	    !inet_ntop(head->ifa_family, libnl.nla_data(found), text, sizeof(text)))
 		return NL_OK;
 	grown = realloc(nic->addresses, (nic->address_count + 1) * sizeof(*grown));
 	if (!grown) {
@@ -207,11 +206,11 @@ static void take_offloads(struct nic *nic, int sock)
 static int dump(struct nl_sock *sock, int type, nl_recvmsg_msg_cb_t take, struct nic_look *look)
 {
 	struct rtgenmsg any = { .rtgen_family = AF_UNSPEC };
-	int nl = nl_socket_modify_cb(sock, NL_CB_VALID, NL_CB_CUSTOM, take, look);
+	int nl = libnl.nl_socket_modify_cb(sock, NL_CB_VALID, NL_CB_CUSTOM, take, look);
 
 	if (!nl)
-		nl = nl_send_simple(sock, type, NLM_F_DUMP, &any, sizeof(any));
-	return nl < 0 ? nl : nl_recvmsgs_default(sock);
+		nl = libnl.nl_send_simple(sock, type, NLM_F_DUMP, &any, sizeof(any));
+	return nl < 0 ? nl : libnl.nl_recvmsgs_default(sock);
 }
 
 static void name_others(struct nic_look *look)
@@ -248,7 +247,7 @@ int nic_list(int netns, struct nic_list *out, struct error *error)
 		nic_list_free(out);
 		return error_set(error, look.out_of_memory ? -ENOMEM : -EIO,
 				 "cannot list the interfaces: %s",
-				 look.out_of_memory ? "out of memory" : nl_geterror(nl));
+				 look.out_of_memory ? "out of memory" : libnl.nl_geterror(nl));
 	}
 	inet = netns_socket(netns, AF_INET, SOCK_DGRAM, 0, NULL);
 	for (unsigned i = 0; i < out->count && inet >= 0; i++)

@@ -3,14 +3,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_tun.h>
-#include <netlink/route/addr.h>
-#include <netlink/route/link/bridge.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "netdev/link_route.h"
+#include "netdev/netlink_library.h"
 #include "netdev/netns.h"
 #include "netdev/nic.h"
 #include "netdev/tap.h"
@@ -18,10 +17,10 @@
 #include "util/error.h"
 #include "virtio/virtio_net.h"
 
-DEFINE_CLEANUP(cleanup_change_socket, struct nl_sock, nl_socket_free)
-DEFINE_CLEANUP(cleanup_change_link, struct rtnl_link, rtnl_link_put)
-DEFINE_CLEANUP(cleanup_change_address, struct rtnl_addr, rtnl_addr_put)
-DEFINE_CLEANUP(cleanup_change_addr, struct nl_addr, nl_addr_put)
+DEFINE_CLEANUP(cleanup_change_socket, struct nl_sock, libnl.nl_socket_free)
+DEFINE_CLEANUP(cleanup_change_link, struct rtnl_link, libnl.rtnl_link_put)
+DEFINE_CLEANUP(cleanup_change_address, struct rtnl_addr, libnl.rtnl_addr_put)
+DEFINE_CLEANUP(cleanup_change_addr, struct nl_addr, libnl.nl_addr_put)
 
 /* ---- TAPs ---- */
 
@@ -151,11 +150,11 @@ static int create_bridge(const struct nic_creation *creation, int netns, struct 
 
 	if (rc)
 		return rc;
-	link = rtnl_link_bridge_alloc();
+	link = libnl.rtnl_link_bridge_alloc();
 	if (!link)
 		return error_set(error, -ENOMEM, "netlink: out of memory");
-	rtnl_link_set_name(link, creation->name);
-	nl = rtnl_link_add(sock, link, NLM_F_CREATE | NLM_F_EXCL);
+	libnl.rtnl_link_set_name(link, creation->name);
+	nl = libnl.rtnl_link_add(sock, link, NLM_F_CREATE | NLM_F_EXCL);
 	return nl ? link_fail(error, creation->name, "make a bridge", nl) : 0;
 }
 
@@ -190,10 +189,14 @@ int nic_create(const struct nic_creation *creation, int netns, struct nic_tap_fo
 int nic_check_address(const char *text, struct error *error)
 {
 	CLEANUP(cleanup_change_addr) struct nl_addr *address = NULL;
+	int rc = libnl_load(error);
 
-	if (strchr(text, '/') && !nl_addr_parse(text, AF_UNSPEC, &address) &&
-	    (nl_addr_get_family(address) == AF_INET || nl_addr_get_family(address) == AF_INET6) &&
-	    nl_addr_get_prefixlen(address) <= nl_addr_get_len(address) * 8)
+	if (rc)
+		return rc;
+	if (strchr(text, '/') && !libnl.nl_addr_parse(text, AF_UNSPEC, &address) &&
+	    (libnl.nl_addr_get_family(address) == AF_INET ||
+	     libnl.nl_addr_get_family(address) == AF_INET6) &&
+	    libnl.nl_addr_get_prefixlen(address) <= libnl.nl_addr_get_len(address) * 8)
 		return 0;
 	return error_set(error, -EINVAL,
 			 "address \"%.64s\": expected an IPv4 or IPv6 address with its prefix "
@@ -205,45 +208,45 @@ static int set_bridge(struct nl_sock *sock, struct rtnl_link *link, const char *
 		      struct error *error)
 {
 	CLEANUP(cleanup_change_link) struct rtnl_link *master = NULL;
-	const char *name = rtnl_link_get_name(link), *type;
+	const char *name = libnl.rtnl_link_get_name(link), *type;
 	int nl, rc;
 
 	if (!bridge) {
-		if (!rtnl_link_get_master(link))
+		if (!libnl.rtnl_link_get_master(link))
 			return 0;
-		nl = rtnl_link_release(sock, link);
+		nl = libnl.rtnl_link_release(sock, link);
 		return nl ? link_fail(error, name, "take it out of its bridge", nl) : 0;
 	}
 	rc = link_find(sock, bridge, &master, error);
 	if (rc)
 		return rc;
-	type = rtnl_link_get_type(master);
+	type = libnl.rtnl_link_get_type(master);
 	if (!type || strcmp(type, "bridge"))
 		return error_set(error, -EINVAL, "interface %s: expected a bridge, found %s",
 				 bridge, type ? type : "an interface of another kind");
-	nl = rtnl_link_enslave(sock, master, link);
+	nl = libnl.rtnl_link_enslave(sock, master, link);
 	return nl ? link_fail(error, name, "make it a port of the bridge", nl) : 0;
 }
 
 static int remove_address(struct nl_sock *sock, struct rtnl_link *link, const char *text,
 			  struct error *error)
 {
-	CLEANUP(cleanup_change_address) struct rtnl_addr *address = rtnl_addr_alloc();
+	CLEANUP(cleanup_change_address) struct rtnl_addr *address = libnl.rtnl_addr_alloc();
 	CLEANUP(cleanup_change_addr) struct nl_addr *local = NULL;
 	int nl, rc = nic_check_address(text, error);
 
 	if (rc)
 		return rc;
-	if (!address || nl_addr_parse(text, AF_UNSPEC, &local))
+	if (!address || libnl.nl_addr_parse(text, AF_UNSPEC, &local))
 		return error_set(error, -ENOMEM, "netlink: out of memory");
-	rtnl_addr_set_ifindex(address, rtnl_link_get_ifindex(link));
-	nl = rtnl_addr_set_local(address, local);
+	libnl.rtnl_addr_set_ifindex(address, libnl.rtnl_link_get_ifindex(link));
+	nl = libnl.rtnl_addr_set_local(address, local);
 	if (!nl)
-		nl = rtnl_addr_delete(sock, address, 0);
+		nl = libnl.rtnl_addr_delete(sock, address, 0);
 	if (nl == -NLE_NOADDR)
 		return error_set(error, -EADDRNOTAVAIL, "interface %s: it has no address %s",
-				 rtnl_link_get_name(link), text);
-	return nl ? link_fail(error, rtnl_link_get_name(link), "remove an address", nl) : 0;
+				 libnl.rtnl_link_get_name(link), text);
+	return nl ? link_fail(error, libnl.rtnl_link_get_name(link), "remove an address", nl) : 0;
 }
 
 int nic_change(const char *name, int netns, const struct nic_change *change, struct error *error)

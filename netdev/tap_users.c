@@ -7,10 +7,6 @@
 #include <errno.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
-#include <netlink/attr.h>
-#include <netlink/msg.h>
-#include <netlink/netlink.h>
-#include <netlink/socket.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,10 +14,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "netdev/netlink_library.h"
 #include "util/cleanup.h"
 
-DEFINE_CLEANUP(cleanup_socket, struct nl_sock, nl_socket_free)
-DEFINE_CLEANUP(cleanup_message, struct nl_msg, nlmsg_free)
+DEFINE_CLEANUP(cleanup_socket, struct nl_sock, libnl.nl_socket_free)
+DEFINE_CLEANUP(cleanup_message, struct nl_msg, libnl.nlmsg_free)
 
 /* IFLA_LINKINFO of a tun device; linux/if_link.h. */
 static int take_queues(struct nl_msg *message, void *arg)
@@ -29,32 +26,38 @@ static int take_queues(struct nl_msg *message, void *arg)
 	struct nlattr *link[IFLA_MAX + 1], *info[IFLA_INFO_MAX + 1], *tun[IFLA_TUN_MAX + 1];
 	int *queues = arg;
 
-	if (nlmsg_parse(nlmsg_hdr(message), sizeof(struct ifinfomsg), link, IFLA_MAX, NULL) ||
+	if (libnl.nlmsg_parse(libnl.nlmsg_hdr(message), sizeof(struct ifinfomsg), link, IFLA_MAX,
+			      NULL) ||
 	    !link[IFLA_LINKINFO] ||
-	    nla_parse_nested(info, IFLA_INFO_MAX, link[IFLA_LINKINFO], NULL) ||
+	    libnl.nla_parse_nested(info, IFLA_INFO_MAX, link[IFLA_LINKINFO], NULL) ||
 	    !info[IFLA_INFO_DATA] ||
-	    nla_parse_nested(tun, IFLA_TUN_MAX, info[IFLA_INFO_DATA], NULL) ||
+	    libnl.nla_parse_nested(tun, IFLA_TUN_MAX, info[IFLA_INFO_DATA], NULL) ||
 	    !tun[IFLA_TUN_NUM_QUEUES] || !tun[IFLA_TUN_NUM_DISABLED_QUEUES])
 		return NL_OK;
-	*queues = (int)(nla_get_u32(tun[IFLA_TUN_NUM_QUEUES]) +
-			nla_get_u32(tun[IFLA_TUN_NUM_DISABLED_QUEUES]));
+	*queues = (int)(libnl.nla_get_u32(tun[IFLA_TUN_NUM_QUEUES]) +
+			libnl.nla_get_u32(tun[IFLA_TUN_NUM_DISABLED_QUEUES]));
 	return NL_OK;
 }
 
 int tap_attached_queues(const char *name)
 {
-	CLEANUP(cleanup_socket) struct nl_sock *sock = nl_socket_alloc();
-	CLEANUP(cleanup_message) struct nl_msg *message = nlmsg_alloc_simple(RTM_GETLINK, 0);
+	CLEANUP(cleanup_socket) struct nl_sock *sock = NULL;
+	CLEANUP(cleanup_message) struct nl_msg *message = NULL;
 	struct ifinfomsg any = { .ifi_family = AF_UNSPEC };
 	int queues = -EOPNOTSUPP;
 
+	if (libnl_load(NULL))
+		return -ENOPKG;
+	sock = libnl.nl_socket_alloc();
+	message = libnl.nlmsg_alloc_simple(RTM_GETLINK, 0);
 	if (!sock || !message)
 		return -ENOMEM;
-	nl_socket_modify_cb(sock, NL_CB_VALID, NL_CB_CUSTOM, take_queues, &queues);
-	if (nlmsg_append(message, &any, sizeof(any), NLMSG_ALIGNTO) ||
-	    nla_put_string(message, IFLA_IFNAME, name) || nl_connect(sock, NETLINK_ROUTE))
+	libnl.nl_socket_modify_cb(sock, NL_CB_VALID, NL_CB_CUSTOM, take_queues, &queues);
+	if (libnl.nlmsg_append(message, &any, sizeof(any), NLMSG_ALIGNTO) ||
+	    libnl.nla_put_string(message, IFLA_IFNAME, name) ||
+	    libnl.nl_connect(sock, NETLINK_ROUTE))
 		return -EOPNOTSUPP;
-	if (nl_send_auto(sock, message) < 0 || nl_recvmsgs_default(sock) < 0)
+	if (libnl.nl_send_auto(sock, message) < 0 || libnl.nl_recvmsgs_default(sock) < 0)
 		return -EOPNOTSUPP;
 	return queues;
 }

@@ -24,6 +24,8 @@
 #include "util/library.h"
 #include "util/number.h"
 
+LIBRARY_NOTE(libslirp, SONAME_slirp, "the user network", "suggested");
+
 #define NETWORK     0x0a000200u /* 10.0.2.0 */
 #define NETMASK     0xffffff00u
 #define ROUTER      (NETWORK + 2)
@@ -341,7 +343,7 @@ static int open_library(struct user_network *net, struct error *error)
 		{ "slirp_remove_hostfwd", &net->end_forward },
 	};
 
-	return library_load("libslirp.so.0", "libslirp0", functions, ARRAY_SIZE(functions), error);
+	return library_load(SONAME_slirp, functions, ARRAY_SIZE(functions), error);
 }
 
 static int begin_forward(struct user_network *net, const struct user_network_forward *forward,

@@ -23,6 +23,6 @@ cppcheck -j2 --quiet --enable=warning,portability --inline-suppr --std=c11 --err
 
 includes=$(pkg-config --cflags libnl-3.0 libnl-route-3.0 liburing jansson)
 printf '%s\n' "${sources[@]}" | xargs -P 2 -n 8 sh -c \
-	'out=$(clang-tidy --quiet "$@" -- -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -I. -Ilib '"$includes"' 2>/dev/null) ||
+	'out=$(clang-tidy --quiet "$@" -- -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -I. -Ilib -I'"${BUILD:-build} $includes"' 2>/dev/null) ||
 	 { echo "$out"; exit 1; }' _ || failed=1
 exit $failed

@@ -8,6 +8,8 @@
 #include "util/bytes.h"
 #include "util/library.h"
 
+LIBRARY_NOTE(libnettle, SONAME_nettle, "checksums of copies", "suggested");
+
 #define STEP (256u << 10) /* between looks at the other fibers: some hundred microseconds */
 
 int copy_digest_init(struct copy_digest *digest, uint64_t size, struct error *error)
@@ -17,8 +19,7 @@ int copy_digest_init(struct copy_digest *digest, uint64_t size, struct error *er
 		{ "nettle_sha256_update", &digest->nettle.update },
 		{ "nettle_sha256_digest", &digest->nettle.digest },
 	};
-	int rc = library_load("libnettle.so.8", "libnettle8", functions, ARRAY_SIZE(functions),
-			      error);
+	int rc = library_load(SONAME_nettle, functions, ARRAY_SIZE(functions), error);
 
 	if (!rc)
 		digest->nettle.init(&digest->context);

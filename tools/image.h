@@ -184,6 +184,7 @@ struct image_program {
 	const char *name;    /* what it is called there */
 	const char *path;    /* NULL: it is looked for by its name */
 	const char *package; /* where it comes from */
+	const char *loads;   /* a library that it loads by itself, or NULL */
 };
 int image_put_programs(FILE *to, const char *temporary, const struct image_program *programs,
 		       unsigned count, struct error *error);

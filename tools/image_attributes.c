@@ -3,12 +3,12 @@
 #include "tools/image_attributes.h"
 
 #include <errno.h>
-#include <ext2fs/ext2fs.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "tools/ext2fs_library.h"
 #include "util/bytes.h"
 #include "util/cleanup.h"
 #include "util/error.h"
@@ -214,18 +214,18 @@ static errcode_t set_one(ext2_filsys fs, const struct image_attribute *one)
 {
 	struct ext2_xattr_handle *handle = NULL;
 	ext2_ino_t number;
-	errcode_t rc = ext2fs_namei(fs, EXT2_ROOT_INO, EXT2_ROOT_INO, one->path, &number);
+	errcode_t rc = libext2fs.ext2fs_namei(fs, EXT2_ROOT_INO, EXT2_ROOT_INO, one->path, &number);
 
 	if (rc == EXT2_ET_FILE_NOT_FOUND)
 		return 0;
 	if (!rc)
-		rc = ext2fs_xattrs_open(fs, number, &handle);
+		rc = libext2fs.ext2fs_xattrs_open(fs, number, &handle);
 	if (!rc)
-		rc = ext2fs_xattrs_read(handle);
+		rc = libext2fs.ext2fs_xattrs_read(handle);
 	if (!rc)
-		rc = ext2fs_xattr_set(handle, one->name, one->value, one->length);
+		rc = libext2fs.ext2fs_xattr_set(handle, one->name, one->value, one->length);
 	if (handle)
-		ext2fs_xattrs_close(&handle);
+		libext2fs.ext2fs_xattrs_close(&handle);
 	return rc;
 }
 
@@ -239,18 +239,21 @@ int image_attributes_set(const struct image_attributes *attributes, const char *
 
 	if (!attributes->count)
 		return 0;
+	rc = libext2fs_load(error);
+	if (rc)
+		return (int)rc;
 	snprintf(options, sizeof(options), "offset=%" PRIu64, offset);
-	rc = ext2fs_open2(disk, options, EXT2_FLAG_RW | EXT2_FLAG_64BITS, 0, 0, unix_io_manager,
-			  &fs);
+	rc = libext2fs.ext2fs_open2(disk, options, EXT2_FLAG_RW | EXT2_FLAG_64BITS, 0, 0,
+				    *libext2fs.unix_io_manager, &fs);
 	if (!rc)
-		rc = ext2fs_read_bitmaps(fs);
+		rc = libext2fs.ext2fs_read_bitmaps(fs);
 	for (size_t i = 0; !rc && i < attributes->count; i++) {
 		path = attributes->all[i].path;
 		rc = set_one(fs, &attributes->all[i]);
 	}
-	closed = fs ? ext2fs_close_free(&fs) : 0;
+	closed = fs ? libext2fs.ext2fs_close_free(&fs) : 0;
 	rc = rc ? rc : closed;
 	return rc ? error_set(error, -EIO, "%s: setting extended attributes: %s", path,
-			      error_message(rc))
+			      libext2fs.error_message(rc))
 		  : 0;
 }

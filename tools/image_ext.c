@@ -3,7 +3,6 @@
 #include "tools/image_ext.h"
 
 #include <errno.h>
-#include <ext2fs/ext2fs.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 #include "block/block.h"
 #include "block/signature.h"
 #include "block/signature_size.h"
+#include "tools/ext2fs_library.h"
 #include "util/bytes.h"
 #include "util/error.h"
 
@@ -187,6 +187,8 @@ int image_ext_open(struct image_ext **out, struct block *block, struct error *er
 	errcode_t code;
 	int rc = block_signature_size(block, &is, &size, error);
 
+	if (!rc)
+		rc = libext2fs_load(error);
 	if (rc || !ext)
 		return rc ? rc : -ENOMEM;
 	/* Tables are as large as the file system says that it is. */
@@ -199,8 +201,8 @@ int image_ext_open(struct image_ext **out, struct block *block, struct error *er
 	ext->read_most = READ_MOST;
 	ext->reads_most = READS_MOST;
 	snprintf(name, sizeof(name), "%p", (void *)ext);
-	code = ext2fs_open(name, EXT2_FLAG_64BITS | EXT2_FLAG_IGNORE_CSUM_ERRORS, 0, 0,
-			   (io_manager)&manager, &ext->fs);
+	code = libext2fs.ext2fs_open(name, EXT2_FLAG_64BITS | EXT2_FLAG_IGNORE_CSUM_ERRORS, 0, 0,
+				     (io_manager)&manager, &ext->fs);
 	if (code) {
 		ext->fs = NULL;
 		return error_set(error, -EINVAL, "%s: its file system cannot be read: %s",
@@ -214,7 +216,7 @@ int image_ext_open(struct image_ext **out, struct block *block, struct error *er
 void image_ext_close(struct image_ext *ext)
 {
 	if (ext->fs)
-		ext2fs_free(ext->fs);
+		libext2fs.ext2fs_free(ext->fs);
 	for (unsigned i = 0; i < WINDOWS; i++)
 		free(ext->windows[i].bytes);
 	free(ext);
@@ -222,8 +224,8 @@ void image_ext_close(struct image_ext *ext)
 
 uint64_t image_ext_used(const struct image_ext *ext)
 {
-	uint64_t blocks = ext2fs_blocks_count(ext->fs->super);
-	uint64_t free_blocks = ext2fs_free_blocks_count(ext->fs->super);
+	uint64_t blocks = libext2fs.ext2fs_blocks_count(ext->fs->super);
+	uint64_t free_blocks = libext2fs.ext2fs_free_blocks_count(ext->fs->super);
 
 	return free_blocks < blocks ? (blocks - free_blocks) * ext->fs->blocksize : 0;
 }
@@ -233,10 +235,11 @@ uint64_t image_ext_used(const struct image_ext *ext)
 static int find(struct image_ext *ext, const char *path, ext2_ino_t *number,
 		struct ext2_inode *inode)
 {
-	errcode_t code = ext2fs_namei_follow(ext->fs, EXT2_ROOT_INO, EXT2_ROOT_INO, path, number);
+	errcode_t code =
+		libext2fs.ext2fs_namei_follow(ext->fs, EXT2_ROOT_INO, EXT2_ROOT_INO, path, number);
 
 	if (!code)
-		code = ext2fs_read_inode(ext->fs, *number, inode);
+		code = libext2fs.ext2fs_read_inode(ext->fs, *number, inode);
 	if (!code)
 		return 0;
 	return code == EXT2_ET_FILE_NOT_FOUND || code == EXT2_ET_NO_DIRECTORY ? -ENOENT : -EIO;
@@ -247,7 +250,7 @@ static int read_file(ext2_file_t file, char *to, size_t length)
 	while (length) {
 		unsigned got = 0, piece = (unsigned)MIN(length, (size_t)1 << 20);
 
-		if (ext2fs_file_read(file, to, piece, &got) || !got)
+		if (libext2fs.ext2fs_file_read(file, to, piece, &got) || !got)
 			return -EIO;
 		to += got;
 		length -= got;
@@ -278,10 +281,10 @@ int image_ext_read(struct image_ext *ext, const char *path, size_t most, char **
 	all = malloc(size + 1);
 	if (!all)
 		return -ENOMEM;
-	rc = ext2fs_file_open(ext->fs, number, 0, &file) ? -EIO : 0;
+	rc = libext2fs.ext2fs_file_open(ext->fs, number, 0, &file) ? -EIO : 0;
 	if (!rc) {
 		rc = read_file(file, all, size);
-		ext2fs_file_close(file);
+		libext2fs.ext2fs_file_close(file);
 	}
 	if (rc)
 		return error_set(error, rc, "%s: %s: reading it: %s", ext->block->name, path,
@@ -329,7 +332,7 @@ int image_ext_list(struct image_ext *ext, const char *path, int (*fn)(void *arg,
 		return rc;
 	if (!LINUX_S_ISDIR(inode.i_mode))
 		return -ENOENT;
-	if (ext2fs_dir_iterate2(ext->fs, number, 0, NULL, take_entry, &listing))
+	if (libext2fs.ext2fs_dir_iterate2(ext->fs, number, 0, NULL, take_entry, &listing))
 		return -EIO;
 	return listing.rc;
 }

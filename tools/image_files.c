@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
-#include <seccomp.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +14,7 @@
 #include "tools/image.h"
 #include "util/cleanup.h"
 #include "util/error.h"
+#include "util/seccomp_library.h"
 
 #define SBIN "/usr/local/sbin:/usr/sbin:/sbin"
 
@@ -112,13 +112,14 @@ int image_find_program(const char *name, const char *package, char **path, struc
  * file would be lost. To it the file is as a disk, which cannot be cut. */
 static bool keep_length(void)
 {
-	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
-	bool kept = filter &&
-		    !seccomp_rule_add(filter, SCMP_ACT_ERRNO(0), SCMP_SYS(ftruncate), 0) &&
-		    !seccomp_rule_add(filter, SCMP_ACT_ERRNO(0), SCMP_SYS(truncate), 0) &&
-		    !seccomp_load(filter);
+	scmp_filter_ctx filter = libseccomp.seccomp_init(SCMP_ACT_ALLOW);
+	bool kept =
+		filter &&
+		!libseccomp.seccomp_rule_add(filter, SCMP_ACT_ERRNO(0), SCMP_SYS(ftruncate), 0) &&
+		!libseccomp.seccomp_rule_add(filter, SCMP_ACT_ERRNO(0), SCMP_SYS(truncate), 0) &&
+		!libseccomp.seccomp_load(filter);
 
-	seccomp_release(filter);
+	libseccomp.seccomp_release(filter);
 	return kept;
 }
 
@@ -214,6 +215,9 @@ int image_run_status(const char *temporary, const char *package, const char *con
 
 	if (!said)
 		return -ENOMEM;
+	rc = flags & IMAGE_RUN_UNCUT ? libseccomp_load(error) : 0;
+	if (rc)
+		return rc;
 	rc = run_group(said, argv, flags, &status);
 	if (rc)
 		return error_set(error, rc, "%s: %s", argv[0], error_name(rc));

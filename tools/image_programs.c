@@ -8,6 +8,7 @@
 #include "tools/image.h"
 #include "util/cleanup.h"
 #include "util/error.h"
+#include "util/library.h"
 
 /* What has been put already, one a line. */
 struct put {
@@ -83,6 +84,17 @@ static int put_libraries(struct put *put, const char *temporary, const char *pat
 	return rc;
 }
 
+static int put_loaded(struct put *put, const char *temporary, const char *library,
+		      struct error *error)
+{
+	CLEANUP_FREE char *path = NULL;
+	int rc = library_path(library, &path, error);
+
+	if (!rc)
+		rc = put_file(put, path, path + 1, error);
+	return rc ? rc : put_libraries(put, temporary, path, error);
+}
+
 static int put_program(struct put *put, const char *temporary, const struct image_program *program,
 		       struct error *error)
 {
@@ -97,7 +109,9 @@ static int put_program(struct put *put, const char *temporary, const struct imag
 		rc = -ENOMEM;
 	if (!rc)
 		rc = put_file(put, path, name, error);
-	return rc ? rc : put_libraries(put, temporary, path, error);
+	if (!rc)
+		rc = put_libraries(put, temporary, path, error);
+	return rc || !program->loads ? rc : put_loaded(put, temporary, program->loads, error);
 }
 
 int image_put_programs(FILE *to, const char *temporary, const struct image_program *programs,

@@ -15,11 +15,8 @@
  * The kernel gives requests to the threads at the descriptor in turn. So there are no more of them than are of use: who takes a request and leaves nobody
  * there calls another, and who comes back to enough of them waits to be called.
  */
-#define FUSE_USE_VERSION 35
-
 #include <errno.h>
 #include <fcntl.h>
-#include <fuse3/fuse_lowlevel.h>
 #include <linux/fuse.h>
 #include <pthread.h>
 #include <signal.h>
@@ -31,6 +28,7 @@
 #include <unistd.h>
 
 #include "tools/host_disk.h"
+#include "tools/fuse_library.h"
 #include "tools/mount.h"
 #include "util/bytes.h"
 #include "util/thread.h"
@@ -71,7 +69,7 @@ struct mount_direct {
 
 static void set_blocking(const struct mount *mount, bool blocking)
 {
-	int fd = fuse_session_fd(mount->session);
+	int fd = libfuse.fuse_session_fd(mount->session);
 	int flags = fcntl(fd, F_GETFL);
 
 	fcntl(fd, F_SETFL, blocking ? flags & ~O_NONBLOCK : flags | O_NONBLOCK);
@@ -95,7 +93,7 @@ static int become_over(void *arg)
 {
 	struct mount_direct *direct = arg;
 
-	fuse_session_exit(direct->mount->session);
+	libfuse.fuse_session_exit(direct->mount->session);
 	return become_idle(direct);
 }
 
@@ -114,7 +112,7 @@ static void reply(const struct mount *mount, uint64_t unique, void *data, size_t
 	const struct iovec iov[2] = { { &header, sizeof(header) }, { data, size } };
 
 	/* One that was given up meanwhile is not there any more. */
-	(void)!writev(fuse_session_fd(mount->session), iov, 2);
+	(void)!writev(libfuse.fuse_session_fd(mount->session), iov, 2);
 }
 
 static struct host_disk *disk_of(uint64_t handle)
@@ -244,7 +242,7 @@ static void take_one(struct direct_thread *thread)
 	int rc;
 
 	atomic_fetch_add(&direct->there, 1);
-	size = read(fuse_session_fd(direct->mount->session), thread->memory + MOUNT_REQUEST,
+	size = read(libfuse.fuse_session_fd(direct->mount->session), thread->memory + MOUNT_REQUEST,
 		    MOUNT_BYTES - MOUNT_REQUEST);
 	rc = size < 0 ? -errno : -ENODEV;
 	if (atomic_fetch_sub(&direct->there, 1) == 1 && size > 0 && atomic_load(&direct->waiting))

@@ -6,11 +6,8 @@
  * The kernel takes a file for a regular one, but it is a disk: O_TRUNC leaves it as it is, a write ends where it ends
  * (ENOSPC), and its length cannot be set.
  */
-#define FUSE_USE_VERSION 35
-
 #include <errno.h>
 #include <fcntl.h>
-#include <fuse3/fuse_lowlevel.h>
 #include <linux/falloc.h>
 #include <linux/fuse.h>
 #include <stdlib.h>
@@ -18,6 +15,7 @@
 #include <unistd.h>
 
 #include "block/block.h"
+#include "tools/fuse_library.h"
 #include "tools/host_disk.h"
 #include "tools/mount.h"
 #include "util/bytes.h"
@@ -28,7 +26,7 @@
 
 static struct mount *mount_of(fuse_req_t req)
 {
-	return fuse_req_userdata(req);
+	return libfuse.fuse_req_userdata(req);
 }
 
 /* What an error of a disk is to who reads a file. */
@@ -41,7 +39,7 @@ static void reply_failed(fuse_req_t req, const struct mount_volume *volume, cons
 		log_warning(&mount->log, "%s/%s: %s %llu bytes at byte %llu: %s", mount->group,
 			    volume->name, what, (unsigned long long)length,
 			    (unsigned long long)offset, error_name(rc));
-	fuse_reply_err(req, rc == -EROFS || rc == -ENOMEM || rc == -EINVAL ? -rc : EIO);
+	libfuse.fuse_reply_err(req, rc == -EROFS || rc == -ENOMEM || rc == -EINVAL ? -rc : EIO);
 }
 
 /* ---- Files ---- */
@@ -83,13 +81,13 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	mount_refresh(mount);
 	volume = parent == MOUNT_ROOT ? mount_find_name(mount, name) : NULL;
 	if (!volume) {
-		fuse_reply_err(req, ENOENT);
+		libfuse.fuse_reply_err(req, ENOENT);
 		return;
 	}
 	fill_status(mount, volume, &entry.attr);
 	entry.ino = volume->number;
 	volume->lookups++;
-	if (fuse_reply_entry(req, &entry))
+	if (libfuse.fuse_reply_entry(req, &entry))
 		volume->lookups--;
 }
 
@@ -106,14 +104,14 @@ static void forget_one(struct mount *mount, uint64_t number, uint64_t lookups)
 static void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t lookups)
 {
 	forget_one(mount_of(req), ino, lookups);
-	fuse_reply_none(req);
+	libfuse.fuse_reply_none(req);
 }
 
 static void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *all)
 {
 	for (size_t i = 0; i < count; i++)
 		forget_one(mount_of(req), all[i].ino, all[i].nlookup);
-	fuse_reply_none(req);
+	libfuse.fuse_reply_none(req);
 }
 
 static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *file)
@@ -126,11 +124,11 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 	mount_refresh(mount);
 	volume = mount_find(mount, ino);
 	if (!volume && ino != MOUNT_ROOT) {
-		fuse_reply_err(req, ENOENT);
+		libfuse.fuse_reply_err(req, ENOENT);
 		return;
 	}
 	fill_status(mount, volume, &status);
-	fuse_reply_attr(req, &status, 0);
+	libfuse.fuse_reply_attr(req, &status, 0);
 }
 
 static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *status, int what,
@@ -139,10 +137,10 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *status, int 
 	struct mount_volume *volume = mount_find(mount_of(req), ino);
 
 	if (what & (FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID))
-		fuse_reply_err(req, EPERM);
+		libfuse.fuse_reply_err(req, EPERM);
 	else if (what & FUSE_SET_ATTR_SIZE && volume &&
 		 (uint64_t)status->st_size != mount_size(volume))
-		fuse_reply_err(req, EINVAL);
+		libfuse.fuse_reply_err(req, EINVAL);
 	else
 		op_getattr(req, ino, file);
 }
@@ -156,7 +154,7 @@ static void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t after,
 
 	(void)file, (void)ino;
 	if (!entries) {
-		fuse_reply_err(req, ENOMEM);
+		libfuse.fuse_reply_err(req, ENOMEM);
 		return;
 	}
 	if (!after)
@@ -168,13 +166,13 @@ static void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t after,
 
 		if (!volume->listed || volume->number <= (uint64_t)after)
 			continue;
-		step = fuse_add_direntry(req, entries + used, size - used, volume->name, &status,
-					 (off_t)volume->number);
+		step = libfuse.fuse_add_direntry(req, entries + used, size - used, volume->name,
+						 &status, (off_t)volume->number);
 		if (step > size - used)
 			break;
 		used += step;
 	}
-	fuse_reply_buf(req, entries, used);
+	libfuse.fuse_reply_buf(req, entries, used);
 }
 
 static void op_statfs(fuse_req_t req, fuse_ino_t ino)
@@ -191,7 +189,7 @@ static void op_statfs(fuse_req_t req, fuse_ino_t ino)
 		status.f_blocks += mount_size(volume) / BLOCK;
 		status.f_files++;
 	}
-	fuse_reply_statfs(req, &status);
+	libfuse.fuse_reply_statfs(req, &status);
 }
 
 /* ---- Open files ---- */
@@ -204,7 +202,7 @@ static int reply_open(fuse_req_t req, uint64_t handle)
 		.open_flags = FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES,
 	};
 
-	return fuse_reply_buf(req, (const char *)&out, sizeof(out));
+	return libfuse.fuse_reply_buf(req, (const char *)&out, sizeof(out));
 }
 
 static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *file)
@@ -215,7 +213,7 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *file)
 	int way = volume ? mount_open(mount, volume, writes) : -ENOENT;
 
 	if (way < 0) {
-		fuse_reply_err(req, -way);
+		libfuse.fuse_reply_err(req, -way);
 		return;
 	}
 	if (reply_open(req, (uintptr_t)&volume->ways[way]))
@@ -235,7 +233,7 @@ static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 	if (volume)
 		mount_close(mount, volume, way_of(volume, file),
 			    (file->flags & O_ACCMODE) != O_RDONLY);
-	fuse_reply_err(req, 0);
+	libfuse.fuse_reply_err(req, 0);
 }
 
 /* The disk of an open file; it stays until that is released. */
@@ -270,11 +268,11 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 	int rc;
 
 	if (!disk) {
-		fuse_reply_err(req, EBADF);
+		libfuse.fuse_reply_err(req, EBADF);
 		return;
 	}
 	if ((uint64_t)offset >= end) {
-		fuse_reply_buf(req, NULL, 0);
+		libfuse.fuse_reply_buf(req, NULL, 0);
 		return;
 	}
 	size = MIN(MIN(size, end - (uint64_t)offset), MOUNT_DATA);
@@ -283,7 +281,7 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 	if (rc)
 		reply_failed(req, volume, "reading", size, (uint64_t)offset, rc);
 	else
-		fuse_reply_buf(req, buffer->data, size);
+		libfuse.fuse_reply_buf(req, buffer->data, size);
 }
 
 static void op_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t size, off_t offset,
@@ -296,7 +294,7 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t s
 	int rc;
 
 	if (!disk || (uint64_t)offset >= end) {
-		fuse_reply_err(req, disk ? ENOSPC : EBADF);
+		libfuse.fuse_reply_err(req, disk ? ENOSPC : EBADF);
 		return;
 	}
 	size = MIN(MIN(size, end - (uint64_t)offset), MOUNT_DATA);
@@ -306,7 +304,7 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t s
 	if (rc)
 		reply_failed(req, volume, "writing", size, (uint64_t)offset, rc);
 	else
-		fuse_reply_write(req, size);
+		libfuse.fuse_reply_write(req, size);
 }
 
 static void op_fsync(fuse_req_t req, fuse_ino_t ino, int data_only, struct fuse_file_info *file)
@@ -319,7 +317,7 @@ static void op_fsync(fuse_req_t req, fuse_ino_t ino, int data_only, struct fuse_
 	if (rc && disk)
 		reply_failed(req, volume, "flushing", 0, 0, rc);
 	else
-		fuse_reply_err(req, -rc);
+		libfuse.fuse_reply_err(req, -rc);
 }
 
 static void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length,
@@ -331,12 +329,12 @@ static void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset,
 	int rc;
 
 	if (!disk || mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) {
-		fuse_reply_err(req, disk ? EOPNOTSUPP : EBADF);
+		libfuse.fuse_reply_err(req, disk ? EOPNOTSUPP : EBADF);
 		return;
 	}
 	if ((uint64_t)offset >= end || (uint64_t)length > end - (uint64_t)offset) {
 		if (!(mode & FALLOC_FL_PUNCH_HOLE)) {
-			fuse_reply_err(req, ENOSPC);
+			libfuse.fuse_reply_err(req, ENOSPC);
 			return;
 		}
 		length = (uint64_t)offset < end ? (off_t)(end - (uint64_t)offset) : 0;
@@ -349,7 +347,7 @@ static void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset,
 	if (rc)
 		reply_failed(req, volume, "zeroing", (uint64_t)length, (uint64_t)offset, rc);
 	else
-		fuse_reply_err(req, 0);
+		libfuse.fuse_reply_err(req, 0);
 }
 
 /* ---- Holes ---- */
@@ -380,7 +378,7 @@ static void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence,
 	int rc = 0;
 
 	if (!disk || (uint64_t)offset >= end) {
-		fuse_reply_err(req, disk ? ENXIO : EBADF);
+		libfuse.fuse_reply_err(req, disk ? ENXIO : EBADF);
 		return;
 	}
 	/* A server tells some at a time. */
@@ -394,9 +392,9 @@ static void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence,
 	if (rc) /* all of it may be data */
 		seek.at = seek.hole ? end : (uint64_t)offset;
 	if (!rc && !seek.found && !seek.hole)
-		fuse_reply_err(req, ENXIO);
+		libfuse.fuse_reply_err(req, ENXIO);
 	else
-		fuse_reply_lseek(req, (off_t)MIN(seek.at, end));
+		libfuse.fuse_reply_lseek(req, (off_t)MIN(seek.at, end));
 }
 
 const struct fuse_lowlevel_ops mount_operations = {

@@ -5,16 +5,14 @@
  * What is no write is copied first: libfuse takes numbers and names from where they lie, some of them twice, and a server that means ill would change
  * them in between.
  */
-#define FUSE_USE_VERSION 35
-
 #include <errno.h>
-#include <fuse3/fuse_lowlevel.h>
 #include <linux/fuse.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "tools/mount.h"
+#include "tools/fuse_library.h"
 #include "util/cleanup.h"
 #include "util/error.h"
 
@@ -31,7 +29,7 @@ static void refuse_interrupt(const struct mount *mount, const struct fuse_in_hea
 					     .unique = header->unique };
 
 	/* Its request may be answered by now. */
-	(void)!write(fuse_session_fd(mount->session), &out, sizeof(out));
+	(void)!write(libfuse.fuse_session_fd(mount->session), &out, sizeof(out));
 }
 
 /* Of a write only the data lie where servers may change them. */
@@ -52,7 +50,7 @@ void mount_process(struct mount *mount, struct mount_buffer *buffer, void *memor
 		request.mem = memcpy(copy, memory, size);
 	}
 	mount->buffer = buffer;
-	fuse_session_process_buf(mount->session, &request);
+	libfuse.fuse_session_process_buf(mount->session, &request);
 }
 
 /* ---- And one that was not ---- */

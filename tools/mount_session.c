@@ -12,11 +12,8 @@
  * A server that is stopped or was killed may have a request yet that was given up here, and its disk may write into the buffer at any
  * time; or write what is in it then. That buffer is not used again: the taker has memory of its own from then on, which is copied.
  */
-#define FUSE_USE_VERSION 35
-
 #include <errno.h>
 #include <fcntl.h>
-#include <fuse3/fuse_lowlevel.h>
 #include <linux/fuse.h>
 #include <poll.h>
 #include <signal.h>
@@ -25,6 +22,7 @@
 #include <sys/mman.h>
 
 #include "fiber/signal.h"
+#include "tools/fuse_library.h"
 #include "tools/mount.h"
 #include "util/bytes.h"
 #include "util/cleanup.h"
@@ -54,8 +52,10 @@ int mount_begin(struct mount *mount, struct error *error)
 	CLEANUP_FREE char *options = NULL;
 	char *argv[] = { (char *)"tenon", (char *)"-o", NULL };
 	struct fuse_args args = FUSE_ARGS_INIT(3, argv);
-	int rc, flags;
+	int rc = libfuse_load(error), flags;
 
+	if (rc)
+		return rc;
 	rc = guest_memory_create_region(&mount->memory, "tenon-mount", MOUNT_HEAD,
 					MOUNT_TAKERS * MOUNT_BYTES, error);
 	if (!rc)
@@ -66,21 +66,22 @@ int mount_begin(struct mount *mount, struct error *error)
 		     mount->read_only ? ",ro" : "") < 0)
 		return options = NULL, -ENOMEM;
 	argv[2] = options;
-	fuse_set_log_func(say_nothing);
+	libfuse.fuse_set_log_func(say_nothing);
 	mount->session =
-		fuse_session_new(&args, &mount_operations, sizeof(mount_operations), mount);
-	fuse_opt_free_args(&args);
+		libfuse.fuse_session_new(&args, &mount_operations, sizeof(mount_operations), mount);
+	libfuse.fuse_opt_free_args(&args);
 	if (!mount->session)
 		return error_set(error, -EINVAL, "%s: libfuse takes no such mount", mount->group);
-	if (fuse_session_mount(mount->session, mount->directory)) {
-		fuse_session_destroy(mount->session);
+	if (libfuse.fuse_session_mount(mount->session, mount->directory)) {
+		libfuse.fuse_session_destroy(mount->session);
 		mount->session = NULL;
 		error_set(error, -EIO, "%s: cannot be mounted on", mount->directory);
 		return error_advise(error, "`tenon host check` tells what FUSE lacks here");
 	}
 	mount->device = mount_device(mount->directory);
-	flags = fcntl(fuse_session_fd(mount->session), F_GETFL);
-	if (flags < 0 || fcntl(fuse_session_fd(mount->session), F_SETFL, flags | O_NONBLOCK))
+	flags = fcntl(libfuse.fuse_session_fd(mount->session), F_GETFL);
+	if (flags < 0 ||
+	    fcntl(libfuse.fuse_session_fd(mount->session), F_SETFL, flags | O_NONBLOCK))
 		return error_set(error, -errno, "/dev/fuse: %s", error_name(errno));
 	return 0;
 }
@@ -90,10 +91,11 @@ static int receive(struct mount *mount, struct fuse_buf *buffer)
 {
 	int rc = -EAGAIN;
 
-	while (!fuse_session_exited(mount->session)) {
-		rc = fuse_session_receive_buf(mount->session, buffer);
+	while (!libfuse.fuse_session_exited(mount->session)) {
+		rc = libfuse.fuse_session_receive_buf(mount->session, buffer);
 		if (rc == -EAGAIN)
-			rc = fiber_poll(fuse_session_fd(mount->session), POLLIN, FIBER_FOREVER) < 0
+			rc = fiber_poll(libfuse.fuse_session_fd(mount->session), POLLIN,
+					FIBER_FOREVER) < 0
 				     ? -ECANCELED
 				     : -EINTR;
 		if (rc >= 0 || rc == -ECANCELED || mount_is_over(rc))
@@ -142,7 +144,7 @@ static int take_one(struct mount *mount, struct mount_buffer *buffer, uint8_t *m
 		mount_direct_wait(mount->direct);
 	else if (rc > 0)
 		mount_process(mount, buffer, request.mem, request.size);
-	return fiber_cancelled() || fuse_session_exited(mount->session) ? 0 : rc;
+	return fiber_cancelled() || libfuse.fuse_session_exited(mount->session) ? 0 : rc;
 }
 
 static int take_requests(void *arg)
@@ -178,7 +180,7 @@ static int watch_signals(void *arg)
 
 	if (fiber_wait_signal(&takers->signals) <= 0)
 		return 0;
-	fuse_session_exit(takers->mount->session);
+	libfuse.fuse_session_exit(takers->mount->session);
 	for (unsigned i = 0; i < MOUNT_TAKERS; i++)
 		if (!takers->all[i].ended)
 			fiber_cancel(takers->all[i].fiber);
@@ -217,7 +219,7 @@ int mount_serve(struct mount *mount)
 /* Whether it was unmounted, and only copies in other mount namespaces are left: what is there by now is another's. */
 static bool is_elsewhere_only(const struct mount *mount)
 {
-	struct pollfd fd = { .fd = fuse_session_fd(mount->session) };
+	struct pollfd fd = { .fd = libfuse.fuse_session_fd(mount->session) };
 	bool lives = poll(&fd, 1, 0) != 1 || !(fd.revents & POLLERR);
 
 	return lives && mount->device && mount->device != mount_device(mount->directory);
@@ -228,7 +230,7 @@ void mount_end(struct mount *mount)
 	if (!mount->session)
 		return;
 	if (!is_elsewhere_only(mount))
-		fuse_session_unmount(mount->session);
-	fuse_session_destroy(mount->session);
+		libfuse.fuse_session_unmount(mount->session);
+	libfuse.fuse_session_destroy(mount->session);
 	mount->session = NULL;
 }

@@ -11,6 +11,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "block/blkid_library.h"
 #include "block/block.h"
 #include "fiber/signal.h"
 #include "tools/backup_file.h"
@@ -122,6 +123,8 @@ static int start(struct serve *serve, struct serve_arguments *arguments, struct 
 {
 	int rc = socket_options_make_directory(&serve->sockets, error);
 
+	/* While nobody else runs here: processes aside of this one use it. Who needs it is told where it is not there. */
+	(void)libblkid_load(NULL);
 	serve->given = &arguments->given;
 	runtime_tidy_disks();
 	if (!rc)

@@ -12,6 +12,7 @@
 
 #include "block/output.h"
 #include "fiber/signal.h"
+#include "netdev/netlink_library.h"
 #include "tools/devices.h"
 #include "tools/switch.h"
 #include "tools/switch_port.h"
@@ -369,6 +370,8 @@ static int run_on_fiber(void *arg, struct error *error)
 	struct error late = { 0 };
 	int rc, closed;
 
+	/* While nobody else runs here. A port that needs it tells where it is not there. */
+	(void)libnl_load(NULL);
 	rc = log_queue_start(&run->queue, &run->log, error);
 	if (!rc)
 		rc = make_switch(run, error);

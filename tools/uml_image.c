@@ -11,6 +11,7 @@
 #include "tools/uml.h"
 #include "util/cleanup.h"
 #include "util/error.h"
+#include "util/library.h"
 
 #define MODULES "/usr/lib/uml/modules/"
 
@@ -57,7 +58,7 @@ static int put_all(FILE *to, const char *folder, const struct image_kernel *kern
 	static const char *const folders[] = { "bin", "dev", "proc", "sys", "run", "modules" };
 	CLEANUP_FREE char *busybox = NULL, *self = realpath("/proc/self/exe", NULL);
 	const struct image_program programs[] = { { "mdadm", NULL, "mdadm" },
-						  { "tenon", self, "tenon" } };
+						  { "tenon", self, "tenon", SONAME_aio } };
 	size_t length;
 	int rc = self ? image_read_busybox(&busybox, &length, error)
 		      : error_set(error, -errno, "/proc/self/exe: %s", error_name(errno));

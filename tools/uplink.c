@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <linux/capability.h>
-#include <seccomp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +21,7 @@
 #include "util/cleanup.h"
 #include "util/confine.h"
 #include "util/error.h"
+#include "util/seccomp_library.h"
 #include "vswitch/port_user.h"
 
 #define SOCKET_FD  3
@@ -55,15 +55,15 @@ static int forbid_calls(void)
 		SCMP_SYS(bpf),         SCMP_SYS(io_uring_setup), SCMP_SYS(userfaultfd),
 		SCMP_SYS(pidfd_getfd), SCMP_SYS(keyctl),         SCMP_SYS(perf_event_open),
 	};
-	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+	scmp_filter_ctx filter = libseccomp.seccomp_init(SCMP_ACT_ALLOW);
 	int rc = filter ? 0 : -ENOMEM;
 
 	for (size_t i = 0; i < ARRAY_SIZE(calls) && !rc; i++)
-		rc = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), calls[i], 0);
+		rc = libseccomp.seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), calls[i], 0);
 	if (!rc)
-		rc = seccomp_load(filter);
+		rc = libseccomp.seccomp_load(filter);
 	if (filter)
-		seccomp_release(filter);
+		libseccomp.seccomp_release(filter);
 	return rc;
 }
 
@@ -107,6 +107,9 @@ int uplink_process(int argc, char **argv)
 			options.no_dhcp = true;
 		else
 			rc = user_network_parse_forward(&options, argv[i], &error);
+	/* While files can be reached: confine(). */
+	if (!rc)
+		rc = libseccomp_load(&error);
 	if (!rc)
 		rc = user_network_run(SOCKET_FD, CONTROL_FD, &options, tell_ready, NULL, &error);
 	if (!rc)

@@ -4,12 +4,12 @@
 
 #include <errno.h>
 #include <linux/kvm.h>
-#include <seccomp.h>
 #include <stdint.h>
 #include <sys/mman.h>
 
 #include "util/bytes.h"
 #include "util/error.h"
+#include "util/seccomp_library.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #define SANITIZED 1
@@ -89,15 +89,16 @@ static int add_vcpu_rules(scmp_filter_ctx filter)
 	int rc = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(vcpu_refused) && !rc; i++)
-		rc = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EACCES), vcpu_refused[i], 0);
+		rc = libseccomp.seccomp_rule_add(filter, SCMP_ACT_ERRNO(EACCES), vcpu_refused[i],
+						 0);
 	for (size_t i = 0; i < ARRAY_SIZE(vcpu_calls) && !rc; i++)
-		rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, vcpu_calls[i], 0);
+		rc = libseccomp.seccomp_rule_add(filter, SCMP_ACT_ALLOW, vcpu_calls[i], 0);
 	for (size_t i = 0; i < ARRAY_SIZE(vcpu_ioctls) && !rc; i++)
-		rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
-				      SCMP_A1(SCMP_CMP_EQ, vcpu_ioctls[i], 0));
+		rc = libseccomp.seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
+						 SCMP_A1(SCMP_CMP_EQ, vcpu_ioctls[i], 0));
 	for (size_t i = 0; i < ARRAY_SIZE(vcpu_mappings) && !rc; i++)
-		rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, vcpu_mappings[i], 1,
-				      SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+		rc = libseccomp.seccomp_rule_add(filter, SCMP_ACT_ALLOW, vcpu_mappings[i], 1,
+						 SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
 	return rc;
 }
 
@@ -109,12 +110,15 @@ int sandbox_enter_vcpu(struct error *error)
 #ifdef SANITIZED
 	return 0;
 #endif
-	filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
+	rc = libseccomp_load(error);
+	if (rc)
+		return rc;
+	filter = libseccomp.seccomp_init(SCMP_ACT_KILL_PROCESS);
 	if (!filter)
 		return error_set(error, -ENOMEM, "sandbox: out of memory");
 	rc = add_vcpu_rules(filter);
 	if (!rc)
-		rc = seccomp_load(filter);
-	seccomp_release(filter);
+		rc = libseccomp.seccomp_load(filter);
+	libseccomp.seccomp_release(filter);
 	return rc < 0 ? error_set(error, rc, "sandbox: seccomp: %s", error_name(rc)) : 0;
 }

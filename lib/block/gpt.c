@@ -3,9 +3,9 @@
 #include "block/gpt.h"
 
 #include <errno.h>
+#include <isa-l.h>
 #include <stdio.h>
 #include <string.h>
-#include <zlib.h>
 
 #include "block/block.h"
 #include "block/gpt_format.h"
@@ -84,7 +84,7 @@ static const char *check_header(const uint8_t *header, uint32_t sector, uint64_t
 		return "the size of its header cannot be";
 	memcpy(copy, header, sector);
 	put_le32(copy + GPT_HEADER_CRC, 0);
-	if (get_le32(header + GPT_HEADER_CRC) != (uint32_t)crc32(0, copy, length))
+	if (get_le32(header + GPT_HEADER_CRC) != crc32_gzip_refl(0, copy, length))
 		return "the checksum of its header is wrong";
 	if (get_le64(header + GPT_AT) != at)
 		return "it says that it lies elsewhere";
@@ -154,7 +154,7 @@ static int read_copy(struct block *block, uint32_t sector, uint64_t at, struct g
 	if (!gpt->entries)
 		return -ENOMEM;
 	rc = read_sectors(block, sector, gpt->entries_at, gpt->entries, length, error);
-	if (!rc && get_le32(header + GPT_LIST_CRC) != (uint32_t)crc32(0, gpt->entries, length))
+	if (!rc && get_le32(header + GPT_LIST_CRC) != crc32_gzip_refl(0, gpt->entries, length))
 		*why = "the checksum of its list is wrong";
 	else if (!rc)
 		*why = check_entries(gpt);

@@ -6,9 +6,9 @@
  * old one does, and is durable before the primary changes.
  */
 #include <errno.h>
+#include <isa-l.h>
 #include <string.h>
 #include <uuid/uuid.h>
-#include <zlib.h>
 
 #include "block/block.h"
 #include "block/gpt.h"
@@ -155,8 +155,8 @@ static int write_copy(struct block *block, const struct gpt *gpt, uint64_t at, u
 	put_le64(header + GPT_ENTRIES_AT, list);
 	put_le32(header + GPT_COUNT, gpt->count);
 	put_le32(header + GPT_ENTRY_SIZE, gpt->entry_size);
-	put_le32(header + GPT_LIST_CRC, (uint32_t)crc32(0, gpt->entries, length));
-	put_le32(header + GPT_HEADER_CRC, (uint32_t)crc32(0, header, GPT_HEADER_BYTES));
+	put_le32(header + GPT_LIST_CRC, crc32_gzip_refl(0, gpt->entries, length));
+	put_le32(header + GPT_HEADER_CRC, crc32_gzip_refl(0, header, GPT_HEADER_BYTES));
 	rc = block_write(block, list * gpt->sector_size, entries, whole, 0);
 	if (!rc)
 		rc = block_flush(block);

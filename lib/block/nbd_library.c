@@ -5,11 +5,13 @@
 #include "util/bytes.h"
 #include "util/library.h"
 
+LIBRARY_NOTE(libnbd, SONAME_nbd, "NBD disks", "suggested");
+
 int nbd_library_load(struct nbd_library *library, struct error *error)
 {
 #define FUNCTION(name) { "nbd_" #name, &library->name },
 	const struct library_function functions[] = { NBD_LIBRARY(FUNCTION) };
 #undef FUNCTION
 
-	return library_load("libnbd.so.0", "libnbd0", functions, ARRAY_SIZE(functions), error);
+	return library_load(SONAME_nbd, functions, ARRAY_SIZE(functions), error);
 }

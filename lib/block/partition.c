@@ -2,7 +2,6 @@
 /* See partition.h. */
 #include "block/partition.h"
 
-#include <blkid/blkid.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -11,6 +10,7 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
+#include "block/blkid_library.h"
 #include "block/block.h"
 #include "block/nbd.h"
 #include "util/bytes.h"
@@ -36,25 +36,25 @@ static int device_size(int fd, uint64_t *size)
 
 static int take_partitions(struct partition_table *table, blkid_partlist list)
 {
-	int count = blkid_partlist_numof_partitions(list);
+	int count = libblkid.blkid_partlist_numof_partitions(list);
 
 	table->partitions = calloc((size_t)MAX(count, 1), sizeof(*table->partitions));
 	if (!table->partitions)
 		return -ENOMEM;
 	for (int i = 0; i < count && i < (int)LIST_MOST; i++) {
-		blkid_partition from = blkid_partlist_get_partition(list, i);
+		blkid_partition from = libblkid.blkid_partlist_get_partition(list, i);
 		struct partition *to = &table->partitions[table->count];
-		uint64_t start = (uint64_t)blkid_partition_get_start(from);
-		uint64_t length = (uint64_t)blkid_partition_get_size(from);
+		uint64_t start = (uint64_t)libblkid.blkid_partition_get_start(from);
+		uint64_t length = (uint64_t)libblkid.blkid_partition_get_size(from);
 
 		/* libblkid counts in 512 bytes always. What cannot be in bytes is outside of anything. */
 		*to = (struct partition){
-			.number = (unsigned)blkid_partition_get_partno(from),
+			.number = (unsigned)libblkid.blkid_partition_get_partno(from),
 			.start = start > INT64_MAX / 512 ? INT64_MAX : start * 512,
 			.length = length > INT64_MAX / 512 ? INT64_MAX : length * 512,
-			.is_extended = blkid_partition_is_extended(from),
-			.has_parent =
-				blkid_parttable_get_parent(blkid_partition_get_table(from)) != NULL,
+			.is_extended = libblkid.blkid_partition_is_extended(from),
+			.has_parent = libblkid.blkid_parttable_get_parent(
+					      libblkid.blkid_partition_get_table(from)) != NULL,
 		};
 		table->count++;
 	}
@@ -64,29 +64,30 @@ static int take_partitions(struct partition_table *table, blkid_partlist list)
 /* With sectors of one size. *backup: it is a GPT, and what was read is the copy at the end. */
 static int read_table(struct partition_table *table, int fd, uint32_t sector, bool *backup)
 {
-	blkid_probe probe = blkid_new_probe();
+	blkid_probe probe = libblkid.blkid_new_probe();
 	blkid_partlist list;
-	int rc = probe && !blkid_probe_set_device(probe, fd, 0, 0) ? 0 : -ENOMEM;
+	int rc = probe && !libblkid.blkid_probe_set_device(probe, fd, 0, 0) ? 0 : -ENOMEM;
 
 	*backup = false;
 	if (!rc) {
-		blkid_probe_set_sectorsize(probe, sector);
-		blkid_probe_enable_superblocks(probe, 0);
-		blkid_probe_enable_partitions(probe, 1);
+		libblkid.blkid_probe_set_sectorsize(probe, sector);
+		libblkid.blkid_probe_enable_superblocks(probe, 0);
+		libblkid.blkid_probe_enable_partitions(probe, 1);
 		errno = 0;
-		list = blkid_probe_get_partitions(probe);
-		if (list && blkid_partlist_get_table(list)) {
-			blkid_parttable found = blkid_partlist_get_table(list);
-			const char *type = blkid_parttable_get_type(found);
+		list = libblkid.blkid_probe_get_partitions(probe);
+		if (list && libblkid.blkid_partlist_get_table(list)) {
+			blkid_parttable found = libblkid.blkid_partlist_get_table(list);
+			const char *type = libblkid.blkid_parttable_get_type(found);
 
 			snprintf(table->type, sizeof(table->type), "%s", type ? type : "unknown");
 			table->sector_size = sector;
-			*backup = !strcmp(table->type, "gpt") &&
-				  blkid_parttable_get_offset(found) != (blkid_loff_t)sector;
+			*backup =
+				!strcmp(table->type, "gpt") &&
+				libblkid.blkid_parttable_get_offset(found) != (blkid_loff_t)sector;
 			rc = take_partitions(table, list);
 		}
 	}
-	blkid_free_probe(probe);
+	libblkid.blkid_free_probe(probe);
 	return rc;
 }
 
@@ -133,6 +134,9 @@ int partition_table_read(struct partition_table *table, int fd, const char *path
 	*table = (struct partition_table){ 0 };
 	if (rc)
 		return error_set(error, rc, "%s: %s", path, error_name(rc));
+	rc = libblkid_load(error);
+	if (rc)
+		return rc;
 	if (ioctl(fd, BLKSSZGET, &logical))
 		logical = 0;
 	for (size_t i = 0; i < ARRAY_SIZE(sectors); i++) {

@@ -8,12 +8,12 @@
  */
 #include "block/signature.h"
 
-#include <blkid/blkid.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 
+#include "block/blkid_library.h"
 #include "block/block.h"
 #include "block/image_format.h"
 #include "block/raid_magic.h"
@@ -34,7 +34,8 @@ struct probe {
 
 static void probe_close(struct probe *probe)
 {
-	blkid_free_probe(probe->blkid);
+	if (probe->blkid)
+		libblkid.blkid_free_probe(probe->blkid);
 	cleanup_close(&probe->fd);
 }
 
@@ -67,18 +68,19 @@ static int copy_range(struct block *block, int fd, uint64_t start, uint64_t end,
 /* Over a descriptor, which stays the caller's. */
 static int probe_start(struct probe *probe, int fd, unsigned sector)
 {
-	probe->blkid = blkid_new_probe();
-	if (!probe->blkid || blkid_probe_set_device(probe->blkid, fd, 0, 0))
+	probe->blkid = libblkid.blkid_new_probe();
+	if (!probe->blkid || libblkid.blkid_probe_set_device(probe->blkid, fd, 0, 0))
 		return -ENOMEM;
-	blkid_probe_set_sectorsize(probe->blkid, sector);
-	blkid_probe_enable_superblocks(probe->blkid, 1);
-	blkid_probe_set_superblocks_flags(probe->blkid,
-					  BLKID_SUBLKS_TYPE | BLKID_SUBLKS_LABEL |
-						  BLKID_SUBLKS_UUID | BLKID_SUBLKS_USAGE |
-						  BLKID_SUBLKS_MAGIC | BLKID_SUBLKS_BADCSUM);
-	blkid_probe_enable_partitions(probe->blkid, 1);
+	libblkid.blkid_probe_set_sectorsize(probe->blkid, sector);
+	libblkid.blkid_probe_enable_superblocks(probe->blkid, 1);
+	libblkid.blkid_probe_set_superblocks_flags(
+		probe->blkid, BLKID_SUBLKS_TYPE | BLKID_SUBLKS_LABEL | BLKID_SUBLKS_UUID |
+				      BLKID_SUBLKS_USAGE | BLKID_SUBLKS_MAGIC |
+				      BLKID_SUBLKS_BADCSUM);
+	libblkid.blkid_probe_enable_partitions(probe->blkid, 1);
 	/* The second copy of a GPT counts where the first is lost. */
-	blkid_probe_set_partitions_flags(probe->blkid, BLKID_PARTS_MAGIC | BLKID_PARTS_FORCE_GPT);
+	libblkid.blkid_probe_set_partitions_flags(probe->blkid,
+						  BLKID_PARTS_MAGIC | BLKID_PARTS_FORCE_GPT);
 	return 0;
 }
 
@@ -99,6 +101,9 @@ static int probe_open(struct probe *probe, struct block *block, struct error *er
 		rc = copy_range(block, probe->fd, tail, block->size, error);
 	if (rc)
 		return rc;
+	rc = libblkid_load(error);
+	if (rc)
+		return rc;
 	if (probe_start(probe, probe->fd, block->logical_block_size))
 		return error_set(error, -ENOMEM, "%s: libblkid cannot probe it", block->name);
 	return 0;
@@ -108,7 +113,7 @@ static const char *value_of(struct probe *probe, const char *name)
 {
 	const char *value;
 
-	return blkid_probe_lookup_value(probe->blkid, name, &value, NULL) ? NULL : value;
+	return libblkid.blkid_probe_lookup_value(probe->blkid, name, &value, NULL) ? NULL : value;
 }
 
 static void describe(struct probe *probe, struct block_signature *found)
@@ -170,7 +175,7 @@ int block_signature_find(struct block *block, struct block_signature *found, str
 
 	if (rc)
 		return rc;
-	rc = blkid_do_probe(probe.blkid);
+	rc = libblkid.blkid_do_probe(probe.blkid);
 	if (rc < 0)
 		return error_set(error, -EIO, "%s: libblkid cannot probe it", block->name);
 	if (!rc) {
@@ -188,14 +193,16 @@ int block_signature_find_file(int fd, struct block_signature *found)
 	static const unsigned sectors[] = { 512, 4096 };
 	struct block_raid_magic magic;
 	off_t size;
-	int rc;
+	int rc = libblkid_load(NULL);
 
+	if (rc)
+		return rc;
 	for (size_t i = 0; i < ARRAY_SIZE(sectors); i++) {
 		CLEANUP(probe_close) struct probe probe = { .fd = -1 };
 
 		rc = probe_start(&probe, fd, sectors[i]);
 		if (!rc)
-			rc = blkid_do_probe(probe.blkid);
+			rc = libblkid.blkid_do_probe(probe.blkid);
 		if (rc < 0)
 			return -EIO;
 		if (!rc) {
@@ -265,7 +272,7 @@ int block_signature_wipe(struct block *block, struct error *error)
 	CLEANUP(probe_close) struct probe probe = { .fd = -1 };
 	int rc = probe_open(&probe, block, error);
 
-	for (unsigned i = 0; !rc && !blkid_do_probe(probe.blkid); i++) {
+	for (unsigned i = 0; !rc && !libblkid.blkid_do_probe(probe.blkid); i++) {
 		struct block_signature found;
 		const char *magic;
 		size_t length;
@@ -274,11 +281,11 @@ int block_signature_wipe(struct block *block, struct error *error)
 		if (i == WIPES_MAX)
 			return error_set(error, -EIO, "%s: libblkid finds a %s again and again",
 					 block->name, found.name);
-		if (blkid_probe_lookup_value(probe.blkid, "SBMAGIC", &magic, &length) &&
-		    blkid_probe_lookup_value(probe.blkid, "PTMAGIC", &magic, &length))
+		if (libblkid.blkid_probe_lookup_value(probe.blkid, "SBMAGIC", &magic, &length) &&
+		    libblkid.blkid_probe_lookup_value(probe.blkid, "PTMAGIC", &magic, &length))
 			continue; /* has no magic of its own */
 		/* First the copy, which also steps back so that the same probe looks again. */
-		if (blkid_do_wipe(probe.blkid, 0))
+		if (libblkid.blkid_do_wipe(probe.blkid, 0))
 			return error_set(error, -EIO, "%s: libblkid cannot wipe the %s",
 					 block->name, found.name);
 		rc = clear(block, found.offset, length);

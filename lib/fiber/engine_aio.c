@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "fiber/worker_private.h"
+#include "fiber/aio_library.h"
 #include "util/error.h"
 
 #define BATCH         64
@@ -50,24 +51,28 @@ static int probe_poll(struct aio *aio, int fd)
 	int done;
 
 	io_prep_poll(&iocb, fd, POLLOUT); /* an eventfd is writable */
-	done = io_submit(aio->context, 1, &list);
+	done = libaio.io_submit(aio->context, 1, &list);
 	if (done != 1)
 		return done < 0 ? done : -EAGAIN;
-	return io_getevents(aio->context, 1, 1, &event, &soon) == 1 ? 0 : -EIO;
+	return libaio.io_getevents(aio->context, 1, 1, &event, &soon) == 1 ? 0 : -EIO;
 }
 
 static int aio_create(struct worker *worker, struct error *error)
 {
 	static const unsigned rooms[] = { 2048, 512, 128 };
-	struct aio *aio = calloc(1, sizeof(*aio));
-	int rc = -EAGAIN;
+	int rc = libaio_load(error);
+	struct aio *aio;
 
+	if (rc)
+		return rc;
+	aio = calloc(1, sizeof(*aio));
+	rc = -EAGAIN;
 	if (!aio)
 		return error_set(error, -ENOMEM, "libaio: no memory");
 	/* -EAGAIN: more than fs.aio-max-nr leaves. */
 	for (unsigned i = 0; rc == -EAGAIN && i < ARRAY_SIZE(rooms); i++) {
 		aio->room = rooms[i];
-		rc = io_setup((int)aio->room, &aio->context);
+		rc = libaio.io_setup((int)aio->room, &aio->context);
 	}
 	if (rc) {
 		free(aio);
@@ -78,7 +83,7 @@ static int aio_create(struct worker *worker, struct error *error)
 	}
 	rc = probe_poll(aio, worker->wake_fd);
 	if (rc) {
-		io_destroy(aio->context);
+		libaio.io_destroy(aio->context);
 		free(aio);
 		return error_set(error, -ENOSYS,
 				 "libaio: IOCB_CMD_POLL: %s, expected Linux 4.19 or later",
@@ -93,7 +98,7 @@ static void aio_destroy(struct worker *worker)
 {
 	struct aio *aio = worker->ring;
 
-	io_destroy(aio->context);
+	libaio.io_destroy(aio->context);
 	free(aio);
 }
 
@@ -189,7 +194,7 @@ static unsigned flush(struct worker *worker)
 		     at != &aio->queue && count < MIN(BATCH, aio->room - aio->used); at = at->next)
 			batch[count++] = &list_entry(at, struct worker_request, node)->iocb;
 		worker->counters.enters++;
-		taken = io_submit(aio->context, count, batch);
+		taken = libaio.io_submit(aio->context, count, batch);
 		if (taken == -EAGAIN || taken == -EINTR)
 			break;
 		for (int i = 0; i < taken; i++)
@@ -220,7 +225,7 @@ static unsigned take_events(struct worker *worker, long least, struct timespec *
 	int count;
 
 	worker->counters.enters++;
-	count = io_getevents(aio->context, least, BATCH, events, timeout);
+	count = libaio.io_getevents(aio->context, least, BATCH, events, timeout);
 	for (int i = 0; i < count; i++) {
 		struct worker_request *request = events[i].data;
 		int result = (int)events[i].res;
@@ -271,7 +276,7 @@ static void aio_cancel(struct worker *worker, struct worker_request *request)
 	}
 	/* -EINPROGRESS: its event comes through the ring, as always since Linux 4.19; any other error:
 	 * it is there already. */
-	if (!io_cancel(aio->context, &request->iocb, &event)) {
+	if (!libaio.io_cancel(aio->context, &request->iocb, &event)) {
 		aio->used--;
 		complete(worker, request, -ECANCELED);
 	}

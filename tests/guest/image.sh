@@ -93,9 +93,19 @@ rig_files_of() {
 			echo "rig: there is no program $program on this machine" >&2
 			return 1
 		}
-		echo "$path"
-		ldd "$path" 2>/dev/null | awk '$2 == "=>" && $3 ~ /^\// { print $3 } $1 ~ /^\// { print $1 }'
+		rig_loads "$path" | while read -r path; do
+			echo "$path"
+			ldd "$path" 2>/dev/null | awk '$2 == "=>" && $3 ~ /^\// { print $3 } $1 ~ /^\// { print $1 }'
+		done
 	done | sort -u
+}
+
+# rig_loads PROGRAM: it, and what it loads by itself (its notes tell: lib/util/library.h).
+rig_loads() {
+	echo "$1"
+	readelf -p .note.dlopen "$1" 2>/dev/null | grep recommended | grep -o 'lib[a-z0-9_-]*\.so\.[0-9.]*' | while read -r name; do
+		PATH=$PATH:/usr/sbin:/sbin ldconfig -p | awk -v name="$name" '$1 == name { print $NF; exit }'
+	done
 }
 
 # rig_put STAGE FILE...: copies files of the host to the same place below STAGE, where /bin, /lib and

@@ -21,8 +21,22 @@ refused() {
 }
 
 # What few commands need, none loads before it does.
-loaded=$(ldd "${TENON%% *}" | grep -oE 'lib(pcap|dbus|systemd|nbd|slirp|gnutls)[^ ]*' | tr '\n' ' ')
+loaded=$(ldd "${TENON%% *}" | grep -oE 'lib(pcap|dbus|systemd|nbd|slirp|gnutls|nl|fuse|blkid|ext2fs|com_err|yaml|seccomp|aio)[^ ]*' | tr '\n' ' ')
 [ -z "$loaded" ] || problem "each command loads $loaded"
+# Its notes name what it loads then, for packages and images; a linker of this host finds each of these.
+notes=$(readelf -p .note.dlopen "${TENON%% *}" | grep -o 'lib[a-z0-9_-]*\.so\.[0-9.]*' | sort)
+[ "$(wc -w <<<"$notes")" = 11 ] || problem "of libraries it notes:" $notes
+for name in $notes; do
+	PATH=$PATH:/usr/sbin:/sbin ldconfig -p | grep -qF "$name " || problem "this host has no $name"
+done
+# Where one is not there, the command that needs it says which, and others go on.
+hide=$(PATH=$PATH:/usr/sbin:/sbin ldconfig -p | awk '$1 ~ /^libnl-route-3/ { print $NF; exit }')
+hidden() { unshare -rm sh -c 'mount --bind /dev/null "$(realpath "$0")" && "$@"' "$hide" "$@"; }
+if hidden true 2>/dev/null; then
+	expect 1 "cannot use ${hide##*/}: " hidden $TENON nic list
+	expect 1 'apt-get install libnl-route-3-200' hidden $TENON nic list
+	expect 0 tenon hidden $TENON --version
+fi
 
 # Usage.
 expect 2 'usage' $TENON

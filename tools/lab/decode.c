@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <yaml.h>
 
+#include "tools/lab/yaml_library.h"
 #include "util/error.h"
 #include "util/number.h"
 #include "util/size.h"
@@ -265,7 +265,7 @@ static int decode_list(struct lab_decoder *decoder, const struct lab_key *key, y
 					    lab_pool_alloc(decoder->pool, count * sizeof(unsigned)),
 					    count };
 	for (unsigned i = 0; i < count && !rc; i++) {
-		yaml_node_t *item = yaml_document_get_node(&decoder->document, items[i]);
+		yaml_node_t *item = libyaml.yaml_document_get_node(&decoder->document, items[i]);
 
 		if (item->type != YAML_SCALAR_NODE)
 			return fail_at(decoder, item, "expected one value");
@@ -294,7 +294,8 @@ static int decode_maps(struct lab_decoder *decoder, const struct lab_key *key, y
 		return fail_at(decoder, node, "too many of these");
 	at = lab_pool_alloc(decoder->pool, count * key->size);
 	for (unsigned i = 0; i < count && !rc; i++)
-		rc = decode_map(decoder, yaml_document_get_node(&decoder->document, items[i]),
+		rc = decode_map(decoder,
+				libyaml.yaml_document_get_node(&decoder->document, items[i]),
 				key->keys, at + i * key->size);
 	*maps = (struct lab_maps){ at, count };
 	return rc;
@@ -303,7 +304,7 @@ static int decode_maps(struct lab_decoder *decoder, const struct lab_key *key, y
 static int decode_value(struct lab_decoder *decoder, const struct lab_key *key, yaml_node_item_t id,
 			char *at)
 {
-	yaml_node_t *node = yaml_document_get_node(&decoder->document, id);
+	yaml_node_t *node = libyaml.yaml_document_get_node(&decoder->document, id);
 	char text[200];
 
 	switch (key->type) {
@@ -349,7 +350,7 @@ static int decode_pairs(struct lab_decoder *decoder, yaml_node_t *node, const st
 
 	for (yaml_node_pair_t *pair = node->data.mapping.pairs.start;
 	     pair < node->data.mapping.pairs.top && !rc; pair++) {
-		yaml_node_t *name = yaml_document_get_node(&decoder->document, pair->key);
+		yaml_node_t *name = libyaml.yaml_document_get_node(&decoder->document, pair->key);
 		const struct lab_key *key;
 
 		if (name->type != YAML_SCALAR_NODE)
@@ -393,23 +394,25 @@ int lab_decode(const char *name, const char *text, size_t length, const struct l
 	struct lab_decoder decoder = { .name = name, .pool = pool, .error = error };
 	yaml_parser_t parser;
 	yaml_node_t *root;
-	int rc;
+	int rc = libyaml_load(error);
 
-	if (!yaml_parser_initialize(&parser))
+	if (rc)
+		return rc;
+	if (!libyaml.yaml_parser_initialize(&parser))
 		return error_set(error, -ENOMEM, "%s: out of memory", name);
-	yaml_parser_set_input_string(&parser, (const unsigned char *)text, length);
-	if (!yaml_parser_load(&parser, &decoder.document)) {
+	libyaml.yaml_parser_set_input_string(&parser, (const unsigned char *)text, length);
+	if (!libyaml.yaml_parser_load(&parser, &decoder.document)) {
 		rc = error_set(error, -EINVAL, "%s:%zu:%zu: %s%s%s", name,
 			       parser.problem_mark.line + 1, parser.problem_mark.column + 1,
 			       parser.problem ? parser.problem : "no YAML",
 			       parser.context ? ", " : "", parser.context ? parser.context : "");
-		yaml_parser_delete(&parser);
+		libyaml.yaml_parser_delete(&parser);
 		return rc;
 	}
-	root = yaml_document_get_root_node(&decoder.document);
+	root = libyaml.yaml_document_get_root_node(&decoder.document);
 	rc = root ? decode_map(&decoder, root, keys, at)
 		  : error_set(error, -EINVAL, "%s:1:1: there is nothing in it", name);
-	yaml_document_delete(&decoder.document);
-	yaml_parser_delete(&parser);
+	libyaml.yaml_document_delete(&decoder.document);
+	libyaml.yaml_parser_delete(&parser);
 	return rc;
 }
