@@ -10,9 +10,13 @@
 #include "rpc/rpc.h"
 #include "tools/describe.h"
 #include "tools/runtime.h"
+#include "util/cleanup.h"
 #include "util/process.h"
+#include "util/unix_socket.h"
 
 #define SETTLE_NS (100 * 1000 * 1000ull)
+#define LOOKS     40u
+#define LOOK_NS   (50 * 1000 * 1000ull)
 
 static int note_path(const char *path, void *arg)
 {
@@ -20,20 +24,35 @@ static int note_path(const char *path, void *arg)
 	return 0;
 }
 
+static int wait_for_none(void *arg)
+{
+	(void)arg;
+	return -EBUSY;
+}
+
+/* By its socket alone: who hangs up may be full, or out of memory, and lives. */
+static bool nobody_listens(const char *path)
+{
+	for (unsigned i = 0; i < LOOKS; i++) {
+		CLEANUP_CLOSE int fd = unix_socket_connect_with(path, wait_for_none, NULL, NULL);
+		pid_t peer = fd < 0 ? 0 : unix_socket_peer(fd);
+
+		if (fd < 0)
+			return fd == -ECONNREFUSED;
+		/* The kernel closes what a process had some time after that was killed. */
+		if (!peer || !process_is_gone(peer) || fiber_sleep(LOOK_NS))
+			return false;
+	}
+	return false;
+}
+
 bool ask_is_left_over(const char *path, pid_t pid)
 {
 	bool gone = pid && process_is_gone(pid);
 
 	/* One that does not listen yet does so in a moment. */
-	if (!pid) {
-		json_t *none = NULL;
-
-		if (fiber_sleep(SETTLE_NS))
-			return false;
-		gone = rpc_call_within(path, "ping", NULL, ASK_LIST_NS, &none, NULL) ==
-		       -ECONNREFUSED;
-		json_decref(none);
-	}
+	if (!pid)
+		gone = nobody_listens(path) && !fiber_sleep(SETTLE_NS) && nobody_listens(path);
 	if (gone) {
 		unlink(path);
 		runtime_tidy_disks();

@@ -42,9 +42,9 @@ static void reap(struct acceptor *acceptor)
 
 static void turn_away(struct acceptor *acceptor, int fd)
 {
-	close(fd);
 	if (acceptor->full)
-		acceptor->full(acceptor);
+		acceptor->full(acceptor, fd);
+	close(fd);
 }
 
 static void let_in(struct acceptor *acceptor, struct accepted *client, int fd)

@@ -32,7 +32,8 @@ struct acceptor {
 	unsigned most; /* clients at a time */
 	size_t size;   /* of what begins with a struct accepted */
 	void (*run)(struct accepted *client);
-	void (*full)(struct acceptor *acceptor); /* or NULL: somebody was turned away */
+	/* or NULL: somebody is turned away, who can be told why; it does not close `fd`, nor wait */
+	void (*full)(struct acceptor *acceptor, int fd);
 
 	struct list clients;
 	unsigned count;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "fiber/fiber.h"
 #include "rpc/rpc.h"
@@ -100,6 +101,13 @@ static int wait_within(void *arg)
 	return worker_now() < *until ? fiber_sleep(RPC_RETRY_NS) : -ETIMEDOUT;
 }
 
+static bool answer_waits(int fd)
+{
+	char first;
+
+	return recv(fd, &first, 1, MSG_PEEK | MSG_DONTWAIT) == 1;
+}
+
 int rpc_call_measured(const char *path, const char *method, json_t *params, uint64_t limit_ns,
 		      json_t **result, size_t *bytes, struct error *error)
 {
@@ -126,7 +134,8 @@ int rpc_call_measured(const char *path, const char *method, json_t *params, uint
 	patience.peer = unix_socket_peer(fd);
 	reader = (struct rpc_reader){ .fd = fd, .patience = &patience, .most = RPC_ANSWER_MAX };
 	rc = rpc_write_line(fd, text, &patience);
-	if (!rc)
+	/* Who turned us away has said why before it closed its end. */
+	if (!rc || ((rc == -EPIPE || rc == -ECONNRESET) && answer_waits(fd)))
 		rc = rpc_read_line(&reader, &line, &length);
 	if (rc > 0)
 		*bytes = length;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "fiber/acceptor.h"
@@ -107,12 +108,26 @@ static void rpc_connection_run(struct accepted *client)
 	rpc_reader_free(&reader);
 }
 
-static void rpc_server_full(struct acceptor *acceptor)
+/* He is told, or would take the server for one that has ended. What he asks has not been read; all fits into an empty socket. */
+static void rpc_server_full(struct acceptor *acceptor, int fd)
 {
 	const struct rpc_server *server = container_of(acceptor, struct rpc_server, acceptor);
+	CLEANUP_FREE char *answer = NULL;
+	struct error error = { 0 };
+	ssize_t unused;
 
 	log_warning(server->log, "%s: turned a client away: there are %u", server->listener.path,
 		    RPC_CONNECTIONS);
+	error_set(&error, -EBUSY,
+		  "%s: process %d, which serves there, has %u clients, and takes no more",
+		  server->path, (int)getpid(), RPC_CONNECTIONS);
+	error_advise(&error, "nothing was done; ask again when some of them have ended");
+	answer = rpc_refuse_line("", 0, -EBUSY, &error);
+	if (!answer)
+		return;
+	unused = send(fd, answer, strlen(answer), MSG_NOSIGNAL | MSG_DONTWAIT | MSG_MORE);
+	unused = send(fd, "\n", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+	(void)unused;
 }
 
 int rpc_server_start(struct rpc_server **out, const char *path, const struct rpc_method *methods,

@@ -52,6 +52,24 @@ lists "rows['a']['state'] == 'does not answer' and '${pids[-1]}' in rows['a']['p
 lists "rows['b']['state'] == 'running'"
 kill -CONT "${pids[-1]}"
 
+# One with as many clients as it takes says so, and its socket stays.
+python3 - run/switch-b.sock "$TENON" <<'PYTHON' || problem "a full switch"
+import glob, json, socket, subprocess, sys, time
+clients = []
+for _ in range(256):
+    client = socket.socket(socket.AF_UNIX)
+    client.connect(sys.argv[1])
+    clients.append(client)
+for arguments in ["show", "b"], ["port", "list", "b"], ["stop", "b"]:
+    done = subprocess.run([sys.argv[2], "switch", *arguments], capture_output=True, text=True)
+    assert done.returncode == 1 and "has 256 clients" in done.stderr and "none of that name" not in done.stderr, done
+rows = {row["name"]: row for row in json.loads(subprocess.check_output([sys.argv[2], "switch", "list", "--json"]))}
+assert "has 256 clients" in rows["b"]["problem"], rows
+assert glob.glob(sys.argv[1])
+PYTHON
+for _ in $(seq 100); do "$TENON" switch show b >shown 2>&1 && break; sleep 0.1; done
+grep -q '^one ' shown || problem "it is lost: $(cat shown)"
+
 # One that was killed is told once.
 kill -9 "${pids[-1]}"
 wait "${pids[-1]}" 2>/dev/null

@@ -167,6 +167,43 @@ static int garbage_run(void *arg)
 	return 0;
 }
 
+/* Who finds no room is not told that the server has ended, which may be what its socket is removed for. */
+static int full_run(void *arg)
+{
+	struct socket_test *test = arg;
+	int clients[RPC_CONNECTIONS];
+	struct error error = { 0 };
+	unsigned asked = 0;
+
+	CU_ASSERT_EQUAL(rpc_server_start(&test->server, test->path, methods, NULL, NULL, NULL), 0);
+	for (unsigned i = 0; i < RPC_CONNECTIONS; i++) {
+		clients[i] = fiber_connect_unix(test->path);
+		CU_ASSERT(clients[i] >= 0);
+		fiber_sleep(1000000);
+	}
+	for (unsigned i = 0; i < 20; i++) {
+		error = (struct error){ 0 };
+		CU_ASSERT_EQUAL(rpc_call(test->path, "echo", NULL, NULL, &error), -EBUSY);
+		CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "has 256 clients"));
+		CU_ASSERT_PTR_NOT_NULL(strstr(error.advice, "nothing was done"));
+	}
+	for (unsigned i = 0; i < RPC_CONNECTIONS; i++)
+		close(clients[i]);
+	while (rpc_call(test->path, "echo", NULL, NULL, NULL) && asked++ < 1000)
+		fiber_sleep(1000000);
+	CU_ASSERT(asked < 1000);
+	rpc_server_stop(test->server);
+	return 0;
+}
+
+static void test_who_finds_no_room_is_told(void)
+{
+	struct socket_test test = { 0 };
+
+	snprintf(test.path, sizeof(test.path), "%s/full.sock", unit_directory());
+	fiber_run_virtual(WORKER_ENGINE_AUTO, full_run, &test);
+}
+
 static void test_an_endless_line_closes_only_its_connection(void)
 {
 	struct socket_test test = { 0 };
@@ -589,6 +626,7 @@ static void test_sockets_for_others(void)
 }
 
 UNIT_MAIN("rpc", UNIT(test_requests_follow_the_specification), UNIT(test_calls_over_a_socket),
+	  UNIT(test_who_finds_no_room_is_told),
 	  UNIT(test_an_endless_line_closes_only_its_connection),
 	  UNIT(test_an_answer_may_be_longer_than_a_request),
 	  UNIT(test_a_client_that_hangs_is_closed_in_time),
