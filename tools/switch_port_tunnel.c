@@ -60,6 +60,16 @@ static int take_station(struct vswitch_tunnel_options *tunnel, const char *value
 				  error);
 }
 
+static int take_interface(struct vswitch_tunnel_options *tunnel, const char *value,
+			  struct error *error)
+{
+	if (!*value || strlen(value) >= sizeof(tunnel->group.interface))
+		return error_set(error, -EINVAL, "dev=%.60s: expected the name of an interface",
+				 value);
+	strcpy(tunnel->group.interface, value);
+	return 0;
+}
+
 static int take_number(const char *key, const char *value, uint64_t least, uint64_t most,
 		       uint64_t *number, struct error *error)
 {
@@ -82,6 +92,16 @@ int port_tunnel_option(struct port_spec *spec, char *option, struct error *error
 	}
 	if ((value = tunnel_value(option, "remote")))
 		return take_remote(tunnel, value, error);
+	if ((value = tunnel_value(option, "group")))
+		return endpoint_parse_udp(&tunnel->group.address, value, udp_port(tunnel), error);
+	if ((value = tunnel_value(option, "dev")))
+		return take_interface(tunnel, value, error);
+	if ((value = tunnel_value(option, "ttl"))) {
+		rc = take_number("ttl", value, 1, 255, &number, error);
+		if (!rc)
+			tunnel->group.ttl = (unsigned)number;
+		return rc;
+	}
 	if ((value = tunnel_value(option, "station")))
 		return take_station(tunnel, value, error);
 	if ((value = tunnel_value(option, "local")))

@@ -29,17 +29,22 @@ static size_t find_header(const uint8_t *frame, size_t length, unsigned *version
 	return *version == 4 && (frame[at] & 15) < 5 ? 0 : at;
 }
 
-bool link_ecn_capable(const uint8_t *frame, size_t length)
+int link_ecn_field(const uint8_t *frame, size_t length)
 {
 	unsigned version;
 	size_t at = find_header(frame, length, &version);
 
 	if (!at)
-		return false;
-	return version == 4 ? frame[at + 1] & ECN_MASK : frame[at + 1] >> 4 & ECN_MASK;
+		return -1;
+	return (int)((version == 4 ? frame[at + 1] : frame[at + 1] >> 4) & ECN_MASK);
 }
 
-void link_ecn_mark(uint8_t *frame, size_t length)
+bool link_ecn_capable(const uint8_t *frame, size_t length)
+{
+	return link_ecn_field(frame, length) > 0;
+}
+
+void link_ecn_set(uint8_t *frame, size_t length, unsigned field)
 {
 	unsigned version;
 	size_t at = find_header(frame, length, &version);
@@ -48,14 +53,19 @@ void link_ecn_mark(uint8_t *frame, size_t length)
 	if (!at)
 		return;
 	if (version == 6) {
-		frame[at + 1] |= ECN_MASK << 4;
+		frame[at + 1] = (uint8_t)((frame[at + 1] & ~(ECN_MASK << 4)) | field << 4);
 		return;
 	}
 	before = get_be16(frame + at);
-	frame[at + 1] |= ECN_MASK;
+	frame[at + 1] = (uint8_t)((frame[at + 1] & ~ECN_MASK) | field);
 	/* RFC 1624, equation 3. */
 	sum = (uint16_t)~get_be16(frame + at + 10) + (uint16_t)~before + get_be16(frame + at);
 	sum = (sum & 0xffff) + (sum >> 16);
 	sum = (sum & 0xffff) + (sum >> 16);
 	put_be16(frame + at + 10, (uint16_t)~sum);
+}
+
+void link_ecn_mark(uint8_t *frame, size_t length)
+{
+	link_ecn_set(frame, length, LINK_ECN_CE);
 }

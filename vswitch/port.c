@@ -38,6 +38,7 @@ static const char *const drop_names[] = {
 	[PORT_DROP_TUNNEL_VNI] = "wrong_vni",
 	[PORT_DROP_TUNNEL_OPTION] = "critical_option",
 	[PORT_DROP_TUNNEL_REMOTE] = "unknown_remote",
+	[PORT_DROP_TUNNEL_MARKED] = "ecn_not_capable",
 	[PORT_DROP_FILTERED_OUT] = "filtered_out",
 	[PORT_DROP_POLICED_OUT] = "policed_out",
 	[PORT_DROP_DOWN] = "down",

@@ -67,6 +67,7 @@ enum port_drop {
 	PORT_DROP_TUNNEL_VNI,    /* of another segment */
 	PORT_DROP_TUNNEL_OPTION, /* with a critical option that is not known */
 	PORT_DROP_TUNNEL_REMOTE, /* from who is none of its remotes */
+	PORT_DROP_TUNNEL_MARKED, /* marked as congested on its way, though its ends do not know that */
 	PORT_DROP_CONTROL_OVERRUN, /* for a protocol of the switch, of which the port has sent too many */
 	/* On the way out. */
 	PORT_DROP_FILTERED_OUT, /* the same of the port it was for */

@@ -3,7 +3,8 @@
  * A tunnel to other hosts: frames in UDP datagrams, behind a header that says which segment they are of (tunnel_format.h).
  *
  * Which remote. What is to be flooded goes to each remote of the list (head-end replication); what comes from a remote teaches behind
- * which one its sender is, and what is for that sender goes to that one alone. What came from one remote never goes to another: it came
+ * which one its sender is, and what is for that sender goes to that one alone. In place of the list there may be a multicast group
+ * (tunnel_group.h), whose hosts become remotes as they are heard. What came from one remote never goes to another: it came
  * in at this port, and no frame leaves by the port that it came from. Datagrams from others than the remotes are dropped.
  *
  * Ports. Datagrams come to one socket, at the tunnel's known port. They leave by several, each with a port of its own, which one
@@ -14,7 +15,7 @@
  * their sender wanted its segments in.
  *
  * Who may touch what: receive() is the port's thread's; transmit() anybody's with `out_lock`. Both use `table`, which has locks of its
- * own. The remotes do not change while the port lives.
+ * own. Remotes of the options do not change while the port lives; those that are heard are added by the port's thread, with `out_lock`.
  */
 #include "vswitch/port_tunnel.h"
 
@@ -33,6 +34,7 @@
 #include "util/error.h"
 #include "util/log.h"
 #include "vswitch/internal.h"
+#include "vswitch/link_ecn.h"
 #include "vswitch/tunnel_send.h"
 
 #define BUFFERS       32
@@ -44,8 +46,9 @@
 struct tunnel_arrival {
 	struct sockaddr_in6 from; /* or sockaddr_in */
 	size_t length, segment, done;
+	unsigned ecn; /* of the packets that they came in */
 	union {
-		char room[CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(uint32_t)) + 64];
+		char room[2 * CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(uint32_t)) + 64];
 		struct cmsghdr align;
 	} control;
 };
@@ -81,11 +84,23 @@ static void tunnel_ready(struct port_watch *watch)
 	tunnel_of(watch->port)->readable = true;
 }
 
-/* What the kernel says beside the datagram: the size of its segments, and how many it had no room for. */
+/* One byte of IPv4's, an int of IPv6's. */
+static unsigned traffic_class(const struct cmsghdr *control)
+{
+	int value;
+
+	if (control->cmsg_len < CMSG_LEN(sizeof(value)))
+		return *CMSG_DATA(control);
+	memcpy(&value, CMSG_DATA(control), sizeof(value));
+	return (unsigned)value;
+}
+
+/* What the kernel says beside the datagram: the size of its segments, marks, and how many it had no room for. */
 static void read_control(struct port_tunnel *tunnel, struct tunnel_arrival *arrival,
 			 struct msghdr *message)
 {
 	arrival->segment = arrival->length;
+	arrival->ecn = 0;
 	for (struct cmsghdr *at = CMSG_FIRSTHDR(message); at; at = CMSG_NXTHDR(message, at)) {
 		int segment;
 		uint32_t overrun;
@@ -99,6 +114,9 @@ static void read_control(struct port_tunnel *tunnel, struct tunnel_arrival *arri
 			tunnel->port.counters.drops[PORT_DROP_OVERRUN] +=
 				(uint32_t)(overrun - tunnel->overrun);
 			tunnel->overrun = overrun;
+		} else if ((at->cmsg_level == IPPROTO_IP && at->cmsg_type == IP_TOS) ||
+			   (at->cmsg_level == IPPROTO_IPV6 && at->cmsg_type == IPV6_TCLASS)) {
+			arrival->ecn = traffic_class(at) & LINK_ECN_CE;
 		}
 	}
 }
@@ -164,7 +182,7 @@ static bool tunnel_take(struct port_tunnel *tunnel, const struct tunnel_arrival 
 	enum tunnel_fault fault;
 	size_t inner = 0, most;
 
-	if (remote < 0) {
+	if (remote < 0 && !tunnel->send.group) {
 		port_drop(&tunnel->port, PORT_DROP_TUNNEL_REMOTE);
 		return false;
 	}
@@ -179,7 +197,18 @@ static bool tunnel_take(struct port_tunnel *tunnel, const struct tunnel_arrival 
 		port_drop(&tunnel->port, PORT_DROP_BAD_LENGTH);
 		return false;
 	}
+	if (tunnel->send.group)
+		remote = tunnel_group_heard(tunnel->send.group, &tunnel->send, &tunnel->port,
+					    tunnel->table, remote, &arrival->from);
+	if (remote < 0) {
+		port_drop(&tunnel->port, PORT_DROP_TUNNEL_REMOTE);
+		return false;
+	}
 	learn_remote(tunnel, bytes, length, remote);
+	if (!tunnel_ecn_in(bytes, length, arrival->ecn)) {
+		port_drop(&tunnel->port, PORT_DROP_TUNNEL_MARKED);
+		return false;
+	}
 	tunnel->pieces[slot] = (struct iovec){ bytes, length };
 	*frame = (struct frame){ .pieces = &tunnel->pieces[slot],
 				 .count = 1,
@@ -289,9 +318,13 @@ static void tunnel_describe(struct port *port, char where[PORT_TEXT_MAX], char s
 
 	if (tunnel->send.count)
 		endpoint_host(&tunnel->send.remotes[0].endpoint, host);
-	snprintf(where, PORT_TEXT_MAX,
-		 tunnel->send.count > 1 ? "VNI %u to %s and %u more" : "VNI %u to %s",
-		 tunnel->options.vni, host, tunnel->send.count - 1);
+	if (tunnel->send.group)
+		snprintf(where, PORT_TEXT_MAX, "VNI %u to group %s, hosts: %u", tunnel->options.vni,
+			 host, tunnel->send.count - tunnel->send.group->first);
+	else
+		snprintf(where, PORT_TEXT_MAX,
+			 tunnel->send.count > 1 ? "VNI %u to %s and %u more" : "VNI %u to %s",
+			 tunnel->options.vni, host, tunnel->send.count - 1);
 	snprintf(state, PORT_TEXT_MAX, "up");
 	snprintf(text, PORT_TEXT_MAX, "mtu=%zu stations=%u",
 		 (port->frame_max ? port->frame_max : tunnel_frame_most(&tunnel->send)) -
@@ -340,67 +373,18 @@ static const struct port_ops geneve_ops = {
 
 /* ---- Making it ---- */
 
-static int check_remote(const struct vswitch_tunnel_options *options, const struct endpoint *remote,
-			struct error *error)
-{
-	const struct endpoint *first =
-		options->remote_count ? &options->remotes[0] : &options->stations[0].remote;
-	sa_family_t family = remote->address.any.sa_family;
-	bool group = family == AF_INET6
-			     ? IN6_IS_ADDR_MULTICAST(&remote->address.in6.sin6_addr) ||
-				       IN6_IS_ADDR_UNSPECIFIED(&remote->address.in6.sin6_addr)
-			     : IN_MULTICAST(ntohl(remote->address.in.sin_addr.s_addr)) ||
-				       ntohl(remote->address.in.sin_addr.s_addr) - 1 >= 0xfffffffe;
-
-	if (group)
-		return error_set(error, -EINVAL,
-				 "remote %s: expected the address of one host; name each of "
-				 "several",
-				 remote->text);
-	if (family != first->address.any.sa_family)
-		return error_set(error, -EINVAL,
-				 "remotes %s and %s: expected all of IPv4 or all of IPv6",
-				 first->text, remote->text);
-	return 0;
-}
-
-int vswitch_tunnel_check(const struct vswitch_tunnel_options *options, struct error *error)
-{
-	int rc = 0;
-
-	if (!options->remote_count && !options->station_count)
-		return error_set(error, -EINVAL, "option \"remote=\" is missing: the other host");
-	for (unsigned i = 0; i < options->remote_count && !rc; i++) {
-		rc = check_remote(options, &options->remotes[i], error);
-		for (unsigned j = 0; j < i && !rc; j++)
-			if (endpoint_same_host(&options->remotes[i], &options->remotes[j]))
-				rc = error_set(error, -EINVAL, "remote %s: it is given twice",
-					       options->remotes[i].text);
-	}
-	for (unsigned i = 0; i < options->station_count && !rc; i++) {
-		rc = check_remote(options, &options->stations[i].remote, error);
-		if (!rc && !mac_is_station(options->stations[i].mac))
-			rc = error_set(error, -EINVAL,
-				       "station@%s: a group's address, or zero: no station has it",
-				       options->stations[i].remote.text);
-	}
-	if (rc || !options->local.length)
-		return rc;
-	if (options->local.address.any.sa_family !=
-	    (options->remote_count ? options->remotes[0] : options->stations[0].remote)
-		    .address.any.sa_family)
-		return error_set(error, -EINVAL,
-				 "local %s: expected an address of the remotes' kind",
-				 options->local.text);
-	return 0;
-}
-
 static int open_receiver(struct port_tunnel *tunnel, const struct endpoint *local,
 			 struct error *error)
 {
+	struct endpoint at = *local;
 	int on = 1, room = RECEIVE_ROOM;
 
-	tunnel->fd = endpoint_listen(local, SOCK_DGRAM, error);
+	/* A socket with one address hears no group. */
+	if (tunnel->send.group && local->address.any.sa_family == AF_INET6)
+		at.address.in6.sin6_addr = in6addr_any;
+	else if (tunnel->send.group)
+		at.address.in.sin_addr.s_addr = INADDR_ANY;
+	tunnel->fd = endpoint_listen(&at, SOCK_DGRAM, error);
 	if (tunnel->fd == -EADDRINUSE)
 		error_advise(error, "another tunnel receives there: a tunnel of another VNI needs "
 				    "another local address or port (local=)");
@@ -409,8 +393,12 @@ static int open_receiver(struct port_tunnel *tunnel, const struct endpoint *loca
 	setsockopt(tunnel->fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
 	setsockopt(tunnel->fd, SOL_SOCKET, SO_RXQ_OVFL, &on, sizeof(on));
 	setsockopt(tunnel->fd, SOL_UDP, UDP_GRO, &on, sizeof(on));
+	if (local->address.any.sa_family == AF_INET6)
+		setsockopt(tunnel->fd, IPPROTO_IPV6, IPV6_RECVTCLASS, &on, sizeof(on));
+	else
+		setsockopt(tunnel->fd, IPPROTO_IP, IP_RECVTOS, &on, sizeof(on));
 	tunnel->readable = true;
-	return 0;
+	return tunnel->send.group ? tunnel_group_join(tunnel->send.group, tunnel->fd, error) : 0;
 }
 
 /* All addresses, and the usual port. */
@@ -451,6 +439,14 @@ static int make_tunnel(struct port_tunnel *tunnel, uint64_t seed, struct error *
 	}
 	if (rc)
 		return error_set(error, rc, "out of memory");
+	if (options->group.address.length) {
+		tunnel->send.group = &tunnel->options.group;
+		if (!tunnel->send.group->ttl)
+			tunnel->send.group->ttl = TUNNEL_TTL;
+		rc = tunnel_send_add(&tunnel->send, &options->group.address);
+		if (rc)
+			return error_set(error, rc, "out of memory");
+	}
 	for (unsigned i = 0; i < options->remote_count; i++)
 		tunnel_send_add(&tunnel->send, &options->remotes[i]);
 	tunnel->flooded = tunnel->send.count;
@@ -467,6 +463,10 @@ static int make_tunnel(struct port_tunnel *tunnel, uint64_t seed, struct error *
 		local = default_local(options,
 				      tunnel->send.remotes[0].endpoint.address.any.sa_family);
 	rc = open_receiver(tunnel, &local, error);
+	if (!rc && tunnel->send.group) {
+		tunnel->send.group->first = tunnel->send.count;
+		tunnel->send.remotes[0].endpoint = tunnel->send.group->address;
+	}
 	return rc ? rc : tunnel_send_open(&tunnel->send, options, &local, error);
 }
 

@@ -5,6 +5,7 @@
 
 #include "netdev/endpoint.h"
 #include "vswitch/tunnel_format.h"
+#include "vswitch/tunnel_group.h"
 
 struct error;
 struct port_config;
@@ -27,8 +28,9 @@ struct vswitch_tunnel_options {
 	unsigned remote_count, station_count;
 	struct endpoint remotes[TUNNEL_REMOTES_MAX]; /* that are flooded to */
 	struct tunnel_station stations[TUNNEL_STATIONS_MAX];
-	unsigned mtu;                     /* of packets on the way there; 0: as the routes say */
-	bool fragment;                    /* what does not fit goes in fragments */
+	struct tunnel_group group; /* that is flooded to, in place of them; or without address */
+	unsigned mtu;              /* of packets on the way there; 0: as the routes say */
+	bool fragment;             /* what does not fit goes in fragments */
 	const struct port_config *config; /* NULL: nothing was decided */
 };
 

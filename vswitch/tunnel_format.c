@@ -7,6 +7,7 @@
 
 #include "util/bytes.h"
 #include "util/random.h"
+#include "vswitch/link_ecn.h"
 
 #define VXLAN_HAS_VNI     0x08
 #define GENEVE_VERSION(b) ((b) >> 6)
@@ -206,6 +207,27 @@ bool tunnel_fit(struct frame *frame, size_t limit)
 	if (virtio_net_wire_frames(&offload, frame->length) > VIRTIO_NET_SEGMENTS_MAX)
 		return false;
 	frame->offload = offload;
+	return true;
+}
+
+unsigned tunnel_ecn_out(const uint8_t *head, size_t length)
+{
+	int field = link_ecn_field(head, length);
+
+	return field < 0 ? 0 : (unsigned)field;
+}
+
+/* RFC 6040, figure 4. */
+bool tunnel_ecn_in(uint8_t *frame, size_t length, unsigned outer)
+{
+	int inner = link_ecn_field(frame, length);
+
+	if (inner < 0)
+		return true;
+	if (inner == 0)
+		return outer != LINK_ECN_CE;
+	if (outer == LINK_ECN_CE || (outer == LINK_ECN_ECT1 && inner == LINK_ECN_ECT0))
+		link_ecn_set(frame, length, outer);
 	return true;
 }
 

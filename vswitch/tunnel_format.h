@@ -2,7 +2,7 @@
 /*
  * Frames inside of UDP: what VXLAN and Geneve put before them, and what of it is good. Pure functions; all that they read is hostile.
  *
- * Sources: RFC 7348, section 5; RFC 8926, sections 3.4 and 3.5.
+ * Sources: RFC 7348, section 5; RFC 8926, sections 3.4 and 3.5; RFC 6040, section 4.
  */
 #ifndef TENON_VSWITCH_TUNNEL_FORMAT_H
 #define TENON_VSWITCH_TUNNEL_FORMAT_H
@@ -50,6 +50,14 @@ void tunnel_find_offload(const uint8_t *frame, size_t length, size_t limit,
  * could be.
  */
 bool tunnel_fit(struct frame *frame, size_t limit);
+
+/*
+ * Congestion that was met between the tunnel's ends (RFC 6040, normal mode): the field of the datagram's IP header that a frame leaves
+ * in, and what one that came with `outer` makes of its frame's. False: the frame is to be dropped, for it was marked, and its ends
+ * do not know of marks, so that nothing but a loss tells them.
+ */
+unsigned tunnel_ecn_out(const uint8_t *head, size_t length);
+bool tunnel_ecn_in(uint8_t *frame, size_t length, unsigned outer);
 
 /* A number that is the same for all packets of a flow; of the frame's head. */
 uint32_t tunnel_flow_hash(const uint8_t *head, size_t length);

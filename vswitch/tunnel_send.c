@@ -42,7 +42,9 @@ void tunnel_send_init(struct tunnel_send *send)
 int tunnel_send_add(struct tunnel_send *send, const struct endpoint *remote)
 {
 	if (!send->remotes)
-		send->remotes = calloc(TUNNEL_REMOTES_MAX, sizeof(*send->remotes));
+		send->remotes = calloc(send->group ? TUNNEL_REMOTES_MAX + TUNNEL_HEARD_MAX
+						   : TUNNEL_REMOTES_MAX,
+				       sizeof(*send->remotes));
 	if (!send->remotes)
 		return -ENOMEM;
 	for (unsigned i = 0; i < send->count; i++)
@@ -54,13 +56,18 @@ int tunnel_send_add(struct tunnel_send *send, const struct endpoint *remote)
 	return (int)send->count++;
 }
 
-int tunnel_remote_of(const struct tunnel_send *send, const struct sockaddr_in6 *from)
+int tunnel_remote_of(struct tunnel_send *send, const struct sockaddr_in6 *from)
 {
 	struct endpoint other = { .address.in6 = *from };
 
+	if (send->recent < send->count &&
+	    endpoint_same_host(&send->remotes[send->recent].endpoint, &other))
+		return (int)send->recent;
 	for (unsigned i = 0; i < send->count; i++)
-		if (endpoint_same_host(&send->remotes[i].endpoint, &other))
+		if (endpoint_same_host(&send->remotes[i].endpoint, &other)) {
+			send->recent = i;
 			return (int)i;
+		}
 	return -1;
 }
 
@@ -74,13 +81,15 @@ uint16_t tunnel_vlan(const uint8_t *head, size_t there)
 /* ---- Sizes ---- */
 
 /* What the route to a remote carries; 0: it cannot be told, for there is none now. Only a connected socket can ask. */
-static unsigned route_mtu(const struct endpoint *remote)
+static unsigned route_mtu(const struct tunnel_send *send, const struct endpoint *remote)
 {
 	bool ipv6 = remote->address.any.sa_family == AF_INET6;
 	CLEANUP_CLOSE int fd = endpoint_socket(remote, SOCK_DGRAM);
 	socklen_t size = sizeof(int);
 	int mtu = 0;
 
+	if (fd >= 0 && send->group)
+		tunnel_group_aim(send->group, fd);
 	if (fd < 0 || connect(fd, &remote->address.any, remote->length) ||
 	    getsockopt(fd, ipv6 ? IPPROTO_IPV6 : IPPROTO_IP, ipv6 ? IPV6_MTU : IP_MTU, &mtu,
 		       &size) ||
@@ -110,7 +119,7 @@ static bool find_size(struct tunnel_send *send)
 
 	for (unsigned i = 0; i < send->count && !send->mtu; i++) {
 		struct tunnel_remote *remote = &send->remotes[i];
-		unsigned route = route_mtu(&remote->endpoint);
+		unsigned route = route_mtu(send, &remote->endpoint);
 
 		/* A route that is gone for a moment says nothing of what the way carries. */
 		if (route)
@@ -168,6 +177,8 @@ int tunnel_send_open(struct tunnel_send *send, const struct vswitch_tunnel_optio
 		hear_nothing(fd);
 		forbid_fragments(fd, ipv6, options->fragment);
 		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
+		if (send->group)
+			tunnel_group_aim(send->group, fd);
 	}
 	tunnel_encode(options->kind, options->vni, send->header);
 	find_size(send);
@@ -186,26 +197,46 @@ void tunnel_send_close(struct tunnel_send *send)
 
 /* ---- Sending ---- */
 
+/* Puts something behind what `header`, whose memory is the message's, has to say beside its datagrams. */
+static void say(struct tunnel_message *message, struct msghdr *header, int level, int type,
+		const void *value, size_t size)
+{
+	struct cmsghdr *control =
+		(struct cmsghdr *)(message->control.room + header->msg_controllen);
+
+	control->cmsg_level = level;
+	control->cmsg_type = type;
+	control->cmsg_len = CMSG_LEN(size);
+	memcpy(CMSG_DATA(control), value, size);
+	header->msg_control = message->control.room;
+	header->msg_controllen += CMSG_SPACE(size);
+}
+
+static struct msghdr begin_header(struct tunnel_send *send, struct tunnel_message *message,
+				  unsigned first_piece, unsigned pieces)
+{
+	struct endpoint *to = &send->remotes[message->remote].endpoint;
+	bool ipv6 = to->address.any.sa_family == AF_INET6;
+	int ecn = (int)message->ecn;
+	struct msghdr header = { .msg_name = &to->address,
+				 .msg_namelen = to->length,
+				 .msg_iov = &send->pieces[first_piece],
+				 .msg_iovlen = pieces };
+
+	if (ecn)
+		say(message, &header, ipv6 ? IPPROTO_IPV6 : IPPROTO_IP, ipv6 ? IPV6_TCLASS : IP_TOS,
+		    &ecn, sizeof(ecn));
+	return header;
+}
+
 static void prepare_message(struct tunnel_send *send, struct tunnel_message *message,
 			    struct msghdr *header)
 {
-	struct endpoint *to = &send->remotes[message->remote].endpoint;
 	uint16_t segment = (uint16_t)message->segment;
-	struct cmsghdr *control;
 
-	*header = (struct msghdr){ .msg_name = &to->address,
-				   .msg_namelen = to->length,
-				   .msg_iov = &send->pieces[message->first_piece],
-				   .msg_iovlen = message->pieces };
-	if (message->datagrams == 1)
-		return;
-	header->msg_control = &message->control;
-	header->msg_controllen = sizeof(message->control.room);
-	control = CMSG_FIRSTHDR(header);
-	control->cmsg_level = SOL_UDP;
-	control->cmsg_type = UDP_SEGMENT;
-	control->cmsg_len = CMSG_LEN(sizeof(segment));
-	memcpy(CMSG_DATA(control), &segment, sizeof(segment));
+	*header = begin_header(send, message, message->first_piece, message->pieces);
+	if (message->datagrams > 1)
+		say(message, header, SOL_UDP, UDP_SEGMENT, &segment, sizeof(segment));
 }
 
 static enum port_drop drop_of_send(int code)
@@ -245,7 +276,7 @@ static bool resize(struct tunnel_send *send, struct port *port)
 
 static void resize_later(struct tunnel_send *send)
 {
-	if (!send->mtu && !send->fragment)
+	if (send->group || (!send->mtu && !send->fragment))
 		port_timer_arm(send->port, &send->resize, port_now(send->port) + RESIZE_NS);
 }
 
@@ -255,6 +286,11 @@ static void resize_expired(struct timer *timer)
 	struct port *port = send->port;
 
 	vswitch_lock_if_shared(port->vswitch, &port->out_lock);
+	if (send->group && tunnel_group_follow(send->group)) {
+		send->remotes[0].endpoint = send->group->address;
+		for (unsigned i = 0; i < TUNNEL_SOCKETS; i++)
+			tunnel_group_aim(send->group, send->sockets[i]);
+	}
 	resize(send, port);
 	vswitch_unlock_if_shared(port->vswitch, &port->out_lock);
 	resize_later(send);
@@ -269,15 +305,12 @@ void tunnel_send_follow(struct tunnel_send *send, struct port *port)
 
 /* Each datagram of a message for itself, after the kernel would not cut it. */
 static void send_one_by_one(struct tunnel_send *send, struct port *port,
-			    const struct tunnel_message *message)
+			    struct tunnel_message *message)
 {
-	struct endpoint *to = &send->remotes[message->remote].endpoint;
 	unsigned piece = message->first_piece, end = piece + message->pieces;
 
 	while (piece < end) {
-		struct msghdr header = { .msg_name = &to->address,
-					 .msg_namelen = to->length,
-					 .msg_iov = &send->pieces[piece] };
+		struct msghdr header = begin_header(send, message, piece, 0);
 		size_t length = 0;
 
 		while (piece < end && (length < message->segment)) {
@@ -294,8 +327,8 @@ static void send_one_by_one(struct tunnel_send *send, struct port *port,
 }
 
 /* The kernel took none of `message`: why. */
-static void refused(struct tunnel_send *send, struct port *port,
-		    const struct tunnel_message *message, int code)
+static void refused(struct tunnel_send *send, struct port *port, struct tunnel_message *message,
+		    int code)
 {
 	bool cut = message->datagrams > 1;
 	bool shrunk = (code == EMSGSIZE || code == EINVAL) && resize(send, port);
@@ -354,14 +387,14 @@ void tunnel_send_flush(struct tunnel_send *send, struct port *port)
 
 /* The message that a datagram of `length` bytes goes behind; NULL: it begins one. */
 static struct tunnel_message *message_for(struct tunnel_send *send, unsigned socket,
-					  unsigned remote, size_t length)
+					  unsigned remote, unsigned ecn, size_t length)
 {
 	struct tunnel_message *last;
 
 	if (!send->message_count || !send->segments || send->fragment)
 		return NULL;
 	last = &send->messages[send->message_count - 1];
-	if (last->closed || last->socket != socket || last->remote != remote ||
+	if (last->closed || last->socket != socket || last->remote != remote || last->ecn != ecn ||
 	    length > last->segment || last->length + length > DATAGRAM_MOST ||
 	    last->datagrams == SEGMENTS_MOST)
 		return NULL;
@@ -369,13 +402,14 @@ static struct tunnel_message *message_for(struct tunnel_send *send, unsigned soc
 }
 
 static struct tunnel_message *new_message(struct tunnel_send *send, unsigned socket,
-					  unsigned remote, size_t length)
+					  unsigned remote, unsigned ecn, size_t length)
 {
 	struct tunnel_message *message = &send->messages[send->message_count++];
 
 	*message = (struct tunnel_message){
 		.socket = socket,
 		.remote = remote,
+		.ecn = ecn,
 		.first_piece = send->piece_count,
 		.segment = length,
 	};
@@ -387,6 +421,7 @@ void tunnel_send_frame(struct tunnel_send *send, struct port *port, const struct
 {
 	const uint8_t *head = frame->pieces[0].iov_base;
 	unsigned socket = tunnel_flow_hash(head, frame->pieces[0].iov_len) % TUNNEL_SOCKETS;
+	unsigned ecn = tunnel_ecn_out(head, frame->pieces[0].iov_len);
 	bool copied = frame->count > TUNNEL_PIECES / 8;
 	unsigned needed = copied ? 2 : frame->count + 1;
 	size_t length = TUNNEL_HEADER + frame->length;
@@ -396,9 +431,9 @@ void tunnel_send_frame(struct tunnel_send *send, struct port *port, const struct
 	if (send->message_count == TUNNEL_MESSAGES || send->piece_count + needed > TUNNEL_PIECES ||
 	    (copied && send->copied + frame->length > TUNNEL_COPY))
 		tunnel_send_flush(send, port);
-	message = message_for(send, socket, remote, length);
+	message = message_for(send, socket, remote, ecn, length);
 	if (!message)
-		message = new_message(send, socket, remote, length);
+		message = new_message(send, socket, remote, ecn, length);
 	pieces = &send->pieces[send->piece_count];
 	pieces[0] = (struct iovec){ send->header, TUNNEL_HEADER };
 	if (copied) {

@@ -27,18 +27,21 @@ struct tunnel_message {
 	unsigned socket, remote;
 	unsigned first_piece, pieces;
 	size_t length, segment;
-	bool closed; /* its last datagram is shorter: no other one fits behind */
+	unsigned ecn; /* of the packets */
+	bool closed;  /* its last datagram is shorter: no other one fits behind */
 	unsigned datagrams;
 	uint64_t frame_bytes; /* of the frames in it */
 	union {
-		char room[CMSG_SPACE(sizeof(uint16_t))];
+		char room[CMSG_SPACE(sizeof(uint16_t)) + CMSG_SPACE(sizeof(int))];
 		struct cmsghdr align;
 	} control;
 };
 
 struct tunnel_send {
-	struct tunnel_remote *remotes; /* TUNNEL_REMOTES_MAX */
+	struct tunnel_remote *remotes; /* so many of the options, then those that were heard */
 	unsigned count;
+	unsigned recent;            /* of the remotes: who the last datagram was from */
+	struct tunnel_group *group; /* NULL: there is none */
 	int sockets[TUNNEL_SOCKETS];
 	uint8_t header[TUNNEL_HEADER];
 	bool segments;     /* the kernel cuts datagrams for us */
@@ -58,7 +61,7 @@ struct tunnel_send {
 void tunnel_send_init(struct tunnel_send *send);
 /* Adds a remote; its number, also of one that is there already. -ENOSPC, -ENOMEM. */
 int tunnel_send_add(struct tunnel_send *send, const struct endpoint *remote);
-/* Opens the sockets, with `local`'s address. */
+/* Opens the sockets, which send to `send->group` as well, with `local`'s address. */
 int tunnel_send_open(struct tunnel_send *send, const struct vswitch_tunnel_options *options,
 		     const struct endpoint *local, struct error *error);
 void tunnel_send_close(struct tunnel_send *send);
@@ -70,7 +73,7 @@ void tunnel_send_follow(struct tunnel_send *send, struct port *port);
 size_t tunnel_frame_most(const struct tunnel_send *send);
 
 /* Which of the remotes has that address; -1: none. */
-int tunnel_remote_of(const struct tunnel_send *send, const struct sockaddr_in6 *from);
+int tunnel_remote_of(struct tunnel_send *send, const struct sockaddr_in6 *from);
 
 /* Has `frame` go to a remote, at the next flush or sooner, and counts it at `port`: once for each remote that it goes to. */
 void tunnel_send_frame(struct tunnel_send *send, struct port *port, const struct frame *frame,

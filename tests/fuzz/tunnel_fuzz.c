@@ -45,6 +45,18 @@ static void check_fit(uint8_t *bytes, size_t length, size_t limit,
 		abort();
 }
 
+/* What came with a mark has one, or none is possible there; of the frame's head alone the same is told. */
+static void check_congestion(uint8_t *frame, size_t length, unsigned outer)
+{
+	unsigned before = tunnel_ecn_out(frame, length);
+
+	if (tunnel_ecn_out(frame, MIN(length, (size_t)64)) != before)
+		abort();
+	if (tunnel_ecn_in(frame, length, outer) && before && outer == 3 &&
+	    tunnel_ecn_out(frame, length) != 3)
+		abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct virtio_net_offload offload;
@@ -67,6 +79,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check_offload(&offload, frame, length);
 	check_fit(frame, length, limit, &offload);
 	tunnel_flow_hash(frame, MIN(length, (size_t)64));
+	check_congestion(frame, length, data[1] & 3);
 	free(frame);
 	return 0;
 }

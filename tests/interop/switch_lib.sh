@@ -9,6 +9,7 @@
 #	lab_stat PORT KEY		one number of a port
 #	lab_end				ends the switch; its exit status
 #	lab_host NAME IFACE ADDRESS...	a namespace NAME with the interface IFACE and these addresses
+#	lab_reach FROM ADDRESS		waits until ADDRESS answers the namespace FROM
 #	lab_fail TEXT			notes a failure
 #	lab_done				ends the test
 
@@ -89,6 +90,12 @@ lab_host() {
 		esac
 	done
 	ip -n "$name" link set "$interface" up
+}
+
+lab_reach() {
+	for _ in $(seq 60); do ip netns exec "$1" busybox ping -c 1 -W 1 "$2" >ping && return; done
+	lab_fail "no answer from $2: $(cat ping)"
+	lab_done
 }
 
 lab_done() {

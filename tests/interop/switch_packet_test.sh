@@ -4,11 +4,6 @@
 # timeout: 180
 . "$(dirname "$0")/switch_lib.sh"
 lab_enter "$@"
-reach() { # FROM ADDRESS
-	for _ in $(seq 60); do ip netns exec "$1" busybox ping -c 1 -W 1 "$2" >ping && return; done
-	lab_fail "no answer from $2: $(cat ping)"
-	lab_done
-}
 
 # ---- veth ----
 ip link add v0 type veth peer name v1
@@ -16,7 +11,7 @@ ip link set v0 up
 lab_host b v1 10.0.0.2/24 fd00::2/64
 lab_switch lab --port a=tap:ta --port p=packet:v0 --port q=pcap,record=q.pcapng
 lab_host a ta 10.0.0.1/24 fd00::1/64
-reach a 10.0.0.2
+lab_reach a 10.0.0.2
 lab_transfer a b 20000000 10.0.0.2 tcp
 lab_transfer b a 20000000 10.0.0.1 tcp
 lab_transfer b a 3000000 fd00::1 tcp
@@ -69,7 +64,7 @@ assert any(a["address"] == "02:00:00:00:00:07" and a["vlan"] == 10 and a["port"]
 ip link set v0 down
 "$TENON" switch port show lab p | grep -q down || lab_fail "$("$TENON" switch port show lab p)"
 ip link set v0 up
-reach a 10.0.0.2
+lab_reach a 10.0.0.2
 ip link del v0
 "$TENON" switch port show lab p | grep -q gone || lab_fail "$("$TENON" switch port show lab p)"
 "$TENON" switch port remove lab p

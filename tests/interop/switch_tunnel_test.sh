@@ -4,11 +4,6 @@
 # timeout: 300
 . "$(dirname "$0")/switch_lib.sh"
 lab_enter "$@"
-reach() { # FROM ADDRESS
-	for _ in $(seq 60); do ip netns exec "$1" busybox ping -c 1 -W 1 "$2" >ping && return; done
-	lab_fail "no answer from $2: $(cat ping)"
-	lab_done
-}
 # An underlay to a namespace: OWN NAMESPACE OWN-ADDRESS OTHER-ADDRESS
 underlay() {
 	ip link add "u$2" type veth peer name "v$2"
@@ -28,8 +23,8 @@ lab_host a ta 10.0.0.1/24
 lab_background dumpcap -q -i ub -P -w ub.pcap -f "udp port 4789" 2>dumpcap.err # tcpdump becomes another user, which not all may
 
 # ---- VXLAN: two remotes, each behind which the other is not ----
-reach a 10.0.0.2
-reach a 10.0.0.3
+lab_reach a 10.0.0.2
+lab_reach a 10.0.0.3
 ip netns exec b busybox ping -c 1 -W 1 10.0.0.3 >/dev/null && lab_fail "what came from one remote went to the other"
 lab_transfer a b 20000000 10.0.0.2 tcp
 lab_transfer b a 20000000 10.0.0.1 tcp
@@ -102,7 +97,7 @@ ip netns delete a
 lab_switch lab --threads 2 --port a=tap:ta --port "t=vxlan:station=$mac@fd01::2,vni=42,local=fd01::1"
 lab_host a ta 10.0.0.1/24
 ip -n a neighbour replace 10.0.0.2 lladdr "$mac" dev ta
-reach a 10.0.0.2
+lab_reach a 10.0.0.2
 lab_transfer a b 3000000 10.0.0.2 tcp
 lab_transfer b a 3000000 10.0.0.1 tcp
 lab_show | grep -q '"mtu=1430"' || lab_fail "$(lab_show)"
@@ -148,7 +143,7 @@ ip -n d address add 10.0.0.4/24 dev int
 ip -n d link set int mtu 1400 up
 lab_switch lab --port a=tap:ta --port t=geneve:remote=192.0.4.2,vni=7
 lab_host a ta 10.0.0.1/24
-reach a 10.0.0.4
+lab_reach a 10.0.0.4
 lab_transfer a d 3000000 10.0.0.4 tcp
 lab_transfer d a 3000000 10.0.0.1 tcp
 lab_transfer a d 60000 10.0.0.4 udp 1300

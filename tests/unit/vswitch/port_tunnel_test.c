@@ -12,6 +12,7 @@
 #include "util/error.h"
 #include "vswitch/internal.h"
 #include "vswitch/port_tunnel.h"
+#include "vswitch/tunnel_send.h"
 
 #define VNI   7
 #define TRIES 60000 /* of a millisecond */
@@ -179,5 +180,58 @@ static void test_what_it_knew_is_forgotten(void)
 	bed_end(&bed);
 }
 
+static struct sockaddr_in6 host_of(unsigned number)
+{
+	struct sockaddr_in6 from = { 0 };
+	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(5000) };
+
+	in.sin_addr.s_addr = htonl(0x0a000000 + number);
+	memcpy(&from, &in, sizeof(in));
+	return from;
+}
+
+/* Of a group's hosts so many are remembered; then the one unheard for longest makes room, with the addresses that were behind it. */
+static void test_hosts_of_a_group(void)
+{
+	struct tunnel_group group = { .first = 1 };
+	struct tunnel_send send = { .group = &group };
+	struct mac_table *table = NULL;
+	struct sockaddr_in6 from;
+	struct port *port;
+	struct bed bed;
+
+	bed_make(&bed);
+	port = &bed.a->port;
+	tunnel_send_init(&send);
+	CU_ASSERT_EQUAL_FATAL(endpoint_parse_udp(&group.address, "239.1.1.1", 4789, NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(mac_table_create(&table, NULL), 0);
+	CU_ASSERT_EQUAL(tunnel_send_add(&send, &group.address), 0);
+	for (unsigned i = 0; i < TUNNEL_HEARD_MAX; i++) {
+		from = host_of(i);
+		CU_ASSERT_EQUAL(tunnel_remote_of(&send, &from), -1);
+		CU_ASSERT_EQUAL(tunnel_group_heard(&group, &send, port, table, -1, &from), i + 1);
+		CU_ASSERT_EQUAL(tunnel_remote_of(&send, &from), i + 1);
+		group.heard[i] = 1000 + i;
+	}
+	CU_ASSERT_EQUAL(send.remotes[1].endpoint.address.in.sin_port, htons(4789));
+	/* Who was heard of late stays. */
+	group.heard[0] = 5000;
+	mac_table_learn(table, 0, S, 2, 0);
+	mac_table_learn(table, 0, A, 1, 0);
+	from = host_of(999);
+	CU_ASSERT_EQUAL(tunnel_group_heard(&group, &send, port, table, -1, &from), 2);
+	CU_ASSERT_EQUAL(mac_table_lookup(table, 0, S, 0), MAC_TABLE_NO_PORT);
+	CU_ASSERT_EQUAL(mac_table_lookup(table, 0, A, 0), 1);
+	CU_ASSERT_EQUAL(send.count, TUNNEL_HEARD_MAX + 1);
+	from = host_of(1);
+	CU_ASSERT_EQUAL(tunnel_remote_of(&send, &from), -1);
+	/* Another family than the group's cannot be sent to. */
+	from.sin6_family = AF_INET6;
+	CU_ASSERT_EQUAL(tunnel_group_heard(&group, &send, port, table, -1, &from), -1);
+	mac_table_destroy(table);
+	tunnel_send_close(&send);
+	bed_end(&bed);
+}
+
 UNIT_MAIN("tunnels", UNIT(test_which_remote), UNIT(test_one_that_invents),
-	  UNIT(test_what_it_knew_is_forgotten))
+	  UNIT(test_what_it_knew_is_forgotten), UNIT(test_hosts_of_a_group))

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "util/bytes.h"
+#include "vswitch/link_ecn.h"
 #include "vswitch/tunnel_format.h"
 
 static void test_vxlan(void)
@@ -159,5 +160,36 @@ static void test_flows(void)
 	CU_ASSERT_NOT_EQUAL(hash, tunnel_flow_hash(a, 14));
 }
 
+/* RFC 6040, figure 4: by the inner field, then by the outer one, each Not-ECT, ECT(1), ECT(0), CE; 9: dropped. */
+static void test_congestion(void)
+{
+	static const int wanted[4][4] = {
+		{ 0, 0, 0, 9 }, { 1, 1, 1, 3 }, { 2, 1, 2, 3 }, { 3, 3, 3, 3 }
+	};
+	uint8_t frame[128], before[128];
+
+	for (unsigned version = 4; version <= 6; version += 2)
+		for (unsigned inner = 0; inner < 4; inner++)
+			for (unsigned outer = 0; outer < 4; outer++) {
+				memset(frame, 0, sizeof(frame));
+				put_be16(frame + 12, version == 4 ? 0x0800 : 0x86dd);
+				frame[14] = version == 4 ? 0x45 : 0x60;
+				link_ecn_set(frame, 60, inner);
+				CU_ASSERT_EQUAL(tunnel_ecn_out(frame, 60), inner);
+				CU_ASSERT_EQUAL(tunnel_ecn_in(frame, 60, outer),
+						wanted[inner][outer] != 9);
+				if (wanted[inner][outer] != 9)
+					CU_ASSERT_EQUAL(link_ecn_field(frame, 60),
+							wanted[inner][outer]);
+			}
+	/* What is no IP cannot be marked, and passes. */
+	put_be16(frame + 12, 0x0806);
+	memcpy(before, frame, sizeof(frame));
+	CU_ASSERT_EQUAL(tunnel_ecn_out(frame, 60), 0);
+	CU_ASSERT_TRUE(tunnel_ecn_in(frame, 60, LINK_ECN_CE));
+	CU_ASSERT_EQUAL(memcmp(before, frame, sizeof(frame)), 0);
+}
+
 UNIT_MAIN("frames in tunnels", UNIT(test_vxlan), UNIT(test_geneve),
-	  UNIT(test_what_is_left_to_be_done), UNIT(test_what_fits), UNIT(test_flows))
+	  UNIT(test_what_is_left_to_be_done), UNIT(test_what_fits), UNIT(test_flows),
+	  UNIT(test_congestion))
