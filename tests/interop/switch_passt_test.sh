@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
-# passt as a switch's way to the outside, at a port qemu-stream that connects: an address by DHCP, a connection to the guest, and passt goes and
-# comes back.
+# passt as a switch's way to the outside, at a port qemu-stream that connects: an address by DHCP, a connection to the guest, connections of the guest to
+# the host by each address that leads there, and passt goes and comes back.
 # timeout: 120
 . "$(dirname "$0")/switch_lib.sh"
 command -v passt >/dev/null || lab_skip "passt is not installed"
@@ -15,8 +15,8 @@ ip route add default via 192.0.2.1
 # Root's passt goes on as nobody, who is to reach its socket.
 chmod 711 "$LAB"
 mkdir -m 777 sockets
-start_passt() {
-	passt -f -s "$LAB/sockets/passt" -t 8022:22 >passt.log 2>&1 &
+start_passt() { # OPTION...
+	passt -f -s "$LAB/sockets/passt" -t 8022:22 "$@" >passt.log 2>&1 &
 	PASST=$!
 	LAB_PIDS+=($PASST)
 }
@@ -31,14 +31,18 @@ is_up True || lab_done
 cat >lease <<'SCRIPT'
 #!/bin/sh
 [ "$1" = bound ] || exit 0
+ip address flush dev "$interface" scope global
 ip address add "$ip/24" dev "$interface"
 ip route replace default via "$router"
 SCRIPT
 chmod +x lease
-timeout 100 ip netns exec a busybox udhcpc -i ta -n -q -f -t 20 -T 2 -s "$LAB/lease" >dhcp.log 2>&1 || lab_fail "no lease: $(cat dhcp.log)"
+get_lease() {
+	timeout 100 ip netns exec a busybox udhcpc -i ta -n -q -f -t 20 -T 2 -s "$LAB/lease" >dhcp.log 2>&1 || lab_fail "no lease: $(cat dhcp.log)"
+}
+get_lease
 cat >talk.py <<'PYTHON'
 import os, socket, sys
-# Listens at, or connects to, HOST PORT; says SAYS, and prints what the other said.
+# Listens at, or connects to, HOST PORT; says SAYS, and prints what the other said. "ask" connects, and ends its half of the connection with the other one.
 role, host, port, says = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4].encode()
 if role == "listen":
     s = socket.socket()
@@ -49,10 +53,11 @@ if role == "listen":
     s.settimeout(20)
     s = s.accept()[0]
 else:
-    s = socket.create_connection((host, port), 20)
+    s = socket.create_connection((host, port), 3 if role == "ask" else 20)
 s.settimeout(20)
 s.sendall(says)
-s.shutdown(socket.SHUT_WR)
+if role != "ask":
+    s.shutdown(socket.SHUT_WR)
 print(b"".join(iter(lambda: s.recv(65536), b"")).decode())
 PYTHON
 heard() { # WHEN
@@ -67,11 +72,14 @@ heard() { # WHEN
 heard "to the guest"
 
 # Another passt is found again.
-kill $PASST
-wait $PASST
-is_up False
-start_passt
-is_up True
+another_passt() { # OPTION...
+	kill $PASST
+	wait $PASST
+	is_up False
+	start_passt "$@"
+	is_up True
+}
+another_passt
 # It knows the guest when the guest has asked for it.
 asked() {
 	ip -n a neigh flush dev ta
@@ -80,5 +88,35 @@ asked() {
 }
 for _ in $(seq 30); do asked && break; done
 heard "after another was started"
+
+# The guest connects to ADDRESS, and a service of the host that listens at LISTENS answers. (The passt of Debian 12 never tells a guest that ended its half
+# early that the host has ended, too.)
+reaches() { # ADDRESS LISTENS
+	rm -f listens
+	timeout 100 python3 talk.py listen "$2" 9000 "the host" >one 2>&1 &
+	local listener=$!
+	for _ in $(seq 1200); do [ -e listens ] && break; sleep 0.05; done
+	timeout 100 ip netns exec a python3 talk.py ask "$1" 9000 "the guest" >other 2>&1
+	kill $listener 2>/dev/null
+	wait $listener 2>/dev/null
+	[ "$(cat other)" = "the host" ]
+}
+# The same passt refuses with a segment that Linux does not take for an answer.
+is_refused() { ! reaches "$@" && grep -q -e ConnectionRefusedError -e "timed out" other; }
+reaches 192.0.2.1 127.0.0.1 || lab_fail "the router's address does not lead to the host's 127.0.0.1: $(cat one other)"
+is_refused 192.0.2.1 192.0.2.10 || lab_fail "the router's address leads to another address of the host: $(cat other)"
+another_passt --no-map-gw
+for _ in $(seq 30); do asked && break; done
+is_refused 192.0.2.1 127.0.0.1 || lab_fail "--no-map-gw: the router's address leads to the host: $(cat other)"
+# The host's own address is the guest's, too, unless it is given another one; a younger passt has a name for it.
+another_passt -a 192.0.2.20
+get_lease
+reaches 192.0.2.10 192.0.2.10 || lab_fail "-a: the host's address does not lead there: $(cat one other)"
+if passt --help 2>&1 | grep -q -e --map-guest-addr; then
+	another_passt --map-guest-addr 192.0.2.66
+	get_lease
+	reaches 192.0.2.66 192.0.2.10 || lab_fail "--map-guest-addr: $(cat one other)"
+	reaches 192.0.2.1 127.0.0.1 || lab_fail "--map-guest-addr: the router's address: $(cat one other)"
+fi
 lab_end || lab_fail "the switch ended with $?"
 lab_done
