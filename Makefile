@@ -4,7 +4,7 @@
 # Every lib/*/*.c, raid/*.c, volume/*.c, netdev/*.c, vswitch/*.c, vmm/*.c and tools/lab/*.c goes into one library,
 # tools/*.c into the `tenon` command, tools/nbdkit/*.c with some of them into the plugin of nbdkit (for which all is
 # compiled so that it can be in one; hidden, and with its thread's variables where a program has them, it costs two instructions of 1,400 a request), each tests/unit/**/NAME_test.c into a test program of its own; the folders
-# there mirror the sources', what several tests share is in tests/unit itself.
+# there mirror the sources', what several tests share is in tests/unit itself. tools/preload/*.c are libraries for programs of others.
 # SANITIZE=1 builds with ASan and UBSan into a folder of its own, SANITIZE=thread with TSan into another.
 
 ifeq ($(origin CC),default)
@@ -65,6 +65,7 @@ TENON    := $(BUILD)/tenon
 PLUGIN   := $(BUILD)/nbdkit-tenon-plugin.so
 PLUGIN_SRC := $(wildcard tools/nbdkit/*.c) tools/host_disk.c tools/host_disk_io.c tools/host_lease.c tools/alone.c tools/pieces.c \
 	tools/runtime.c
+UML_EVENTS := $(BUILD)/uml-events.so
 # Where nbdkit finds it by its name, if that is where it is installed.
 NBDKIT_PLUGINS ?= $(if $(filter /usr,$(PREFIX)),$(shell pkg-config --variable=plugindir nbdkit),$(PREFIX)/lib/nbdkit/plugins)
 SCRIPTS_INTEROP := $(wildcard tests/interop/*_test.sh)
@@ -75,7 +76,7 @@ SCRIPTS_GUEST   := $(wildcard tests/guest/*_test.sh)
 .DEFAULT_GOAL := all
 
 all: build
-build: $(if $(TOOL_SRC),$(TENON)) $(LIBRARY) $(HELPERS) $(PLUGIN)
+build: $(if $(TOOL_SRC),$(TENON)) $(LIBRARY) $(HELPERS) $(PLUGIN) $(UML_EVENTS)
 
 help:
 	@echo 'make demo                 install packages, build, and show the main job on real input; 2 minutes'
@@ -150,6 +151,11 @@ $(TENON): $(TOOL_SRC:%.c=$(BUILD)/%.o) $(LIBRARY)
 
 $(PLUGIN): $(PLUGIN_SRC:%.c=$(BUILD)/%.o) $(LIBRARY)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -shared -Wl,--as-needed -Wl,--exclude-libs,ALL -o $@ $^ $(LDLIBS)
+
+# Without what ours are compiled with to be looked at.
+$(UML_EVENTS): tools/preload/uml_events.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE $(WARNINGS) -O2 -fPIC -shared -o $@ $<
 
 $(BUILD)/tests/unit/%.o: CPPFLAGS += -Itests/unit
 
@@ -280,6 +286,7 @@ DOCS := README.md CHANGELOG.md HACKING.md LICENSE tests/guest/README.md $(wildca
 install: build
 	install -D -m 755 $(TENON) $(DESTDIR)$(PREFIX)/bin/tenon
 	install -D -m 644 $(PLUGIN) $(DESTDIR)$(NBDKIT_PLUGINS)/$(notdir $(PLUGIN))
+	install -D -m 644 $(UML_EVENTS) $(DESTDIR)$(PREFIX)/lib/tenon/$(notdir $(UML_EVENTS))
 	for page in docs/man/*.1; do \
 		install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man1/$${page##*/} || exit 1; done
 	for page in $(DOCS); do \
@@ -290,7 +297,7 @@ install: build
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/tenon $(DESTDIR)$(NBDKIT_PLUGINS)/$(notdir $(PLUGIN))
 	for page in docs/man/*.1; do rm -f $(DESTDIR)$(PREFIX)/share/man/man1/$${page##*/}; done
-	rm -rf $(DESTDIR)$(PREFIX)/share/doc/tenon
+	rm -rf $(DESTDIR)$(PREFIX)/share/doc/tenon $(DESTDIR)$(PREFIX)/lib/tenon
 	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/tenon $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_tenon
 
 # What the unit tests reach.

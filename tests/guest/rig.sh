@@ -15,6 +15,7 @@
 #
 # Rigs:
 #     uml   Debian's User Mode Linux. Quickest; computes at native speed; needs no KVM. Disks are files.
+#           It is run so that it loses no interrupts (README.md).
 #     tcg   QEMU without KVM, Debian's cloud kernel. Disks are files or vhost-user-blk sockets.
 #     svm   as tcg, with emulated AMD virtualisation: /dev/kvm in the guest is real.
 #     kvm   QEMU with the host's KVM; rig_kvm_usable says whether that runs Linux.
@@ -60,6 +61,7 @@ RIG_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 TOP=$(cd "$RIG_DIR/../.." && pwd)
 TENON=${TENON:-$TOP/build/tenon}
 RIG_CACHE=$TOP/build/guest
+RIG_EVENTS=$TOP/build/uml-events.so
 declare -A RIG_PID=() RIG_DEADLINE=() RIG_DAEMON=()
 RIG_LAST=guest
 
@@ -192,7 +194,10 @@ rig_conf() {
 
 rig_require() {
 	case $1 in
-	uml) command -v linux.uml >/dev/null || rig_skip "user-mode-linux is not installed" ;;
+	uml)
+		command -v linux.uml >/dev/null || rig_skip "user-mode-linux is not installed"
+		[ -e "$RIG_EVENTS" ] || rig_fail "rig: $RIG_EVENTS is not built: make"
+		;;
 	tcg | svm | kvm) command -v qemu-system-x86_64 >/dev/null || rig_skip "qemu-system-x86 is not installed" ;;
 	*) rig_fail "rig: there is no rig $1" ;;
 	esac
@@ -216,7 +221,8 @@ rig_uml_command() {
 	megabytes=$(($(numfmt --from=iec "$memory") >> 20))
 	memory_folder=$(place "$megabytes" exec) ||
 		rig_skip "User Mode Linux has its memory in a file: no folder has $megabytes MiB and is not mounted noexec (TMPDIR)"
-	command=(env "TMPDIR=$memory_folder" linux.uml "mem=$memory" "initrd=$dir/initrd" rdinit=/init root=/dev/ram0 quiet loglevel=4
+	# By itself it loses interrupts of devices that signal at once.
+	command=(env "TMPDIR=$memory_folder" "LD_PRELOAD=$RIG_EVENTS" linux.uml "mem=$memory" "initrd=$dir/initrd" rdinit=/init root=/dev/ram0 quiet loglevel=4
 		con0=null,fd:1 con=null ssl=null "uml_dir=$dir/" umid=uml panic=-1)
 	for disk in ${disks[@]+"${disks[@]}"} "$dir/result.disk"; do
 		mark=d
