@@ -146,7 +146,15 @@ $(LIBRARY): $(LIB_OBJ)
 	@rm -f $@
 	$(Q)ar rcs $@ $^
 
-$(TENON): $(TOOL_SRC:%.c=$(BUILD)/%.o) $(LIBRARY)
+# As `tenon raid test` has it.
+$(BUILD)/uml_events.c: $(UML_EVENTS)
+	$(Q){ echo '#include "tools/uml.h"'; echo 'const unsigned char uml_events[] = {'; od -An -v -tx1 $< | sed 's/ / 0x/g; s/$$/,/; s/\([0-9a-f]\) /\1, /g'; \
+		echo '};'; echo 'const size_t uml_events_size = sizeof(uml_events);'; } >$@
+
+$(BUILD)/uml_events.o: $(BUILD)/uml_events.c $(BUILD)/flags
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
+
+$(TENON): $(TOOL_SRC:%.c=$(BUILD)/%.o) $(BUILD)/uml_events.o $(LIBRARY)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(PLUGIN): $(PLUGIN_SRC:%.c=$(BUILD)/%.o) $(LIBRARY)

@@ -271,13 +271,14 @@ static int start_once(struct uml *uml, const char *const *argv, const char *cons
 int uml_start(struct uml *uml, struct error *error)
 {
 	char disks[UML_DISKS + 1][128], memory[32], initrd[96], folder[96], temporary[160];
-	const char *argv[24 + UML_DISKS] = { "/usr/bin/env",   temporary,    uml->program,
-					     memory,           initrd,       "rdinit=/init",
-					     "root=/dev/ram0", "loglevel=7", "con0=null,fd:1",
-					     "con=null",       "ssl0=fd:4",  "ssl=null",
-					     "umid=uml",       "panic=-1",   folder };
+	const char *argv[24 + UML_DISKS] = {
+		"/usr/bin/env", temporary,        uml_events_variable, uml->program,
+		memory,         initrd,           "rdinit=/init",      "root=/dev/ram0",
+		"loglevel=7",   "con0=null,fd:1", "con=null",          "ssl0=fd:4",
+		"ssl=null",     "umid=uml",       "panic=-1",          folder
+	};
 	CLEANUP_FREE char *console = image_path(uml->folder, "console");
-	unsigned count = 15, restarts = 0;
+	unsigned count = 16, restarts = 0;
 	bool ended;
 	int rc;
 

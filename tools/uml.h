@@ -64,6 +64,11 @@ struct uml_answer {
 
 /* ---- The process ---- */
 
+/* The library of tools/preload, which the process gets as an open file; the variable of its environment that has it loaded. */
+extern const unsigned char uml_events[];
+extern const size_t uml_events_size;
+extern const char uml_events_variable[];
+
 struct uml_process {
 	pid_t keeper; /* 0: none */
 	int line;     /* non-blocking */

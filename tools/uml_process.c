@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -20,6 +21,18 @@
 
 #define KEEPER_ORDER 3
 #define GUEST_LINE   4
+#define GUEST_EVENTS 5
+
+const char uml_events_variable[] = "LD_PRELOAD=/proc/self/fd/5";
+
+/* Where it cannot be had, the loader says so on the console, and goes on. */
+static void give_events(void)
+{
+	int fd = memfd_create("uml-events", 0);
+
+	if (fd >= 0 && write(fd, uml_events, uml_events_size) == (ssize_t)uml_events_size)
+		(void)dup2(fd, GUEST_EVENTS);
+}
 
 /* In the child's child. */
 static void become_guest(const char *const *argv, const char *console)
@@ -28,8 +41,10 @@ static void become_guest(const char *const *argv, const char *console)
 	    to = open(console, O_WRONLY | O_CREAT | O_APPEND, 0600);
 
 	setpgid(0, 0);
-	if (from >= 0 && to >= 0 && dup2(from, 0) == 0 && dup2(to, 1) == 1 && dup2(to, 2) == 2 &&
-	    !close_range(GUEST_LINE + 1, ~0u, 0) && !close(KEEPER_ORDER))
+	if (from < 0 || to < 0 || dup2(from, 0) || dup2(to, 1) != 1 || dup2(to, 2) != 2)
+		_exit(127);
+	give_events();
+	if (!close_range(GUEST_EVENTS + 1, ~0u, 0) && !close(KEEPER_ORDER))
 		execv(argv[0], (char *const *)argv);
 	_exit(127);
 }

@@ -33,6 +33,12 @@ grep -q 'power.: keep' said || rig_fail "keep: $(cat said)"
 mkdir none
 ! PATH=$WORK/none "$TENON" raid test raid1-power --target md 2>said || rig_fail "no linux.uml is needed"
 grep -q 'install the package user-mode-linux' said || rig_fail "without linux.uml: $(cat said)"
+# The guest has the library without which it loses interrupts of disks (README.md).
+mkdir fake
+printf '#!/bin/sh\ngrep uml-events /proc/self/maps >>%s/loaded\nexit 1\n' "$WORK" >fake/linux.uml
+chmod 755 fake/linux.uml
+! PATH=$WORK/fake:$PATH "$TENON" raid test raid1-power --target md 2>said || rig_fail "a guest that ends is none"
+grep -q 'r-xp.*uml-events' loaded || rig_fail "the guest was run without uml-events.so: $(cat said)"
 
 same raid1-power
 grep -q '^ .*md: resync of RAID array md0' said || { tail -n 40 said; rig_fail "md's own words are missing"; }
