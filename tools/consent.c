@@ -75,6 +75,7 @@ int consent_plan_device(struct consent *consent, struct stack *look, const char 
 			const char *becomes, struct error *error)
 {
 	CLEANUP_BLOCK struct block *block = NULL;
+	CLEANUP_FREE char *whole = NULL;
 	struct block_signature found;
 	int rc = 0;
 
@@ -91,6 +92,9 @@ int consent_plan_device(struct consent *consent, struct stack *look, const char 
 	consent_plan(consent, "%s: %s", device, becomes);
 	if (rc && !is_kept(block, &found, becomes))
 		consent_loss(consent, "the %s on it would be lost", found.name);
+	if (block_signature_below(block->name, &found, &whole))
+		consent_loss(consent, "it lies on %s, whose %s would be that of a damaged array",
+			     whole ? whole : "a disk", found.name);
 	return 0;
 }
 

@@ -217,13 +217,28 @@ int block_signature_find_file(int fd, struct block_signature *found)
 	return describe_format(image_format_of_file(fd), found);
 }
 
+/* What is written to it is written to the array, behind the back of its other members. */
+static int check_below(const struct block *block, struct error *error)
+{
+	CLEANUP_FREE char *whole = NULL;
+	struct block_signature found;
+
+	if (!block_signature_below(block->name, &found, &whole))
+		return 0;
+	error_set(error, -EEXIST, "%s: lies on %s, which holds an %s (magic at byte %llu)",
+		  block->name, whole ? whole : "a disk", found.name,
+		  (unsigned long long)found.offset);
+	error_advise(error, "give --force to write there all the same, if the array is not needed");
+	return -EEXIST;
+}
+
 int block_signature_check(struct block *block, struct error *error)
 {
 	struct block_signature found = { 0 };
 	int rc = block_signature_find(block, &found, error);
 
 	if (rc <= 0)
-		return rc;
+		return rc ? rc : check_below(block, error);
 	error_set(error, -EEXIST, "%s: holds %s %s (magic at byte %llu)", block->name,
 		  strchr("aeioxLF", found.name[0]) ? "an" : "a", found.name,
 		  (unsigned long long)found.offset);

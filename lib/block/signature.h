@@ -28,7 +28,11 @@ int block_signature_find(struct block *block, struct block_signature *found, str
 /* The same of an open file of any size, by its descriptor; needs no fiber. */
 int block_signature_find_file(int fd, struct block_signature *found);
 
-/* The same as a refusal: 0 when there is none, -EEXIST with `error` naming what is there and advising
+/* Of a partition by its name (partition.h, or a device's node): 1, *found and *whole, which the caller frees, where the disk itself is a member of an array, so that
+ * the partition lies in that array: a superblock that is in none of the disk's partitions. Else 0. */
+int block_signature_below(const char *name, struct block_signature *found, char **whole);
+
+/* The same as a refusal: 0 when there is none, -EEXIST with `error` naming what is there, or on the disk below, and advising
  * --force, or another negative errno. */
 int block_signature_check(struct block *block, struct error *error);
 

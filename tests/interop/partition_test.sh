@@ -209,5 +209,24 @@ printf '\374\116\053\251\001' | dd of=begin.img bs=1 seek=4096 conv=notrunc stat
 expect 1 'superblock at byte 4096: checksum' env TENON_DEVICES=begin.img $TENON raid list
 grep -q 'at its end' <(TENON_DEVICES=begin.img $TENON raid list 2>&1) && problem 'a superblock at the beginning is told as one at the end'
 
+# A partition of a disk that is itself a member lies in that array: no command takes it, as it takes no member.
+truncate -s 64M m0.img m1.img
+export TENON_DEVICES=m0.img:m1.img
+expect 0 '' $TENON raid create mirror --level 1 --metadata 1.0 --assume-clean m0.img m1.img
+for i in 0 1; do table m$i.img <<<$'label: dos\nstart=1M, size=20M'; done
+head -c 22M m0.img >start
+for command in "raid create y --level 1 m0.img:1 missing" "pv create m0.img:1" "vg create y m0.img:1"; do
+	expect 1 'm0.img:1: lies on .*m0.img, which holds an md superblock 1.0' $TENON $command
+done
+expect 0 'it lies on m0.img' $TENON raid create y --level 1 m0.img:1 missing --dry-run
+cmp -n $((22 << 20)) start m0.img || problem 'a mirror was written to by way of a partition of its disk'
+expect 0 '' $TENON raid create y --level 1 m0.img:1 missing --force
+# That of the last partition is not its disk's.
+truncate -s 21M n0.img && table n0.img <<<$'label: dos\nstart=1M, size=20M'
+expect 0 '' env TENON_DEVICES= $TENON raid create y --level 1 --metadata 1.0 n0.img:1 missing
+expect 1 'n0.img:1: holds a' env TENON_DEVICES= $TENON raid create z --level 1 n0.img:1 missing
+expect 0 '' env TENON_DEVICES= $TENON raid zero n0.img:1
+expect 0 '' env TENON_DEVICES= $TENON raid create z --level 1 n0.img:1 missing
+
 [ $failures = 0 ] || { echo "$failures failures"; exit 1; }
 echo 'all as expected'
