@@ -22,6 +22,8 @@ static const struct {
 	{ "tx_bytes", "bytes of them", offsetof(struct port_counters, tx_bytes) },
 	{ "flooded", "frames that came in and went to several ports",
 	  offsetof(struct port_counters, flooded) },
+	{ "taken", "frames that came in and ended at a protocol of the switch",
+	  offsetof(struct port_counters, taken) },
 	{ "checksummed", "checksums finished in software for the port",
 	  offsetof(struct port_counters, checksummed) },
 	{ "segmented", "large frames cut in software for the port",

@@ -44,6 +44,7 @@ const struct cli_column switch_counter_columns[] = {
 	{ "TX FRAMES", "tx_frames", CLI_AS_TEXT },
 	{ "TX BYTES", "tx_bytes", CLI_AS_TEXT, 2 },
 	{ "FLOODED", "flooded", CLI_AS_TEXT, 3 },
+	{ "TAKEN", "taken", CLI_AS_TEXT, 4 },
 	{ "DROPPED", "drop_text", CLI_AS_NOTE },
 	{ NULL },
 };

@@ -86,8 +86,7 @@ static json_t *port_json(const struct vswitch_port_status *port)
 	switch_shape_describe(port, settings, sizeof(settings));
 	return json_pack(
 		"{s:s, s:s, s:s, s:i, s:o, s:o, s:o, s:s, s:b, s:o, s:I, s:I, s:I, s:I, s:I, s:I, "
-		"s:I, "
-		"s:I, s:I, "
+		"s:I, s:I, s:I, s:I, "
 		"s:o}",
 		"name", port->name, "type", port->type, "settings", settings, "thread",
 		(int)port->thread, "link", link_json(port), "peers", peers, "where",
@@ -96,10 +95,10 @@ static json_t *port_json(const struct vswitch_port_status *port)
 		"rx_frames", (json_int_t)counters->rx_frames, "rx_bytes",
 		(json_int_t)counters->rx_bytes, "tx_frames", (json_int_t)counters->tx_frames,
 		"tx_bytes", (json_int_t)counters->tx_bytes, "flooded",
-		(json_int_t)counters->flooded, "checksummed", (json_int_t)counters->checksummed,
-		"segmented", (json_int_t)counters->segmented, "connections",
-		(json_int_t)counters->connections, "dropped", (json_int_t)dropped, "drops",
-		drops_json(counters));
+		(json_int_t)counters->flooded, "taken", (json_int_t)counters->taken, "checksummed",
+		(json_int_t)counters->checksummed, "segmented", (json_int_t)counters->segmented,
+		"connections", (json_int_t)counters->connections, "dropped", (json_int_t)dropped,
+		"drops", drops_json(counters));
 }
 
 static json_t *address_json(const struct vswitch_status *status, const struct mac_entry *entry)

@@ -93,6 +93,7 @@ struct port_counters {
 	/* The port's thread writes these. */
 	uint64_t rx_frames, rx_bytes;
 	uint64_t flooded;     /* came in here and went to all ports */
+	uint64_t taken;       /* came in here and ended at a protocol of the switch */
 	uint64_t connections; /* front-ends that came */
 	/* Those on the way in the port's thread, those on the way out who holds `out_lock`. */
 	uint64_t drops[PORT_DROP_COUNT];

@@ -109,7 +109,8 @@ static bool may_wait(struct vswitch_thread *thread, const struct port *source,
 }
 
 static void hand_over(struct vswitch_thread *thread, struct port *source, struct protocol *protocol,
-		      struct protocol_frame *copy, const struct egress_entry *entry, uint16_t vlan)
+		      enum protocol_verdict verdict, struct protocol_frame *copy,
+		      const struct egress_entry *entry, uint16_t vlan)
 {
 	const uint8_t *head = entry->frame->pieces[0].iov_base;
 
@@ -123,8 +124,10 @@ static void hand_over(struct vswitch_thread *thread, struct port *source, struct
 		copy->tag_control = entry->tag == FRAME_UNTAGGED ? 0 : get_be16(head + VLAN_AT + 2);
 		copy->mark = entry->mark;
 		copy->time = thread->now;
-		if (enqueue(thread, source, copy))
+		if (enqueue(thread, source, copy)) {
+			source->counters.taken += verdict == PROTOCOL_TAKE;
 			return;
+		}
 	}
 	free(copy);
 	port_drop(source, PORT_DROP_CONTROL_OVERRUN);
@@ -150,7 +153,7 @@ enum protocol_verdict protocol_offer(struct vswitch_thread *thread, struct port 
 			continue;
 		if (verdict == PROTOCOL_TAKE && !may_take)
 			return verdict;
-		hand_over(thread, source, protocol,
+		hand_over(thread, source, protocol, verdict,
 			  may_wait(thread, source, frame) ? copy_frame(frame, skip, head, length)
 							  : NULL,
 			  entry, vlan);
