@@ -107,7 +107,7 @@ refused 'there is none of that name' port remove ports z
 refused 'expected a number from 1 to 4094' port set ports a vlan=4095
 refused 'the port is no trunk' port set ports a native=5
 refused 'expected PORT=vhost-user' port add ports d=pigeon
-refused 'expected "client", vlan=' port add ports d=vhost-user,mtu=9000
+refused 'expected "client", queues=' port add ports d=vhost-user,mtu=9000
 refused 'no station has it' table add ports 01:00:5e:00:00:01 a
 refused 'is not known' table remove ports 02:00:00:00:99:99
 refused 'expected six bytes' table add ports 02:00 a
