@@ -16,10 +16,10 @@
 
 #include "block/block.h"
 #include "block/file_locks.h"
+#include "block/identity.h"
 #include "block/iov.h"
 #include "block/range_lock.h"
 #include "util/bytes.h"
-#include "util/mounts.h"
 
 struct block_identity;
 
@@ -111,17 +111,25 @@ int file_flush(struct block *block);
 int file_check_loops(const struct block_identity *identity, const char *path, struct error *error);
 
 /* The host's loop devices that show something: it has hundreds at times, of which most do not. */
+struct file_loop {
+	char *folder; /* in sysfs */
+	bool on_fuse; /* its file is on a file system in user space: `mount` */
+	dev_t mount;
+	bool seen, gone; /* it was looked at, and what came of that: */
+	int rc;
+	dev_t device;
+	struct block_identity identity;
+};
 struct file_loops {
-	char **folders; /* in sysfs */
+	struct file_loop *loops;
 	unsigned count;
-	struct mounts mounts;
 };
 
 /* `path` is what is opened, for the error. file_loops_free() is fine after a failure. */
 int file_loops_find(struct file_loops *list, const char *path, struct error *error);
 void file_loops_free(struct file_loops *list);
 /* As file_check_loops(), of these alone. */
-int file_loops_check(const struct file_loops *list, const struct block_identity *identity,
+int file_loops_check(struct file_loops *list, const struct block_identity *identity,
 		     const char *path, struct error *error);
 
 extern const struct block_ops file_ops;

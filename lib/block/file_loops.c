@@ -19,6 +19,7 @@
 
 #include "block/identity.h"
 #include "util/error.h"
+#include "util/mounts.h"
 #include "util/process.h"
 
 #define LOOPS "/sys/devices/virtual/block" /* what /sys/block links to */
@@ -75,82 +76,99 @@ static int check_claim(const char *path, const char *node, struct error *error)
 	return say_process(fd, path, node, error);
 }
 
-/* Whether the device whose sysfs folder this is shows a part of `identity` and is not below it; a negative errno where
- * that cannot be told. */
-static int overlaps(const char *folder, const struct block_identity *identity)
+/* What the device shows, once for all that is compared with it. */
+static void see(struct file_loop *loop)
 {
-	struct block_identity other;
 	char path[512];
 	unsigned at[2];
 	bool found;
 	FILE *file;
-	int rc;
 
-	snprintf(path, sizeof(path), "%s/dev", folder);
+	if (loop->seen)
+		return;
+	loop->seen = true;
+	snprintf(path, sizeof(path), "%s/dev", loop->folder);
 	file = fopen(path, "re");
-	if (!file)
-		return errno == ENOENT ? 0 : -errno;
+	if (!file) {
+		loop->gone = errno == ENOENT;
+		loop->rc = loop->gone ? 0 : -errno;
+		return;
+	}
 	found = fscanf(file, "%u:%u", &at[0], &at[1]) == 2;
 	fclose(file);
-	if (!found || is_part_of(identity, makedev(at[0], at[1])))
-		return 0;
-	rc = block_identify_number(&other, makedev(at[0], at[1]));
-	if (rc)
-		return rc;
-	found = block_identity_overlaps(identity, &other);
-	block_identity_free(&other);
-	return found;
+	loop->gone = !found;
+	if (!found)
+		return;
+	loop->device = makedev(at[0], at[1]);
+	loop->rc = block_identify_number(&loop->identity, loop->device);
 }
 
-/*
- * Whether its file is on a file system in user space of which `identity` has nothing. Nothing of such a one is looked at: one
- * that is stopped, as of a mount of `tenon attach`, would hold up whoever looks, for ever.
- */
-static bool is_elsewhere(const char *folder, const struct mounts *mounts,
-			 const struct block_identity *identity)
+/* Whether it shows a part of `identity` and is not below it; a negative errno where that cannot be told. */
+static int overlaps(struct file_loop *loop, const struct block_identity *identity)
+{
+	see(loop);
+	if (loop->gone || (!loop->rc && is_part_of(identity, loop->device)))
+		return 0;
+	return loop->rc ? loop->rc : block_identity_overlaps(identity, &loop->identity);
+}
+
+/* Whether its file is on a file system in user space, and which. */
+static void find_mount(struct file_loop *loop, const struct mounts *mounts)
 {
 	const struct mount_point *mount;
 	char path[PATH_MAX + 1];
 	ssize_t length;
 	int fd;
 
-	snprintf(path, sizeof(path), "%s/loop/backing_file", folder);
+	snprintf(path, sizeof(path), "%s/loop/backing_file", loop->folder);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	length = fd < 0 ? -1 : read(fd, path, sizeof(path) - 1);
 	if (fd >= 0)
 		close(fd);
 	if (length <= 0)
-		return false;
+		return;
 	path[length] = '\0';
 	path[strcspn(path, "\n")] = '\0';
 	mount = mounts_of(mounts, path);
-	if (!mount || strncmp(mount->type, "fuse", 4) != 0)
-		return false;
-	for (unsigned i = 0; i < identity->count; i++)
-		if (identity->parts[i].is_file && identity->parts[i].device == mount->device)
+	loop->on_fuse = mount && !strncmp(mount->type, "fuse", 4);
+	loop->mount = mount ? mount->device : 0;
+}
+
+/*
+ * Whether its file is on a file system in user space of which `identity` has nothing. Nothing of such a one is looked at: one
+ * that is stopped, as of a mount of `tenon attach`, would hold up whoever looks, for ever.
+ */
+static bool is_elsewhere(const struct file_loop *loop, const struct block_identity *identity)
+{
+	for (unsigned i = 0; loop->on_fuse && i < identity->count; i++)
+		if (identity->parts[i].is_file && identity->parts[i].device == loop->mount)
 			return false;
-	return true;
+	return loop->on_fuse;
 }
 
 /* A claim on a partition is one on the whole as well: where there are partitions, they tell which. */
-static int check_loop(const char *folder, const char *path, const struct block_identity *identity,
-		      const struct mounts *mounts, struct error *error)
+static int check_loop(struct file_loop *loop, const char *path,
+		      const struct block_identity *identity, struct error *error)
 {
 	bool partitions = false;
 	char pattern[512], node[300];
 	glob_t found;
-	int rc = is_elsewhere(folder, mounts, identity) ? 0 : overlaps(folder, identity);
+	int rc = is_elsewhere(loop, identity) ? 0 : overlaps(loop, identity);
 
-	snprintf(node, sizeof(node), "/dev/%.250s", strrchr(folder, '/') + 1);
+	snprintf(node, sizeof(node), "/dev/%.250s", strrchr(loop->folder, '/') + 1);
 	if (rc < 0)
 		return cannot_look(path, node, rc, error);
 	if (!rc)
 		return 0;
 	rc = 0;
-	snprintf(pattern, sizeof(pattern), "%s/loop*p*", folder);
+	snprintf(pattern, sizeof(pattern), "%s/loop*p*", loop->folder);
 	if (!glob(pattern, 0, NULL, &found)) {
 		for (size_t i = 0; !rc && i < found.gl_pathc; i++) {
-			if (overlaps(found.gl_pathv[i], identity) <= 0)
+			struct file_loop partition = { .folder = found.gl_pathv[i] };
+			bool shown = overlaps(&partition, identity) > 0;
+
+			block_identity_free(&partition.identity);
+			if (!shown)
 				continue;
 			partitions = true;
 			snprintf(node, sizeof(node), "/dev/%.250s",
@@ -161,7 +179,7 @@ static int check_loop(const char *folder, const char *path, const struct block_i
 	}
 	if (partitions)
 		return rc;
-	snprintf(node, sizeof(node), "/dev/%.250s", strrchr(folder, '/') + 1);
+	snprintf(node, sizeof(node), "/dev/%.250s", strrchr(loop->folder, '/') + 1);
 	return check_claim(path, node, error);
 }
 
@@ -176,8 +194,22 @@ static bool is_attached(int folder, const char *name)
 	return !faccessat(folder, path, F_OK, 0);
 }
 
-/* Calls `fn` for the folder of each loop device that shows something, until it does not return 0. */
-static int each_loop(int (*fn)(void *arg, const char *folder), void *arg)
+static int keep_folder(struct file_loops *list, const char *name)
+{
+	struct file_loop *grown = realloc(list->loops, (list->count + 1) * sizeof(*grown));
+	char *folder;
+
+	if (!grown)
+		return -ENOMEM;
+	list->loops = grown;
+	if (asprintf(&folder, "%s/%s", LOOPS, name) < 0)
+		return -ENOMEM;
+	grown[list->count++] = (struct file_loop){ .folder = folder };
+	return 0;
+}
+
+/* Those that show something. */
+static int keep_folders(struct file_loops *list)
 {
 	DIR *all = opendir(LOOPS);
 	const struct dirent *entry;
@@ -185,92 +217,59 @@ static int each_loop(int (*fn)(void *arg, const char *folder), void *arg)
 
 	if (!all)
 		return errno == ENOENT ? 0 : -EIO;
-	while (!rc && (entry = readdir(all))) {
-		char folder[320];
-
-		if (!is_attached(dirfd(all), entry->d_name))
-			continue;
-		snprintf(folder, sizeof(folder), "%s/%.250s", LOOPS, entry->d_name);
-		rc = fn(arg, folder);
-	}
+	while (!rc && (entry = readdir(all)))
+		if (is_attached(dirfd(all), entry->d_name))
+			rc = keep_folder(list, entry->d_name);
 	closedir(all);
 	return rc;
 }
 
-static int not_seen(const char *path, struct error *error)
-{
-	return error_set(error, -EIO,
-			 "%s: it cannot be seen which loop devices show it: %s cannot be read",
-			 path, LOOPS);
-}
-
-struct loop_check {
-	const struct block_identity *identity;
-	const char *path;
-	struct error *error;
-	struct mounts mounts;
-	bool begun;
-};
-
-static int check_one(void *arg, const char *folder)
-{
-	struct loop_check *check = arg;
-
-	if (!check->begun)
-		(void)mounts_read(&check->mounts);
-	check->begun = true;
-	return check_loop(folder, check->path, check->identity, &check->mounts, check->error);
-}
-
-int file_check_loops(const struct block_identity *identity, const char *path, struct error *error)
-{
-	struct loop_check check = { .identity = identity, .path = path, .error = error };
-	int rc = each_loop(check_one, &check);
-
-	mounts_free(&check.mounts);
-	return rc && !check.begun ? not_seen(path, error) : rc;
-}
-
-static int keep_folder(void *arg, const char *folder)
-{
-	struct file_loops *list = arg;
-	char **grown = realloc(list->folders, (list->count + 1) * sizeof(*grown));
-
-	if (!grown)
-		return -ENOMEM;
-	list->folders = grown;
-	grown[list->count] = strdup(folder);
-	if (!grown[list->count])
-		return -ENOMEM;
-	list->count++;
-	return 0;
-}
-
 int file_loops_find(struct file_loops *list, const char *path, struct error *error)
 {
-	int rc = each_loop(keep_folder, list);
+	struct mounts mounts = { 0 };
+	int rc = keep_folders(list);
 
-	if (!rc && list->count)
-		(void)mounts_read(&list->mounts);
 	if (rc == -ENOMEM)
 		return error_set(error, rc, "no memory to look at loop devices");
-	return rc ? not_seen(path, error) : 0;
+	if (rc)
+		return error_set(error, rc,
+				 "%s: it cannot be seen which loop devices show it: %s cannot be "
+				 "read",
+				 path, LOOPS);
+	if (list->count)
+		(void)mounts_read(&mounts);
+	for (unsigned i = 0; i < list->count; i++)
+		find_mount(&list->loops[i], &mounts);
+	mounts_free(&mounts);
+	return 0;
 }
 
 void file_loops_free(struct file_loops *list)
 {
-	for (unsigned i = 0; i < list->count; i++)
-		free(list->folders[i]);
-	free(list->folders);
-	mounts_free(&list->mounts);
+	for (unsigned i = 0; i < list->count; i++) {
+		free(list->loops[i].folder);
+		block_identity_free(&list->loops[i].identity);
+	}
+	free(list->loops);
 }
 
-int file_loops_check(const struct file_loops *list, const struct block_identity *identity,
+int file_loops_check(struct file_loops *list, const struct block_identity *identity,
 		     const char *path, struct error *error)
 {
 	int rc = 0;
 
 	for (unsigned i = 0; !rc && i < list->count; i++)
-		rc = check_loop(list->folders[i], path, identity, &list->mounts, error);
+		rc = check_loop(&list->loops[i], path, identity, error);
+	return rc;
+}
+
+int file_check_loops(const struct block_identity *identity, const char *path, struct error *error)
+{
+	struct file_loops list = { 0 };
+	int rc = file_loops_find(&list, path, error);
+
+	if (!rc)
+		rc = file_loops_check(&list, identity, path, error);
+	file_loops_free(&list);
 	return rc;
 }

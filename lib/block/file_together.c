@@ -5,7 +5,7 @@
 #include "util/cleanup.h"
 #include "util/error.h"
 
-static int check_file(const struct file_loops *loops, struct block *block, struct error *error)
+static int check_file(struct file_loops *loops, struct block *block, struct error *error)
 {
 	struct block_identity identity;
 	int rc = block_identify(&identity, file_of(block)->fd, block->name);

@@ -7,6 +7,7 @@
 set -u
 cd "$(dirname "$0")/../.."
 io=$(pwd)/${BUILD:-build}/tests/helpers/block_io
+. tests/place.sh
 [ -x "$io" ] || { echo "$io is not built"; exit 77; }
 for tool in qemu-img qemu-io; do
 	command -v $tool >/dev/null || { echo "$tool is not installed"; exit 77; }

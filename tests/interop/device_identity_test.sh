@@ -167,4 +167,14 @@ export TENON_DEVICES=$work/k.img:$work/m.img
 said=$("$TENON" lv create vro/l --size 8M 2>&1) && problem "a start without a member: $said"
 grep -q 'place 1 is not' <<<"$said" || problem "$said"
 grep -q 'read from the' <<<"$said" && problem "nothing is read: $said"
+
+# --- A loop device is looked at once for all devices of a command, not for each.
+if command -v strace >/dev/null && strace -qq -o strace.out true 2>/dev/null; then
+	for i in {1..12}; do truncate -s 16M many$i.img; done
+	export TENON_DEVICES="$work/many*.img"
+	expect 0 '' "$TENON" vg create many many*.img
+	expect 0 '' strace -f -qq -o strace.out -e trace=openat "$TENON" lv create many/l --size 4M
+	looked=$(grep -c "block/${loop#/dev/}/loop/backing_file" strace.out)
+	[ "$looked" -ge 1 ] && [ "$looked" -le 4 ] || problem "$loop was looked at $looked times"
+fi
 finish
