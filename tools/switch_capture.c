@@ -34,7 +34,8 @@
 	"[--snaplen N] [--format pcap|pcapng] [--segments] [--count N] [--rotate-size SIZE] "      \
 	"[--rotate-time SECONDS] [--files N] [--force]"
 
-#define END_NS 2000000000ULL /* for a reader of standard output, once it is to end */
+#define END_NS  2000000000ULL /* for a reader of standard output, once it is to end */
+#define LOOK_NS 100000000ULL  /* how often it is looked whether the switch answers */
 
 struct live_capture {
 	const char *name, *port;
@@ -44,9 +45,11 @@ struct live_capture {
 	char *control;
 	int fifo;
 	unsigned id;
-	bool ended; /* the switch has nothing more */
+	bool ended;  /* the switch has nothing more */
+	bool silent; /* it does not answer: nothing more is waited for */
 	sigset_t signals;
 	json_t *summary;
+	struct error why; /* there is none */
 };
 
 /* ---- The stream ---- */
@@ -92,8 +95,13 @@ static int pump_rest(void *arg)
 	struct live_capture *live = call->live;
 	int rc = capture_files_take(&live->files, 0, END_NS, call->error);
 
-	while (!rc && !live->ended)
-		rc = pump_once(live, END_NS, call->error);
+	while (!rc && !live->ended && !live->silent) {
+		rc = fiber_poll(live->fifo, POLLIN, LOOK_NS);
+		if (rc >= 0)
+			rc = pump_once(live, END_NS, call->error);
+		else if (rc == -ETIMEDOUT)
+			rc = 0;
+	}
 	return rc;
 }
 
@@ -168,16 +176,17 @@ static int begin(struct live_capture *live, struct error *error)
 
 static int end(struct live_capture *live, struct error *error)
 {
-	struct error unused = { 0 };
+	struct error why = { 0 };
 	struct pump_call call = { live, error };
 	struct fiber *rest = fiber_spawn(pump_rest, &call);
 	int stopped = rpc_call(live->control, "switch.capture.stop",
-			       json_pack("{s:i}", "id", (int)live->id), &live->summary, &unused);
+			       json_pack("{s:i}", "id", (int)live->id), &live->summary, &why);
 	int rc;
 
-	/* If the switch does not answer, nothing more comes. */
+	/* If the switch does not answer, nothing more comes; one that is stopped does not even close its end. */
 	if (stopped && stopped != -EIO)
-		live->ended = true;
+		live->silent = true;
+	live->why = stopped == -ETIMEDOUT ? why : (struct error){ 0 };
 	rc = fiber_join(rest);
 	return rc == -ETIMEDOUT || rc == -ECANCELED ? 0 : rc;
 }
@@ -186,6 +195,11 @@ static void say_summary(const struct live_capture *live)
 {
 	json_int_t lost = json_integer_value(json_object_get(live->summary, "lost"));
 
+	if (live->why.text[0]) {
+		cli_warn("%" PRIu64 " packets captured; how many were lost is not known: %s",
+			 live->files.packets, live->why.text);
+		return;
+	}
 	cli_note("%" PRIu64 " packets captured, %" JSON_INTEGER_FORMAT " lost%s",
 		 live->files.packets, lost,
 		 lost ? " (of the capture only, not of the network)" : "");

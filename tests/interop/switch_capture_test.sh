@@ -106,6 +106,23 @@ ping_through "the reader has left"
 [ "$(capture state)" = 'ended: Broken pipe' ] || lab_fail "state: $(capture state)"
 end 0
 
+# A switch that is stopped holds no `switch capture` that is to end: what came before is there, and that it was not told what was lost.
+lab_switch lab --port a=tap:tapa --port b=tap:tapb
+hosts
+"$TENON" switch capture lab -w live.pcapng 2>live.err & live=$!
+for _ in $(seq 200); do [ "$("$TENON" switch show lab | grep -c ^capture)" = 1 ] && break; sleep 0.05; done
+ping_through "captured live"
+kill -STOP $LAB_PID
+kill -TERM $live
+for _ in $(seq 600); do kill -0 $live 2>/dev/null || break; sleep 0.05; done
+kill -0 $live 2>/dev/null && { lab_fail "a capture of a stopped switch does not end"; kill -9 $live; }
+wait $live
+[ $? = 0 ] || lab_fail "switch capture of a stopped switch: $(cat live.err)"
+grep -q "lost is not known: .*process $LAB_PID .*stopped" live.err || lab_fail "$(cat live.err)"
+kill -CONT $LAB_PID
+count=$(whole live.pcapng) && [ "$count" -ge 2 ] || lab_fail "what was captured is not whole: $count"
+end 0
+
 # A disk that is full: said at once, cut back to a whole packet.
 for file in small/x.pcap small/x.pcapng; do
 	mkdir -p small && mount -t tmpfs -o size=256k none small
