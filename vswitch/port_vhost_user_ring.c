@@ -414,10 +414,12 @@ static unsigned send_group(struct port_vhost_user *vhost, struct frame *const *f
 
 	for (unsigned i = 0; i < group->frames; i++) {
 		unsigned first = group->shares[i].first, buffers = group->shares[i].buffers;
-		const struct virtqueue_chain *chains = &vhost->rx_chains[first];
+		const struct virtqueue_chain *chains;
 
+		/* It was dropped, and has none: nor a first one. */
 		if (!buffers)
 			continue;
+		chains = &vhost->rx_chains[first];
 		if (!fill_plain(vhost, frames[i], chains, buffers, &written[first]))
 			fill_buffers(vhost, frames[i], chains, buffers, &written[first]);
 		sent++;
