@@ -39,12 +39,14 @@ static void visit(struct accepted *client)
 	rig->left++;
 }
 
-static void turned_away(struct acceptor *acceptor)
+static void turned_away(struct acceptor *acceptor, int fd)
 {
+	/* He can be told why. */
+	CU_ASSERT_EQUAL(send(fd, "n", 1, MSG_NOSIGNAL), 1);
 	container_of(acceptor, struct rig, acceptor)->turned_away++;
 }
 
-static void begin(struct rig *rig, void (*full)(struct acceptor *acceptor))
+static void begin(struct rig *rig, void (*full)(struct acceptor *acceptor, int fd))
 {
 	*rig = (struct rig){ .came = 0 };
 	snprintf(rig->path, sizeof(rig->path), "%s/socket", unit_directory());
