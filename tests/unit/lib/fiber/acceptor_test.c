@@ -41,8 +41,8 @@ static void visit(struct accepted *client)
 
 static void turned_away(struct acceptor *acceptor, int fd)
 {
-	/* He can be told why. */
-	CU_ASSERT_EQUAL(send(fd, "n", 1, MSG_NOSIGNAL), 1);
+	/* He could be told why. */
+	CU_ASSERT(fd >= 0);
 	container_of(acceptor, struct rig, acceptor)->turned_away++;
 }
 
