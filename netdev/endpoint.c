@@ -97,7 +97,8 @@ int endpoint_parse_udp(struct endpoint *endpoint, const char *text, uint16_t por
 		return error_set(error, -ENOMEM, "out of memory");
 	if (!bare)
 		strcpy(copy, text);
-	if (*text && *text != ':' && parse_internet(endpoint, copy))
+	/* ":4789" has no address; "::1" is one. */
+	if (*text && (*text != ':' || text[1] == ':') && parse_internet(endpoint, copy))
 		return 0;
 	return error_set(error, -EINVAL,
 			 "address \"%.60s\": expected a numeric address, also with a port, as in "
