@@ -96,6 +96,7 @@ int reserved_parse(struct reserved_choices *choices, const char *text, struct er
 		return 0;
 	}
 	while ((value = strsep(&rest, ",+"))) {
+		bool first = value == copy;
 		const char *name = strsep(&value, "=:");
 		uint8_t choice;
 
@@ -103,6 +104,11 @@ int reserved_parse(struct reserved_choices *choices, const char *text, struct er
 			return error_set(error, -EINVAL,
 					 "%.40s%s%.40s: expected handle, drop, flood or none", name,
 					 value ? "=" : "", value ? value : "");
+		/* It takes back what was chosen before, which nobody means who says that beside it. */
+		if (!first && !strcmp(name, "all"))
+			return error_set(error, -EINVAL,
+					 "%.80s: all comes first, and what is otherwise behind it",
+					 text);
 		if (set_one(&changed, name, choice))
 			return error_set(error, -EINVAL,
 					 "\"%.40s\": expected stp, lldp, lacp, oam, eapol, pause, "

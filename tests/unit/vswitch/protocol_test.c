@@ -533,9 +533,17 @@ static void test_the_users_choice_comes_first(void)
 
 static void test_words_of_reserved_addresses(void)
 {
-	static const char *const bad[] = { "stp",       "stp=",       "stp=yes",
-					   "vtp=flood", "10=flood",   "0g=flood",
-					   "0=flood",   "stp=flood,", "=flood" };
+	static const char *const bad[] = { "stp",
+					   "stp=",
+					   "stp=yes",
+					   "vtp=flood",
+					   "10=flood",
+					   "0g=flood",
+					   "0=flood",
+					   "stp=flood,",
+					   "=flood",
+					   "stp=drop,all=flood",
+					   "all=drop+all=flood" };
 	struct reserved_choices choices = { 0 }, before;
 	struct error error = { 0 };
 	char text[RESERVED_TEXT];
