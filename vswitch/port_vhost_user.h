@@ -6,11 +6,11 @@
 #include <sys/un.h>
 
 #include "util/bytes.h"
+#include "util/control_share.h"
 #include "util/error.h"
 #include "util/timer.h"
 #include "util/unix_socket.h"
 #include "virtio/virtqueue.h"
-#include "vswitch/control_share.h"
 #include "vswitch/port.h"
 #include "vswitch/switch.h"
 

@@ -8,6 +8,7 @@
 #include "block/block.h"
 #include "fiber/fiber.h"
 #include "util/bytes.h"
+#include "util/control_share.h"
 #include "util/error.h"
 #include "util/list.h"
 #include "util/log.h"
@@ -73,6 +74,25 @@ static const struct vhost_user_backend_ops backend_ops = {
 
 /* ---- Clients ---- */
 
+#define MESSAGES 4 /* at once: others' requests wait meanwhile */
+
+/* Then leaves it alone for as long as the share of its disk says. */
+static int take_messages(struct vhost_user_blk_client *client, struct error *error)
+{
+	struct vhost_user_blk_server *server = client->server;
+	uint64_t began = control_share_clock(), took, rest;
+	int rc;
+
+	client->away_ns = 0;
+	rc = vhost_user_backend_input(client->backend, error);
+	took = control_share_clock() - began;
+	rest = control_share_use(&server->share, worker_now(), took - MIN(took, client->away_ns));
+	if (rc < 0 || !rest)
+		return rc;
+	server->rested_ns += rest;
+	return fiber_sleep(rest);
+}
+
 /* Reads messages until the client hangs up, breaks the protocol, or the server stops. */
 static int run_client(void *arg)
 {
@@ -85,7 +105,7 @@ static int run_client(void *arg)
 	while (rc == 0 && !server->stopping) {
 		rc = fiber_poll(vhost_user_backend_fd(client->backend), POLLIN, FIBER_FOREVER);
 		if (rc >= 0)
-			rc = vhost_user_backend_input(client->backend, &error);
+			rc = take_messages(client, &error);
 	}
 	if (rc < 0 && rc != -ENOTCONN && rc != -ECANCELED)
 		log_warning(server->log, "%s: the client is turned out: %s", server->name,
@@ -107,7 +127,9 @@ static int run_client(void *arg)
 
 int blk_server_add_client(struct vhost_user_blk_server *server, int fd, struct error *error)
 {
-	struct vhost_user_backend_options options = { .name = server->name, .log = server->log };
+	struct vhost_user_backend_options options = { .name = server->name,
+						      .log = server->log,
+						      .messages = MESSAGES };
 	struct vhost_user_blk_client *client =
 		calloc(1, sizeof(*client) + server->queue_count * sizeof(client->queues[0]));
 	int rc;

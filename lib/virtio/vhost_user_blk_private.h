@@ -6,6 +6,7 @@
 
 #include "block/block.h"
 #include "fiber/fiber.h"
+#include "util/control_share.h"
 #include "util/list.h"
 #include "util/unix_socket.h"
 #include "virtio/guest_memory.h"
@@ -34,6 +35,9 @@ struct vhost_user_blk_server {
 	unsigned client_count;
 	struct fiber_queue client_left;
 	struct vhost_user_blk_status gone; /* what clients did that have left */
+	/* Of all who use the disk: messages, and for how long they were left alone for what these took. */
+	struct control_share share;
+	uint64_t rested_ns;
 };
 
 struct vhost_user_blk_queue {
@@ -60,6 +64,7 @@ struct vhost_user_blk_client {
 	struct vhost_user_backend *backend;
 	struct virtio_blk blk;
 	struct fiber *fiber; /* NULL before it runs */
+	uint64_t away_ns;    /* of its present message: processor time that others had meanwhile */
 	bool leaving;        /* is not listened to any more; its last requests may not have ended */
 	pid_t peer;          /* its process; 0: not known */
 	struct vhost_user_blk_pins

@@ -12,6 +12,7 @@
 #include "block/limit.h"
 #include "block/view.h"
 #include "fiber/pinned.h"
+#include "util/control_share.h"
 #include "util/error.h"
 #include "util/log.h"
 #include "virtio/vhost_user_blk_private.h"
@@ -150,6 +151,16 @@ static int stop_here(void *arg)
 	return 0;
 }
 
+/* Others run here until that has happened, and what they do is not the client's. */
+static int call_away(struct vhost_user_blk_queue *queue, int (*call)(void *arg))
+{
+	uint64_t began = control_share_clock();
+	int rc = worker_call(queue->worker, call, queue);
+
+	queue->client->away_ns += control_share_clock() - began;
+	return rc;
+}
+
 int blk_queue_start(void *device, unsigned index, struct virtqueue *vq)
 {
 	struct vhost_user_blk_client *client = device;
@@ -175,7 +186,7 @@ int blk_queue_start(void *device, unsigned index, struct virtqueue *vq)
 	/* One that comes back may have been away when the size changed, and QEMU does not look by itself. */
 	if (index == 0 && vq->inflight)
 		(void)vhost_user_backend_config_changed(client->backend);
-	if (queue->worker != worker_current() && worker_call(queue->worker, start_away, queue) == 0)
+	if (queue->worker != worker_current() && call_away(queue, start_away) == 0)
 		return 0;
 	if (queue->worker != worker_current())
 		queue->place = place_for(server, 0);
@@ -190,10 +201,7 @@ void blk_queue_stop(void *device, unsigned index)
 
 	/* A guest that goes, or starts anew, is not to wait for requests that a limit holds back. */
 	block_limit_hurry(client->server->block, true);
-	if (queue->worker == worker_current())
-		stop_here(queue);
-	else
-		worker_call(queue->worker, stop_here, queue);
+	call_away(queue, stop_here);
 	block_limit_hurry(client->server->block, false);
 }
 

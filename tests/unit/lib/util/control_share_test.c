@@ -4,7 +4,7 @@
 
 #include "util/bytes.h"
 #include "util/random.h"
-#include "vswitch/control_share.h"
+#include "util/control_share.h"
 
 #define MS 1000000ull
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* See control_share.h. */
-#include "vswitch/control_share.h"
+#include "util/control_share.h"
 
 #include <time.h>
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The share of its thread's time that the messages of a port's peer get. A message may cost as much as some hundred frames (a
- * table of memory maps and unmaps files), and a peer can send them without end: others' frames would wait. So a port has CREDIT of processor
- * time at once, enough for any driver to begin, and after that one part in PARTS.
+ * The share of its thread's time that a vhost-user front-end's messages get. A message may cost as much as some hundred frames (a
+ * table of memory maps and unmaps files), and a front-end can send them without end: others' frames, or requests to their disks, would wait. So a port, or a
+ * disk, has CREDIT of processor time at once, enough for any driver to begin, and after that one part in PARTS.
  */
-#ifndef TENON_VSWITCH_CONTROL_SHARE_H
-#define TENON_VSWITCH_CONTROL_SHARE_H
+#ifndef TENON_UTIL_CONTROL_SHARE_H
+#define TENON_UTIL_CONTROL_SHARE_H
 
 #include <stdint.h>
 
