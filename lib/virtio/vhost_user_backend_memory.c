@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "util/cleanup.h"
 #include "util/error.h"
@@ -77,6 +78,26 @@ int backend_set_mem_table(struct vhost_user_backend *be, struct vhost_user_messa
 	return backend_resume_all(be, error);
 }
 
+/* Whether this very region is there. */
+static bool has_region(const struct vhost_user_backend *be, const struct vhost_user_region *region,
+		       int fd)
+{
+	struct stat given, held;
+
+	for (unsigned i = 0; i < be->memory.count; i++) {
+		const struct guest_memory_region *at = &be->memory.regions[i];
+
+		if (at->guest_address == region->guest_address && at->size == region->size &&
+		    at->user_address == region->user_address &&
+		    at->fd_offset == region->mmap_offset)
+			return !fstat(fd, &given) && !fstat(at->fd, &held) &&
+			       given.st_dev == held.st_dev && given.st_ino == held.st_ino;
+	}
+	return false;
+}
+
+/* QEMU before 8.0 says for each queue pair of a NIC which regions come and go, which are the same for all of them: the second time nothing is left
+ * to do. */
 int backend_add_mem_reg(struct vhost_user_backend *be, struct vhost_user_message *message,
 			struct error *error)
 {
@@ -84,6 +105,9 @@ int backend_add_mem_reg(struct vhost_user_backend *be, struct vhost_user_message
 	int rc, resumed;
 
 	memcpy(&region, &message->payload.region.region, sizeof(region));
+	if (be->receiver.fd_count == 1 && peer_file_is_prompt(be->receiver.fds[0]) &&
+	    has_region(be, &region, be->receiver.fds[0]))
+		return 0;
 	/* A device on another thread may be looking through the regions. */
 	backend_pause_all(be);
 	rc = map_region(be, &be->memory, &region, 0, error);
@@ -101,6 +125,8 @@ int backend_rem_mem_reg(struct vhost_user_backend *be, struct vhost_user_message
 	backend_pause_all(be);
 	rc = guest_memory_remove_region(&be->memory, region.guest_address, region.size,
 					region.user_address);
+	if (rc < 0 && be->ops->in_pairs)
+		rc = 0;
 	if (rc < 0)
 		error_set(error, rc, "%s: no memory region at 0x%" PRIx64 " to remove", be->name,
 			  region.guest_address);

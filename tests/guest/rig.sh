@@ -31,7 +31,8 @@
 #     --disk FILE[:ro|:shared]  a disk, raw. shared, of User Mode Linux: not locked (from 6.10 on its disks are locked while it runs)
 #     --disk vhost-user:SOCKET[,OPTIONS][+OPTIONS]: served by somebody else;
 #                            QEMU's options for its chardev (reconnect=1) and device (packed=on)
-#     --nic vhost-user:SOCKET[,MAC][,server|,again][+OPTIONS]  server: QEMU listens; again: it connects again; QEMU's options for its device
+#     --nic vhost-user:SOCKET[,MAC][,server|,again][,queues=N][+OPTIONS]  server: QEMU listens; again: it connects again; queue pairs; QEMU's options
+#                            for its device
 #     --qmp SOCKET           where QEMU's monitor is to listen
 #     --with THING           brings along mdadm, lvm2, e2fsprogs, thin, tenon, or any program of the host
 #     --modules "A B"        loads kernel modules, with what they need; order and _ or - do not matter
@@ -238,7 +239,7 @@ rig_uml_command() {
 	done
 	[ $i -le 16 ] || rig_fail "rig: uml takes 15 disks"
 	for disk in ${nics[@]+"${nics[@]}"}; do
-		case $disk in *,server* | *,again* | *+*) rig_fail "rig: uml has no such NICs" ;; esac
+		case $disk in *,server* | *,again* | *,queues=* | *+*) rig_fail "rig: uml has no such NICs" ;; esac
 		disk=${disk#vhost-user:}
 		command+=("virtio_uml.device=$(rig_path "${disk%%,*}"):1")
 	done
@@ -247,7 +248,7 @@ rig_uml_command() {
 
 # Sets command to how QEMU is run.
 rig_qemu_command() {
-	local rig=$1 item i=0 mac accel=tcg cpu=max readonly intx= extra server
+	local rig=$1 item i=0 mac accel=tcg cpu=max readonly intx= extra server queues
 	case $rig in
 	# QEMU (target/i386/tcg, helper_vmrun and do_vmexit) changes a processor's pending interrupts without the lock under
 	# which its timers raise them, and so may lose one; a one-shot timer, never served, is then never set again,
@@ -289,15 +290,16 @@ rig_qemu_command() {
 	[ $accel = kvm ] || intx=,vectors=0
 	i=0
 	for item in ${nics[@]+"${nics[@]}"}; do
-		item=${item#vhost-user:} extra= server=
+		item=${item#vhost-user:} extra= server= queues=
 		[ "${item%%+*}" = "$item" ] || extra=,${item#*+}
 		item=${item%%+*}
+		[ "${item%,queues=*}" = "$item" ] || { queues=,${item##*,} extra=$extra,mq=on; item=${item%,queues=*}; }
 		[ "${item%,server}" = "$item" ] || { item=${item%,server} server=,server=on; }
 		[ "${item%,again}" = "$item" ] || { item=${item%,again} server=,reconnect=1; }
 		mac=$(printf '52:54:00:00:00:%02x' $((i + 1)))
 		[ "${item#*,}" != "$item" ] && mac=${item#*,}
 		command+=(-chardev "socket,id=nic$i,path=$(rig_path "${item%%,*}")$server"
-			-netdev "vhost-user,id=net$i,chardev=nic$i" -device "virtio-net-pci,netdev=net$i,mac=$mac$intx$extra")
+			-netdev "vhost-user,id=net$i,chardev=nic$i$queues" -device "virtio-net-pci,netdev=net$i,mac=$mac$intx$extra")
 		i=$((i + 1))
 	done
 }

@@ -81,7 +81,7 @@ cat >outside.py <<-'OUTSIDE'
 	import socket, struct, time
 	outside = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 	for number in range(1 << 24, 1 << 25):
-	    frame = bytes.fromhex("02000000000b" "02000000000c" "88b5") + struct.pack("<II", number, ~number & 0xffffffff) + bytes(200)
+	    frame = bytes.fromhex("02000000000b" "02000000000c" "88b5") + bytes(28) + struct.pack("<II", number, ~number & 0xffffffff) + bytes(200)
 	    try:
 	        outside.sendto(frame, "s/out")
 	    except OSError:

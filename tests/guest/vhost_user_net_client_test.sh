@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # QEMU listens, and the switch connects (`vhost-user:PATH,client`), to both NICs of a stock guest, over split and packed rings; then the switch listens and QEMU
 # connects again (`reconnect=1`). The switch is killed (SIGKILL) again and again while the guest sends from one NIC to the other: another one goes on with
-# the same rings, and the guest counts frames that were lost, or came twice: no more of these than the switch may have in its hands. Where the
+# the same rings, and the guest counts frames that were lost, or came twice: no more of these than the switch may have in its hands. Once each with four queue pairs, whose
+# frames are of 64 flows. Where the
 # switch listens, the guest is first reset under its traffic (QEMU's system_reset), and begins anew. TORTURE=1: 20 times.
 # timeout: 900
 set -eu
@@ -18,16 +19,17 @@ in_hand=32 # frames of a port that a switch has taken and not given back, at mos
 
 start() {
 	rm -f switch.log # the last one's says "ready"
-	rig_daemon switch "$TENON" switch run lab --socket-dir "$WORK/s" --port "a=vhost-user:$WORK/a.sock$switch" --port "b=vhost-user:$WORK/b.sock$switch"
+	rig_daemon switch "$TENON" switch run lab --socket-dir "$WORK/s" --port "a=vhost-user:$WORK/a.sock$switch$pairs" --port "b=vhost-user:$WORK/b.sock$switch$pairs"
 	rig_await 60 grep -qs ready switch.log
 }
-# What frames ended by so far; and both rings are of the kind that was asked for.
+# What frames ended by so far; and the rings are of the kind, and as many, as was asked for.
 look() {
 	"$TENON" switch show lab --json | python3 -c '
 import json, sys
 ports = json.load(sys.stdin)["ports"]
 print({p["name"]: p["drops"] for p in ports})
-sys.exit(any(("packed" in p["features"]) != bool(sys.argv[1]) for p in ports))' "$1" || rig_fail "the rings are not: ${1:-split}"
+sys.exit(any(("packed" in p["features"]) != bool(sys.argv[1]) or sys.argv[2] and sys.argv[2] not in p["features"] for p in ports))' "$1" "${pairs#,}" ||
+		rig_fail "the rings are not: ${1:-split} $pairs"
 }
 # The guest is reset, once it is alive, and is alive once more.
 reset() {
@@ -52,12 +54,13 @@ reset() {
 }
 
 mkdir s
-for way in ,server ,server+packed=on ,again ,again+packed=on; do
+for way in ,server ,server+packed=on ,server,queues=4 ,again ,again+packed=on ,again,queues=4+packed=on; do
 	case $way in ,server*) switch=,client ;; *) switch= ;; esac
+	case $way in *,queues=*) pairs=,queues=4 ;; *) pairs= ;; esac
 	case $way in *+*) ring=+${way#*+} ;; *) ring= ;; esac
 	rm -f qmp ./*.sock
 	start
-	name=guest${way//[^a-z]/}
+	name=guest${way//[^a-z0-9]/}
 	rig_start tcg --name "$name" --nic "vhost-user:a.sock,02:00:00:00:00:0a$way" --nic "vhost-user:b.sock,02:00:00:00:00:0b$way" --qmp qmp \
 		--modules virtio_net --with "$count" --memory 192M --deadline 400 --script - <<-GUEST
 		set -e
@@ -67,7 +70,7 @@ for way in ,server ,server+packed=on ,again ,again+packed=on; do
 		done
 		for i in \$(seq 300); do [ "\$(cat /sys/class/net/eth0/carrier)\$(cat /sys/class/net/eth1/carrier)" = 11 ] && break; sleep 0.1; done
 		: >/tmp/said # tail is not to come first
-		$count eth0 eth1 $kills >>/tmp/said &
+		$count eth0 eth1 $kills ${pairs#,queues=} >>/tmp/said &
 		counts=\$!
 		# The console is for what it says: a pipe's end would be lost with the guest.
 		tail -f /tmp/said &

@@ -2,18 +2,24 @@
 /*
  * Numbered frames from one interface of a machine to another one, while what is between them dies and comes back.
  *
- *	frame_count FROM TO DEATHS	sends bursts, and prints "DOWN n" when both links have gone down, and "ALIVE n" whenever 2000 frames have come since
+ *	frame_count FROM TO DEATHS [QUEUES]	sends bursts, and prints "DOWN n" when both links have gone down, and "ALIVE n" whenever 2000 frames have come since
  *					both were last up; after so many deaths (each has both links go down) it stops, waits for what is on its way, and
  *					prints "accepted A refused R lost L twice T strange S deaf D": frames that the kernel took, attempts that
  *					it did not, frames that never came, that came again, that nobody sent, that the socket lost
+ *
+ * With QUEUES the interfaces are given so many (ETHTOOL_SCHANNELS), and frames are of 64 flows of UDP, so that they are shared out among these.
  *
  * Frames whose number has the bit OUTSIDE are somebody else's, from outside the machine: these are strange or come twice, too, and are not counted else.
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/ethtool.h>
 #include <linux/if_packet.h>
+#include <linux/sockios.h>
 #include <net/ethernet.h>
 #include <net/if.h>
+#include <netinet/ip.h>
+#include <netinet/udp.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -34,14 +40,20 @@
 #define SECONDS    600 /* at most */
 #define DOWN_COUNT "/sys/class/net/%s/carrier_down_count"
 
+#define FLOWS 64
+#define PORT  9 /* discard */
+
 struct packet {
 	struct ether_header head;
+	struct iphdr ip; /* these two are zero where there are no flows */
+	struct udphdr udp;
 	uint32_t number, inverse;
 	uint8_t rest[200];
 } __attribute__((packed));
 
 static uint8_t came[2 * MOST];
 static unsigned accepted, refused, received, twice, strange;
+static uint16_t protocol = PROTOCOL;
 
 static void die(const char *what)
 {
@@ -51,7 +63,7 @@ static void die(const char *what)
 
 static int open_end(const char *name, uint8_t mac[ETH_ALEN])
 {
-	struct sockaddr_ll address = { .sll_family = AF_PACKET, .sll_protocol = htons(PROTOCOL) };
+	struct sockaddr_ll address = { .sll_family = AF_PACKET, .sll_protocol = htons(protocol) };
 	/* With the protocol it would take frames of all interfaces until it is bound. */
 	int fd = socket(AF_PACKET, SOCK_RAW, 0), room = 64 << 20, one = 1;
 	struct ifreq request = { 0 };
@@ -85,6 +97,8 @@ static unsigned deaths_of(const char *name)
 static void send_burst(int fd, struct packet *packet)
 {
 	for (unsigned i = 0; i < BURST && accepted < MOST; i++) {
+		packet->udp.source =
+			protocol == PROTOCOL ? 0 : htons((uint16_t)(1024 + accepted % FLOWS));
 		packet->number = accepted;
 		packet->inverse = ~accepted;
 		if (send(fd, packet, sizeof(*packet), MSG_DONTWAIT) < 0) {
@@ -111,6 +125,9 @@ static void take(int fd)
 		size = sizeof(from);
 		if (from.sll_pkttype == PACKET_OUTGOING)
 			continue;
+		/* Its own stack's. */
+		if (protocol != PROTOCOL && packet.udp.dest != htons(PORT))
+			continue;
 		if (packet.number != ~packet.inverse || packet.number >= 2 * MOST ||
 		    (packet.number < OUTSIDE && packet.number >= accepted)) {
 			strange++;
@@ -130,9 +147,46 @@ static uint64_t now_ms(void)
 	return (uint64_t)time.tv_sec * 1000 + (uint64_t)time.tv_nsec / 1000000;
 }
 
+static void set_queues(const char *name, unsigned count)
+{
+	struct ethtool_channels channels = { .cmd = ETHTOOL_SCHANNELS, .combined_count = count };
+	struct ifreq request = { .ifr_data = (char *)&channels };
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
+	if (ioctl(fd, SIOCETHTOOL, &request))
+		die("queues");
+	close(fd);
+}
+
+/* UDP between two addresses that nobody has; each packet has a port of its own. */
+static void make_flows(struct packet *packet)
+{
+	uint16_t length = sizeof(*packet) - sizeof(packet->head);
+	uint16_t words[sizeof(packet->ip) / 2];
+	uint32_t sum = 0;
+
+	protocol = ETHERTYPE_IP;
+	packet->ip = (struct iphdr){ .version = 4,
+				     .ihl = 5,
+				     .tot_len = htons(length),
+				     .ttl = 64,
+				     .protocol = IPPROTO_UDP,
+				     .saddr = htonl(0xc0000201),
+				     .daddr = htonl(0xc0000202) };
+	packet->udp = (struct udphdr){ .dest = htons(PORT),
+				       .len = htons((uint16_t)(length - sizeof(packet->ip))) };
+	memcpy(words, &packet->ip, sizeof(words));
+	for (unsigned i = 0; i < sizeof(packet->ip) / 2; i++)
+		sum += words[i];
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	packet->ip.check = (uint16_t)~sum;
+}
+
 int main(int argc, char **argv)
 {
-	struct packet packet = { .head = { .ether_type = htons(PROTOCOL) } };
+	struct packet packet = { 0 };
 	struct tpacket_stats stats = { 0 };
 	socklen_t size = sizeof(stats);
 	unsigned seen = 0, since = 0, lost = 0, total, base[2];
@@ -140,9 +194,15 @@ int main(int argc, char **argv)
 	bool said = false;
 	int out, in;
 
-	if (argc != 4)
+	if (argc != 4 && argc != 5)
 		return 2;
 	total = (unsigned)atoi(argv[3]);
+	if (argc == 5) {
+		set_queues(argv[1], (unsigned)atoi(argv[4]));
+		set_queues(argv[2], (unsigned)atoi(argv[4]));
+		make_flows(&packet);
+	}
+	packet.head.ether_type = htons(protocol);
 	out = open_end(argv[1], packet.head.ether_shost);
 	in = open_end(argv[2], packet.head.ether_dhost);
 	base[0] = deaths_of(argv[1]);

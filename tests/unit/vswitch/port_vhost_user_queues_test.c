@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -296,6 +297,40 @@ static void test_a_broken_queue(void)
 	end_lab(&lab);
 }
 
+static int tell_region(struct net_guest *guest, enum vhost_user_request request, int fd)
+{
+	struct vhost_user_message message = {
+		.header = { request, VHOST_USER_VERSION, sizeof(message.payload.region) },
+		.payload.region.region = { 1ULL << 40, 65536, 1ULL << 41, 0 },
+	};
+
+	return frontend_command(guest->frontend, &message, &fd, fd >= 0, NULL);
+}
+
+/* QEMU 7.2 tells of regions once for each pair. Another file at the same place is another thing. */
+static void test_regions_are_told_for_each_pair(void)
+{
+	struct lab lab = make_lab(0);
+	int fd = memfd_create("region", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int other = memfd_create("region", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	uint8_t frame[64];
+
+	CU_ASSERT_EQUAL(ftruncate(fd, 65536), 0);
+	CU_ASSERT_EQUAL(ftruncate(other, 65536), 0);
+	give_buffers(&lab, 10);
+	for (unsigned i = 0; i < PAIRS; i++)
+		CU_ASSERT_EQUAL(tell_region(lab.pairs[0], VHOST_USER_ADD_MEM_REG, fd), 0);
+	CU_ASSERT_NOT_EQUAL(tell_region(lab.pairs[0], VHOST_USER_ADD_MEM_REG, other), 0);
+	for (unsigned i = 0; i < PAIRS; i++)
+		CU_ASSERT_EQUAL(tell_region(lab.pairs[0], VHOST_USER_REM_MEM_REG, -1), 0);
+	CU_ASSERT_EQUAL(tell_region(lab.pairs[0], VHOST_USER_ADD_MEM_REG, other), 0);
+	fill_flow(frame, 0, false);
+	CU_ASSERT(where_it_comes(&lab, frame) < PAIRS);
+	close(fd);
+	close(other);
+	end_lab(&lab);
+}
+
 static void test_too_many_pairs(void)
 {
 	CLEANUP(cleanup_vswitch) struct vswitch *vswitch = NULL;
@@ -310,4 +345,4 @@ static void test_too_many_pairs(void)
 
 UNIT_MAIN("switch_vhost_user_queues", UNIT(test_flows_have_their_queues), UNIT(test_a_full_queue),
 	  UNIT(test_a_burst_for_all), UNIT(test_fewer_queues), UNIT(test_a_broken_queue),
-	  UNIT(test_too_many_pairs))
+	  UNIT(test_regions_are_told_for_each_pair), UNIT(test_too_many_pairs))
