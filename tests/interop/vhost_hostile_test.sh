@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 # Hostile vhost-user peers, as clients and as servers, of a switch with two threads, and of a disk's server: messages of any kind with files of any kind, also cut; memory that is
-# shortened in use; huge pages that there are not; files that nobody takes, and that have whoever closes them wait; queues that come and go in a storm; full eventfds; peers that are stopped. Each harms its own
+# shortened in use; huge pages that there are not; files that nobody takes, and that have whoever closes them wait; queues that come and go in a storm; full eventfds; peers that are stopped, at each message that
+# sets a device up; regions that overlap, wrap, or cannot be written to; indexes that jump; connections in a storm; queue pairs that come and go. Each harms its own
 # port: frames of others pass, and no descriptor or mapping is left. TORTURE=1: more of them, from other seeds.
 # timeout: 300
 set -u
@@ -13,7 +14,7 @@ python3 -c 'import os; os.eventfd' 2>/dev/null || { echo "Python has no eventfds
 lab=$(mktemp -d) || exit 1
 export TENON_RUNTIME_DIR=$lab/runtime
 cd "$lab" || exit 1
-"$TENON" switch run lab --threads 2 --socket-dir "$lab" --port e=vhost-user --port "f=vhost-user:$lab/f.peer,client" \
+"$TENON" switch run lab --threads 2 --socket-dir "$lab" --port e=vhost-user,queues=4 --port "f=vhost-user:$lab/f.peer,client,queues=4" \
 	--port "x=qemu-dgram,remote=$lab/x.peer" --port "y=qemu-dgram,remote=$lab/y.peer" --port s=qemu-stream >switch.out 2>&1 &
 pid=$!
 trap 'kill $pid 2>/dev/null; wait; cd /; rm -rf "$lab"' EXIT
