@@ -15,46 +15,24 @@
 #include "util/bytes.h"
 #include "util/error.h"
 
-#define DIGITS 5 /* of a file's number */
-
 /* What of a record says how long it is. */
 #define RECORD_HEAD 16u
 
 /* ---- Files ---- */
 
-static bool rotates(const struct capture_files *files)
+bool capture_files_names_pcap(const char *path)
 {
-	return files->options.rotate_bytes || files->options.rotate_ns;
-}
+	size_t length = strlen(path);
 
-/* "dir/x.pcapng" is "dir/x.00001.pcapng" as the first of a row. */
-static int make_name(const struct capture_files *files, unsigned number, char name[PATH_MAX])
-{
-	const char *path = files->options.path, *slash = strrchr(path, '/');
-	const char *dot = strrchr(slash ? slash : path, '.');
-	int length = dot ? (int)(dot - path) : (int)strlen(path);
-	int size = rotates(files) ? snprintf(name, PATH_MAX, "%.*s.%0*u%s", length, path, DIGITS,
-					     number, dot ? dot : "")
-				  : snprintf(name, PATH_MAX, "%s", path);
-
-	return size < PATH_MAX ? 0 : -ENAMETOOLONG;
-}
-
-/* A row is kept short by taking away the file that is the longest there. */
-static void remove_oldest(const struct capture_files *files)
-{
-	char name[PATH_MAX];
-
-	if (files->options.keep && files->number > files->options.keep &&
-	    !make_name(files, files->number - files->options.keep, name))
-		unlink(name);
+	return length > 5 && !strcmp(path + length - 5, ".pcap");
 }
 
 static int open_next(struct capture_files *files, struct error *error)
 {
 	static const struct output_kind kind = { "a capture", capture_is_one };
 	struct stat status;
-	int rc = make_name(files, files->number + 1, files->name);
+	int rc = capture_row_name(&files->options.row, files->options.path, files->number + 1,
+				  files->name);
 
 	if (rc)
 		return error_set(error, rc, "capture %.80s: %s", files->options.path,
@@ -72,7 +50,7 @@ static int open_next(struct capture_files *files, struct error *error)
 		return error_advise(error, "pipe it into what reads it: ... | tcpdump -r -"),
 		       -EINVAL;
 	}
-	remove_oldest(files);
+	capture_row_shorten(&files->options.row, files->options.path, files->number);
 	return 0;
 }
 
@@ -210,12 +188,9 @@ static int rotate(struct capture_files *files, struct error *error)
 
 static bool is_time_to_rotate(const struct capture_files *files, size_t size)
 {
-	uint64_t bytes = files->bytes + (files->pending.end - files->pending.done);
-
-	return (files->options.rotate_bytes && bytes > files->prefix_size &&
-		bytes + size > files->options.rotate_bytes) ||
-	       (files->options.rotate_ns &&
-		worker_now() - files->opened_ns >= files->options.rotate_ns);
+	return capture_row_turns(&files->options.row,
+				 files->bytes + (files->pending.end - files->pending.done),
+				 files->prefix_size, size, worker_now() - files->opened_ns);
 }
 
 /* The size of what begins at `at`, of which `there` bytes have come; 0: not all of it has. */

@@ -10,15 +10,13 @@
 
 #include "block/output.h"
 #include "vswitch/capture_format.h"
+#include "vswitch/capture_row.h"
 
 struct capture_files_options {
 	const char *path; /* "-": standard output */
 	bool force;       /* over files that hold something else */
-	uint64_t
-		rotate_bytes; /* a file has at most so many, if a record is no larger; 0: no limit */
-	uint64_t rotate_ns;   /* a file has what came in so long; 0: no limit */
-	unsigned keep;        /* of a row, only so many files are left; 0: all */
-	uint64_t most;        /* packets are written, in all files; 0: all */
+	struct capture_row row;
+	uint64_t most; /* packets are written, in all files; 0: all */
 	enum capture_format format;
 };
 
@@ -39,6 +37,9 @@ struct capture_files {
 		size_t used, end, done, from;
 	} pending;
 };
+
+/* What a file is by its name, where nothing else is said: classic pcap, or pcapng. */
+bool capture_files_names_pcap(const char *path);
 
 /* Room for what comes in one go. */
 #define CAPTURE_FILES_ROOM (1u << 20)

@@ -21,8 +21,9 @@ static void print_captures(json_t *captures)
 
 		if (!index)
 			printf("\n");
-		cli_say("capture %s%s%s: %s; %" JSON_INTEGER_FORMAT
+		cli_say("capture %" JSON_INTEGER_FORMAT ", %s%s%s: %s; %" JSON_INTEGER_FORMAT
 			" frames written, %" JSON_INTEGER_FORMAT " lost%s",
+			json_integer_value(json_object_get(capture, "number")),
 			json_string_value(json_object_get(capture, "path")),
 			port ? " of port " : "", port ? port : "",
 			json_string_value(json_object_get(capture, "state")),

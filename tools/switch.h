@@ -12,6 +12,7 @@
  *	switch_metrics.c	the same for Prometheus
  *	switch_port.c		what --port says
  *	switch_capture.c	captures, live: the command
+ *	switch_capture_kept.c	and those that the switch writes by itself
  *	switch_filter.c		rules of ports: the command
  *	switch_igmp.c		groups: the command, and the switch's answers
  *	switch_lldp.c		its neighbours: the command
@@ -94,9 +95,10 @@ struct switch_control {
 	const char *name;
 	struct vswitch *vswitch;
 	const struct socket_options *sockets;
-	json_t *specs;          /* of its ports, by name, as they were said; NULL: none yet */
-	json_t *options;        /* that it was started with */
-	json_t *said;           /* of protocols and schedules (switch_said.c); NULL: nothing yet */
+	json_t *specs;   /* of its ports, by name, as they were said; NULL: none yet */
+	json_t *options; /* that it was started with */
+	json_t *said;    /* of protocols and schedules (switch_said.c); NULL: nothing yet */
+	json_t *kept; /* captures of its own, as a configuration has them, and their "id"; NULL: none yet */
 	unsigned live_captures; /* whose readers may leave */
 	struct fiber *watcher;  /* of these; or NULL */
 	/* Held while a port is removed or set, which may wait for its bond, or its process is told what to forward: the port of that name is the
@@ -106,9 +108,10 @@ struct switch_control {
 
 extern const struct rpc_method switch_methods[];
 
-rpc_method_fn switch_capture_start, switch_capture_stop, switch_filter_add, switch_filter_remove,
-	switch_filter_list, switch_tree_show, switch_tree_set, switch_tree_off, switch_igmp_show,
-	switch_igmp_set, switch_lldp_show, switch_lldp_set, switch_lacp_show, switch_reserved_set;
+rpc_method_fn switch_capture_start, switch_capture_keep, switch_capture_stop, switch_filter_add,
+	switch_filter_remove, switch_filter_list, switch_tree_show, switch_tree_set,
+	switch_tree_off, switch_igmp_show, switch_igmp_set, switch_lldp_show, switch_lldp_set,
+	switch_lacp_show, switch_reserved_set;
 
 /* Looks at settings as `switch igmp` takes them, with ',' between; each goes to `list` unless that is NULL. -EINVAL. */
 int switch_igmp_check(const char *words, bool of_port, json_t *list, struct error *error);
@@ -157,15 +160,16 @@ rpc_method_fn switch_config_show;
 
 /* Reads a file ("-": standard input) and checks what can be without a switch; the caller lets go of *out. -EINVAL, ... */
 int switch_config_load(const char *path, json_t **out, struct error *error);
-/* Takes a number, if it is there. -EINVAL. */
-int switch_config_number(json_t *config, const char *key, uint64_t least, uint64_t most,
-			 uint64_t *number, struct error *error);
 /* Carries out all but options and ports, by `switch_methods`. */
 int switch_config_apply(struct switch_control *control, const struct rpc_method *methods,
 			json_t *config, struct error *error);
 /* Keeps what it was told: words of "stp", "igmp" or "lldp", of a port or (NULL) the switch; a schedule by its first port. */
 void switch_said_words(struct switch_control *control, const char *what, const char *port,
 		       json_t *words);
+/* Looks at what a capture is begun with. -EINVAL, -ENOMEM. */
+int switch_capture_check(json_t *params, struct error *error);
+/* For whoever has another working directory; the caller frees it. NULL without memory. */
+char *switch_path_from_root(const char *path);
 /* Looks at what a schedule is begun with. -EINVAL, -ENOMEM. */
 int switch_schedule_check(json_t *params, struct error *error);
 /* By what it was begun with. */
@@ -173,6 +177,8 @@ void switch_said_schedule(struct switch_control *control, json_t *params);
 /* It does not hold any more. */
 void switch_said_forget(struct switch_control *control, const char *what, const char *port);
 void switch_said_forget_port(struct switch_control *control, const char *port);
+/* A capture ended: whether it was one of the switch's own. */
+bool switch_said_forget_capture(struct switch_control *control, unsigned id);
 /* Puts all of it into a configuration. */
 void switch_said_show(struct switch_control *control, json_t *config);
 /* switch_add_port(), and keeps how it was said. */
@@ -204,6 +210,9 @@ int switch_wrong_action(const char *action, unsigned behind, const char *expecte
 
 /* "direction", as PORT_WAY()s; "filter", which may be missing (NULL). */
 int switch_param_ways(json_t *params, unsigned *ways, struct error *error);
+/* A number, if it is there. -EINVAL. */
+int switch_param_number(json_t *params, const char *key, uint64_t least, uint64_t most,
+			uint64_t *number, struct error *error);
 int switch_param_filter(json_t *params, struct filter_program **out, struct error *error);
 
 /* Text in Prometheus's format; the caller frees it. NULL when out of memory. */

@@ -6,7 +6,8 @@
  *	ring -> writer thread -> FIFO  -->  capture_files.c -> files, or standard output
  *
  * The capture lives as long as this command reads the FIFO, whose name is gone as soon as both have it open. However slow or
- * stopped what is behind it may be, the switch loses packets of the capture, and counts them, and nobody waits.
+ * stopped what is behind it may be, the switch loses packets of the capture, and counts them, and nobody waits. With --keep the
+ * switch writes files itself (switch_capture_kept.c).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -32,7 +33,7 @@
 #define CAPTURE_USAGE                                                                              \
 	"switch capture NAME [PORT] -w FILE|- [--filter EXPR] [--direction in|out|both] "          \
 	"[--snaplen N] [--format pcap|pcapng] [--segments] [--count N] [--rotate-size SIZE] "      \
-	"[--rotate-time SECONDS] [--files N] [--force]"
+	"[--rotate-time SECONDS] [--files N] [--force] [--keep] [--stop N]"
 
 #define END_NS  2000000000ULL /* for a reader of standard output, once it is to end */
 #define LOOK_NS 100000000ULL  /* how often it is looked whether the switch answers */
@@ -211,14 +212,19 @@ static int live_on_fiber(void *arg, struct error *error)
 	struct error late = { 0 };
 	int rc = switch_control_path(live->name, &live->control, error), closed;
 
-	if (!rc)
-		rc = capture_files_open(&live->files, &live->files_options, error);
 	if (!rc) {
 		rc = begin(live, error);
 		if (rc == -ENOENT || rc == -ECONNREFUSED)
 			switch_none_running(live->name, live->control, rc, error);
-		if (rc)
-			output_discard(&live->files.output, live->files.name);
+	}
+	/* What is refused leaves an older capture as it was. */
+	if (!rc) {
+		rc = capture_files_open(&live->files, &live->files_options, error);
+		if (rc) {
+			cleanup_close(&live->fifo);
+			rpc_call(live->control, "switch.capture.stop",
+				 json_pack("{s:i}", "id", (int)live->id), &live->summary, &late);
+		}
 	}
 	if (!rc) {
 		rc = pump_until_signal(live, error);
@@ -273,20 +279,13 @@ struct capture_words {
 	uint64_t snaplen;
 };
 
-static bool names_pcap(const char *path)
-{
-	size_t length = strlen(path);
-
-	return length > 5 && !strcmp(path + length - 5, ".pcap");
-}
-
 /* False: it is wrong, and that was said. */
 static bool make_params(struct live_capture *live, const struct capture_words *words)
 {
 	struct error error = { 0 };
-	const char *format = words->format                          ? words->format
-			     : names_pcap(live->files_options.path) ? "pcap"
-								    : "pcapng";
+	const char *format = words->format                                        ? words->format
+			     : capture_files_names_pcap(live->files_options.path) ? "pcap"
+										  : "pcapng";
 
 	if (strcmp(words->direction, "in") && strcmp(words->direction, "out") &&
 	    strcmp(words->direction, "both")) {
@@ -317,9 +316,9 @@ static bool make_params(struct live_capture *live, const struct capture_words *w
 	return true;
 }
 
-static bool check_files(const struct capture_files_options *files)
+static bool check_files(const struct capture_files_options *files, bool keep)
 {
-	bool rotates = files->rotate_bytes || files->rotate_ns;
+	bool rotates = capture_row_is(&files->row);
 
 	if (!files->path)
 		return cli_usage_error("-w FILE is missing: where the capture goes (-: standard "
@@ -330,9 +329,62 @@ static bool check_files(const struct capture_files_options *files)
 				       "is a stream",
 				       files->path),
 		       false;
-	if (files->keep && !rotates)
+	if (keep && (files->most || output_is_descriptor(files->path)))
+		return cli_usage_error("--keep: the switch writes a file, without --count"), false;
+	if (files->row.keep && !rotates)
 		return cli_usage_error("--files: it needs --rotate-size or --rotate-time"), false;
 	return true;
+}
+
+/* The switch writes it, of itself. */
+static int keep_capture(const struct live_capture *live)
+{
+	const struct capture_files_options *files = &live->files_options;
+	CLEANUP_FREE char *path = switch_path_from_root(files->path);
+	json_t *params = json_copy(live->params), *result = NULL;
+	int status;
+
+	json_object_del(params, "pid");
+	json_object_del(params, "label");
+	if (!json_integer_value(json_object_get(params, "snaplen")))
+		json_object_del(params, "snaplen");
+	json_object_set_new(params, "file", json_string(path));
+	if (files->row.bytes)
+		json_object_set_new(params, "rotate_size",
+				    json_integer((json_int_t)files->row.bytes));
+	if (files->row.ns)
+		json_object_set_new(params, "rotate_time",
+				    json_integer((json_int_t)(files->row.ns / 1000000000)));
+	if (files->row.keep)
+		json_object_set_new(params, "files", json_integer(files->row.keep));
+	if (files->force)
+		json_object_set_new(params, "force", json_true());
+	status = switch_ask(live->name, "switch.capture.keep", params, &result);
+	if (status == EXIT_DONE)
+		cli_note("capture %" JSON_INTEGER_FORMAT
+			 ": the switch goes on with it, until `tenon "
+			 "switch capture %s --stop %" JSON_INTEGER_FORMAT "`",
+			 json_integer_value(result), live->name, json_integer_value(result));
+	json_decref(result);
+	return status;
+}
+
+static int stop_capture(const struct live_capture *live, uint64_t number)
+{
+	json_t *result = NULL;
+	int status;
+
+	if (live->port || live->files_options.path)
+		return cli_usage_error(
+			"--stop: it needs the number of a capture, and nothing else");
+	status = switch_ask(live->name, "switch.capture.stop",
+			    json_pack("{s:I}", "id", (json_int_t)number), &result);
+	if (status == EXIT_DONE)
+		cli_note("%" JSON_INTEGER_FORMAT " packets captured, %" JSON_INTEGER_FORMAT " lost",
+			 json_integer_value(json_object_get(result, "written")),
+			 json_integer_value(json_object_get(result, "lost")));
+	json_decref(result);
+	return status;
 }
 
 static void block_signals(sigset_t *signals)
@@ -349,7 +401,8 @@ int switch_capture(int argc, char **argv)
 	struct capture_words words = { .direction = "both" };
 	struct live_capture live = { .fifo = -1, .files.output.fd = -1 };
 	struct capture_files_options *files = &live.files_options;
-	uint64_t keep = 0, seconds = 0;
+	uint64_t most_files = 0, seconds = 0, stop = 0;
+	bool keep = false;
 	const struct cli_option options[] = {
 		{ "write", CLI_TEXT, &files->path, "FILE", "where to; - is standard output", 0, 0,
 		  'w' },
@@ -364,12 +417,17 @@ int switch_capture(int argc, char **argv)
 		  "large frames as the segments that a wire would have" },
 		{ "count", CLI_NUMBER, &live.files_options.most, "N", "end after so many packets",
 		  1, UINT64_MAX, 'c' },
-		{ "rotate-size", CLI_SIZE, &files->rotate_bytes, "SIZE",
-		  "go on in another file when one has so much", 65536, UINT64_MAX },
+		{ "rotate-size", CLI_SIZE, &files->row.bytes, "SIZE",
+		  "go on in another file when one has so much", CAPTURE_ROW_BYTES_LEAST,
+		  INT64_MAX },
 		{ "rotate-time", CLI_NUMBER, &seconds, "SECONDS",
-		  "go on in another file after so long", 1, 1000000000 },
-		{ "files", CLI_NUMBER, &keep, "N", "keep only so many of these", 1, 99999 },
+		  "go on in another file after so long", 1, CAPTURE_ROW_SECONDS_MOST },
+		{ "files", CLI_NUMBER, &most_files, "N", "keep only so many of these", 1,
+		  CAPTURE_ROW_KEEP_MOST },
 		{ "force", CLI_FLAG, &files->force, NULL, "over a file that holds something" },
+		{ "keep", CLI_FLAG, &keep, NULL,
+		  "the switch writes it and goes on by itself; it is in its configuration" },
+		{ "stop", CLI_NUMBER, &stop, "N", "end the capture of that number", 1, UINT32_MAX },
 		CLI_OPTION_END,
 	};
 	struct cli_words operands;
@@ -379,11 +437,18 @@ int switch_capture(int argc, char **argv)
 		return status;
 	live.name = operands.words[0];
 	live.port = operands.count > 1 ? operands.words[1] : NULL;
-	files->keep = (unsigned)keep;
-	files->rotate_ns = seconds * 1000000000;
-	if (!check_files(files) || !make_params(&live, &words)) {
+	if (stop)
+		return stop_capture(&live, stop);
+	files->row.keep = (unsigned)most_files;
+	files->row.ns = seconds * 1000000000;
+	if (!check_files(files, keep) || !make_params(&live, &words)) {
 		json_decref(live.params);
 		return EXIT_USAGE;
+	}
+	if (keep) {
+		status = keep_capture(&live);
+		json_decref(live.params);
+		return status;
 	}
 	cli_catch_pipe();
 	block_signals(&live.signals);

@@ -25,7 +25,7 @@
 /* What each list's objects are handed to, which takes the same keys. */
 static const struct config_list {
 	const char *key, *method;
-	const char *keys[8];
+	const char *keys[11];
 } lists[] = {
 	{ "addresses", "switch.table.add", { "address", "vlan", "port" } },
 	{ "rules", "switch.filter.add", { "port", "direction", "expression", "action", "absent" } },
@@ -39,12 +39,21 @@ static const struct config_list {
 	{ "igmp", "switch.igmp.set", { "port", "words" } },
 	{ "lldp", "switch.lldp.set", { "port", "words" } },
 	{ "schedules", "switch.link.schedule.start", { "port", "file", "text", "traces" } },
+	{ "captures",
+	  "switch.capture.keep",
+	  { "file", "port", "direction", "expression", "snaplen", "format", "segments",
+	    "rotate_size", "rotate_time", "files", "absent" } },
 };
 
 static const char *const numbers[] = { "threads",    "ageing",         "move_limit",
 				       "table_size", "port_addresses", "seed" };
 static const char *const texts[] = { "socket_dir", "socket_mode", "socket_group", "reserved",
 				     "capture" };
+
+/* Of objects of lists. */
+static const char *const item_numbers[] = { "vlan",        "to_vlan",     "snaplen",
+					    "rotate_size", "rotate_time", "files" };
+static const char *const item_booleans[] = { "shared", "absent", "segments" };
 
 static bool is_one_of(const char *key, const char *const *keys, size_t count)
 {
@@ -159,9 +168,9 @@ static const char *is_not(const char *key, json_t *value)
 	json_t *each;
 	size_t index;
 
-	if (!strcmp(key, "vlan") || !strcmp(key, "to_vlan"))
+	if (is_one_of(key, item_numbers, ARRAY_SIZE(item_numbers)))
 		return json_is_integer(value) ? NULL : "a number";
-	if (!strcmp(key, "shared") || !strcmp(key, "absent"))
+	if (is_one_of(key, item_booleans, ARRAY_SIZE(item_booleans)))
 		return json_is_boolean(value) ? NULL : "true or false";
 	if (!strcmp(key, "traces"))
 		return json_is_object(value) ? NULL : "an object of texts";
@@ -223,6 +232,8 @@ static int check_item(const struct config_list *list, json_t *item, struct error
 		return check_words(list, item, error);
 	case 7:
 		return switch_schedule_check(item, error);
+	case 8:
+		return switch_capture_check(item, error);
 	default:
 		return 0;
 	}
@@ -300,22 +311,6 @@ int switch_config_load(const char *path, json_t **out, struct error *error)
 	return 0;
 }
 
-int switch_config_number(json_t *config, const char *key, uint64_t least, uint64_t most,
-			 uint64_t *number, struct error *error)
-{
-	json_t *value = json_object_get(config, key);
-	uint64_t found = (uint64_t)json_integer_value(value);
-
-	if (!value)
-		return 0;
-	if (found < least || found > most)
-		return error_set(error, -EINVAL, "%s: %llu: expected a number from %llu to %llu",
-				 key, (unsigned long long)found, (unsigned long long)least,
-				 (unsigned long long)most);
-	*number = found;
-	return 0;
-}
-
 /* ---- Carrying it out ---- */
 
 static rpc_method_fn *find_method(const struct rpc_method *method, const char *name)
@@ -330,7 +325,7 @@ static json_t *params_of(const struct config_list *list, json_t *item, struct er
 {
 	json_t *params = json_copy(item), *filter;
 
-	if (list == &lists[1]) {
+	if (json_object_get(item, "expression")) {
 		filter = switch_filter_json(json_string_value(json_object_get(item, "expression")),
 					    error);
 		if (!filter) {

@@ -4,8 +4,8 @@
  *
  * What runs is described by what it was given and what was changed since: each port's type and options as they were said, its
  * settings as they are, static addresses, rules, mirrors, links, what protocols were told, and schedules that go on, which begin
- * anew. A mirror of a port that was removed is "absent", and so are rules. Not in it: captures of `switch capture`, which end with
- * that command; what was learned; counters.
+ * anew. A mirror of a port that was removed is "absent", and so are rules and captures. Not in it: live captures, which end with who
+ * reads them; what was learned; counters.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -207,6 +207,25 @@ static void add_specs(json_t *list, const struct switch_control *control,
 	}
 }
 
+/* Those that the switch writes by itself. */
+static json_t *captures_json(const struct switch_control *control,
+			     const struct vswitch_status *status)
+{
+	json_t *list = json_array(), *each;
+	size_t index;
+
+	json_array_foreach(control->kept, index, each) {
+		json_t *item = json_copy(each), *port = json_object_get(item, "port");
+
+		json_object_del(item, "id");
+		if (port)
+			note_absent(item, status, json_string_value(port),
+				    json_string_length(port));
+		json_array_append_new(list, item);
+	}
+	return list;
+}
+
 int switch_config_show(void *context, json_t *params, json_t **result, struct error *error)
 {
 	CLEANUP(cleanup_vswitch_status) struct vswitch_status *status = NULL;
@@ -237,6 +256,7 @@ int switch_config_show(void *context, json_t *params, json_t **result, struct er
 	json_object_set_new(*result, "rules", rules_json(control->vswitch, status));
 	json_object_set_new(*result, "mirrors", mirrors_json(control, status));
 	json_object_set_new(*result, "links", links);
+	json_object_set_new(*result, "captures", captures_json(control, status));
 	switch_said_show(control, *result);
 	return 0;
 }

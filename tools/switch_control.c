@@ -413,6 +413,7 @@ const struct rpc_method switch_methods[] = {
 	{ "switch.link.schedule.show", switch_schedule_show },
 	{ "switch.link.schedule.clear", switch_schedule_clear },
 	{ "switch.capture.start", switch_capture_start },
+	{ "switch.capture.keep", switch_capture_keep },
 	{ "switch.capture.stop", switch_capture_stop },
 	{ "switch.filter.add", switch_filter_add },
 	{ "switch.filter.remove", switch_filter_remove },

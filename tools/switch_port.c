@@ -163,6 +163,16 @@ static const char *relative_path(const char *piece, bool is_type)
 	return NULL;
 }
 
+char *switch_path_from_root(const char *path)
+{
+	CLEANUP_FREE char *here = *path == '/' ? NULL : getcwd(NULL, 0);
+	char *whole;
+
+	if (!here)
+		return strdup(path);
+	return asprintf(&whole, "%s/%s", here, path) < 0 ? NULL : whole;
+}
+
 char *switch_port_from_root(const char *spec, struct error *error)
 {
 	CLEANUP_FREE char *copy = strdup(spec), *here = getcwd(NULL, 0);

@@ -165,12 +165,11 @@ static const struct config_text {
 /* Whoever takes the configuration may be in another directory. */
 static json_t *text_json(const struct config_text *of, const char *value)
 {
-	bool path = !strcmp(of->key, "socket_dir") || !strcmp(of->key, "capture");
-	CLEANUP_FREE char *here = path ? getcwd(NULL, 0) : NULL;
+	bool is_path = !strcmp(of->key, "socket_dir") || !strcmp(of->key, "capture");
+	CLEANUP_FREE char *path =
+		is_path && strcmp(value, "-") != 0 ? switch_path_from_root(value) : NULL;
 
-	if (!here || *value == '/' || !strcmp(value, "-"))
-		return json_string(value);
-	return json_sprintf("%s/%s", here, value);
+	return json_string(path ? path : value);
 }
 
 static json_t *config_options(struct switch_run *run)
@@ -221,8 +220,8 @@ static int take_config(struct switch_run *run, struct error *error)
 		const struct config_number *each = &config_numbers[i];
 		uint64_t *value = (uint64_t *)((char *)run + each->offset), found = each->unset;
 
-		rc = switch_config_number(run->config, each->key, each->least, each->most, &found,
-					  error);
+		rc = switch_param_number(run->config, each->key, each->least, each->most, &found,
+					 error);
 		if (!rc && *value == each->unset)
 			*value = found;
 	}
@@ -361,6 +360,7 @@ static int serve(struct switch_run *run, struct error *error)
 	json_decref(run->control.specs);
 	json_decref(run->control.options);
 	json_decref(run->control.said);
+	json_decref(run->control.kept);
 	return rc;
 }
 

@@ -108,6 +108,17 @@ void switch_said_forget_port(struct switch_control *control, const char *port)
 		switch_said_forget(control, protocols[i], port);
 }
 
+bool switch_said_forget_capture(struct switch_control *control, unsigned id)
+{
+	json_t *each;
+	size_t index;
+
+	json_array_foreach(control->kept, index, each)
+		if (json_integer_value(json_object_get(each, "id")) == id)
+			return !json_array_remove(control->kept, index);
+	return false;
+}
+
 /* Those that go on. */
 static json_t *schedules_json(struct switch_control *control)
 {

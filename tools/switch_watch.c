@@ -37,6 +37,22 @@ int switch_param_ways(json_t *params, unsigned *ways, struct error *error)
 				 direction);
 }
 
+int switch_param_number(json_t *params, const char *key, uint64_t least, uint64_t most,
+			uint64_t *number, struct error *error)
+{
+	json_t *value = json_object_get(params, key);
+	uint64_t found = (uint64_t)json_integer_value(value);
+
+	if (!value)
+		return 0;
+	if (found < least || found > most)
+		return error_set(error, -EINVAL, "%s: %llu: expected a number from %llu to %llu",
+				 key, (unsigned long long)found, (unsigned long long)least,
+				 (unsigned long long)most);
+	*number = found;
+	return 0;
+}
+
 static bool take_instruction(json_t *from, struct filter_instruction *to)
 {
 	json_int_t code, jump_true, jump_false, operand;
@@ -150,7 +166,13 @@ int switch_capture_stop(void *context, json_t *params, json_t **result, struct e
 	rc = vswitch_stop_capture(control->vswitch, (unsigned)id, &last, error);
 	if (rc == -ENOENT)
 		return switch_answer(rc, error);
-	control->live_captures -= control->live_captures > 0;
+	/* Nobody else knows what became of one of the switch's own. */
+	if (switch_said_forget_capture(control, (unsigned)id)) {
+		if (rc)
+			return rc;
+	} else {
+		control->live_captures -= control->live_captures > 0;
+	}
 	*result = json_pack("{s:I, s:I}", "written", (json_int_t)last.written, "lost",
 			    (json_int_t)last.lost);
 	return 0;

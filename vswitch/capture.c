@@ -91,6 +91,7 @@ static struct capture *create_capture(const struct capture_options *options, str
 	capture->snaplen = options->snaplen ? options->snaplen : CAPTURE_SNAPLEN;
 	snprintf(capture->filter, sizeof(capture->filter), "%s",
 		 options->filter ? options->filter : "");
+	capture->row = options->row;
 	capture->format = format_of(options);
 	capture->output.fd = -1;
 	atomic_init(&capture->users, 1);
@@ -102,7 +103,7 @@ static struct capture *create_capture(const struct capture_options *options, str
 		     ? -errno
 		     : make_ring(capture, options->ring_bytes ? options->ring_bytes : RING_DEFAULT);
 	if (!rc)
-		rc = capture_make_header(capture);
+		rc = capture_make_header(capture, 0);
 	if (!rc)
 		return capture;
 	error_set(error, rc, "capture %s: cannot make its ring: %s", capture->label,
@@ -124,9 +125,15 @@ static int start_writer(struct capture *capture)
 
 int capture_open(struct capture **out, const struct capture_options *options, struct error *error)
 {
-	struct capture *capture = create_capture(options, error);
+	struct capture *capture;
 	int rc;
 
+	if (capture_row_is(&options->row) && output_is_descriptor(options->path))
+		return error_set(error, -EINVAL,
+				 "capture %s: a row needs files, and this is a "
+				 "stream",
+				 options->path);
+	capture = create_capture(options, error);
 	if (!capture)
 		return error ? error->code : -ENOMEM;
 	rc = capture_open_output(capture, error);
@@ -143,7 +150,7 @@ int capture_open(struct capture **out, const struct capture_options *options, st
 				  capture->label, error_name(rc));
 	}
 	if (rc) {
-		output_discard(&capture->output, capture->path);
+		output_discard(&capture->output, capture->file);
 		capture_unref(capture);
 		return rc;
 	}

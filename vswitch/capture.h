@@ -12,7 +12,7 @@
  *
  * The output always ends at a whole record. A file that cannot grow is cut back to the last whole one. Into a
  * pipe goes only what it has room for. A FIFO is opened when its reader comes; when the reader leaves, the
- * capture waits for the next one, for whom it begins anew with a header.
+ * capture waits for the next one, for whom it begins anew with a header. Of a row (capture_row.h) each file can be read by itself.
  *
  * States, as a user sees them: waiting (for the reader of a FIFO), recording, ended (by an error, which is told
  * at once; or by a reader that cannot come back). The writer alone changes them.
@@ -25,6 +25,7 @@
 #include <stdint.h>
 
 #include "vswitch/capture_format.h"
+#include "vswitch/capture_row.h"
 #include "vswitch/frame.h"
 
 struct capture;
@@ -46,7 +47,8 @@ struct capture_options {
 	size_t ring_bytes; /* 0: 64 MiB; rounded up to a power of two that holds a few records */
 	uint32_t snaplen;  /* bytes of a packet that are recorded; 0: all */
 	enum capture_format_choice format;
-	const char *filter; /* what was asked for, to be said in the file; may be NULL */
+	struct capture_row row; /* -EINVAL where the output is no file */
+	const char *filter;     /* what was asked for, to be said in the file; may be NULL */
 };
 
 /*

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the two halves of a capture share; see capture.h. */
+/* What the parts of a capture share; see capture.h. */
 #ifndef TENON_VSWITCH_CAPTURE_INTERNAL_H
 #define TENON_VSWITCH_CAPTURE_INTERNAL_H
 
@@ -23,6 +23,7 @@ enum capture_state { CAPTURE_WAITING, CAPTURE_RECORDING, CAPTURE_ENDED };
  */
 struct capture {
 	char path[4096], label[4096];
+	struct capture_row row;
 	enum capture_format format;
 	struct log *log;
 	bool force, once, segments;
@@ -56,6 +57,10 @@ struct capture {
 	_Atomic uint64_t tail; /* the first record that is not written whole */
 	uint64_t cursor;       /* the next byte to write: within that record */
 	struct output output;
+	char file[PATH_MAX];    /* that is open, or was last */
+	unsigned file_number;   /* of it, from 1 */
+	unsigned names_written; /* the interfaces that are in it */
+	uint64_t opened_ns, prefix;
 	bool is_fifo, is_pipe, is_socket;
 	struct capture_pipe pipe;
 	uint8_t *header; /* not yet written, or the end; NULL: it is */
@@ -70,14 +75,21 @@ struct capture {
 	atomic_bool sleeping, stopping;
 };
 
-/* Makes the header that a new reader needs. -ENOMEM. With `lock` held, or before there is a writer. */
-int capture_make_header(struct capture *capture);
+/* Makes the header that a new reader needs, with the first `names` interfaces. -ENOMEM. */
+int capture_make_header(struct capture *capture, unsigned names);
 
 /* The same for what the file ends with: statistics of all interfaces, in pcapng. */
 int capture_make_end(struct capture *capture);
 
 /* Opens the output and writes the header if that does not wait. -EAGAIN: it is a FIFO without a reader. */
 int capture_open_output(struct capture *capture, struct error *error);
+
+/* Writes `unit` bytes or more, up to `length`, as far as it can be done without waiting. */
+ssize_t capture_put(struct capture *capture, const uint8_t *at, size_t unit, size_t length);
+/* The same for the header: 0 when it is out, -EAGAIN, or what went wrong. */
+int capture_put_header_out(struct capture *capture);
+/* At a whole record: the next file of the row. */
+int capture_turn(struct capture *capture);
 
 /* The writer thread; drops its use of the capture at its end. */
 void *capture_writer(void *capture);

@@ -82,152 +82,6 @@ static void wait_for(struct capture *capture, short events, int milliseconds)
 	}
 }
 
-/* ---- The output ---- */
-
-/* Has `size` bytes at `at` written before all else; they are the capture's now. */
-static void put_first(struct capture *capture, uint8_t *at, size_t size)
-{
-	free(capture->header);
-	capture->header = at;
-	capture->header_size = size;
-	capture->header_done = 0;
-}
-
-int capture_make_header(struct capture *capture)
-{
-	uint8_t *at = malloc(CAPTURE_HEADER + capture->announced * CAPTURE_INTERFACE);
-	size_t size;
-
-	if (!at)
-		return -ENOMEM;
-	size = capture_put_header(capture->format, capture->snaplen, at);
-	for (unsigned i = 0; i < capture->announced; i++)
-		size += capture_put_interface(at + size, capture->names[i],
-					      capture->filter[0] ? capture->filter : NULL,
-					      capture->snaplen);
-	put_first(capture, at, size);
-	return 0;
-}
-
-int capture_make_end(struct capture *capture)
-{
-	uint64_t time_ns = atomic_load(&capture->last_ns);
-	unsigned count = capture->format == CAPTURE_PCAPNG ? capture->announced : 0;
-	uint8_t *at = malloc(count * CAPTURE_STATISTICS + 1);
-	size_t size = 0;
-
-	if (!at)
-		return -ENOMEM;
-	for (unsigned i = 0; i < count; i++)
-		size += capture_put_statistics(at + size, i, time_ns,
-					       atomic_load(&capture->interfaces[i].received),
-					       atomic_load(&capture->interfaces[i].dropped));
-	put_first(capture, at, size);
-	capture->at_end = true;
-	return 0;
-}
-
-/* Where a file that is added to is written is known afterwards only. */
-static void note_place(struct capture *capture)
-{
-	off_t at = capture->output.is_file ? lseek(capture->output.fd, 0, SEEK_CUR) : 0;
-
-	capture->file_at = at < 0 ? 0 : (uint64_t)at;
-}
-
-/* Writes `unit` bytes or more, up to `length`, as far as it can be done without waiting. */
-static ssize_t put(struct capture *capture, const uint8_t *at, size_t unit, size_t length)
-{
-	ssize_t put;
-
-	if (capture->is_pipe) {
-		size_t room = capture_pipe_room(&capture->pipe, capture->output.fd);
-
-		/* Larger than all of the pipe: in pieces, then, beginning with an empty one. */
-		if (room < unit && (unit <= capture->pipe.capacity || capture->pipe.used))
-			return -EAGAIN;
-		length = MIN(length, MAX(room, unit));
-	}
-	if (capture->is_socket)
-		put = send(capture->output.fd, at, length, MSG_DONTWAIT | MSG_NOSIGNAL);
-	else
-		put = write(capture->output.fd, at, length);
-	if (put < 0)
-		return errno == EINTR ? -EAGAIN : -errno;
-	if (capture->is_pipe && put)
-		capture_pipe_written(&capture->pipe, (size_t)put);
-	note_place(capture);
-	atomic_fetch_add(&capture->bytes, (uint64_t)put);
-	return put;
-}
-
-/* 0 when it is out, -EAGAIN, or what went wrong. */
-static int put_header(struct capture *capture)
-{
-	while (capture->header_done < capture->header_size) {
-		size_t left = capture->header_size - capture->header_done;
-		ssize_t done = put(capture, capture->header + capture->header_done, left, left);
-
-		if (done < 0)
-			return (int)done;
-		capture->header_done += (size_t)done;
-	}
-	free(capture->header);
-	capture->header = NULL;
-	return 0;
-}
-
-static int look_at_output(struct capture *capture, struct error *error)
-{
-	struct stat status;
-
-	if (fstat(capture->output.fd, &status))
-		return error_set(error, -errno, "capture %s: %s", capture->label,
-				 error_name(errno));
-	if (isatty(capture->output.fd)) {
-		error_set(error, -EINVAL, "capture %s: is a terminal", capture->label);
-		return error_advise(error, "pipe it into what reads it: ... | tcpdump -r -"),
-		       -EINVAL;
-	}
-	capture->is_pipe = S_ISFIFO(status.st_mode);
-	capture->is_socket = S_ISSOCK(status.st_mode);
-	/* One of a name can be opened again; that on standard output goes with its reader. */
-	capture->is_fifo = capture->is_pipe && !stat(capture->path, &status) &&
-			   S_ISFIFO(status.st_mode) && !output_is_descriptor(capture->path);
-	if (capture->is_pipe)
-		capture_pipe_init(&capture->pipe, capture->output.fd);
-	note_place(capture);
-	return 0;
-}
-
-int capture_open_output(struct capture *capture, struct error *error)
-{
-	static const struct output_kind kind = { "a capture", capture_is_one };
-	unsigned flags = OUTPUT_NONBLOCK | (capture->force ? OUTPUT_FORCE : 0);
-	int rc = output_open(&capture->output, capture->path, flags, &kind, error);
-
-	if (rc == -ENXIO)
-		return -EAGAIN;
-	if (rc) {
-		error_prefix(error, "capture");
-		return rc;
-	}
-	rc = look_at_output(capture, error);
-	if (rc)
-		return rc;
-	rc = put_header(capture);
-	if (rc == -EPIPE && capture->is_fifo) {
-		/* It came and left since open(2): as if it had not come. */
-		output_close(&capture->output);
-		capture->header_done = 0;
-		return -EAGAIN;
-	}
-	if (rc && rc != -EAGAIN)
-		return error_set(error, rc, "capture %s: cannot write it: %s", capture->label,
-				 error_name(rc));
-	return 0;
-}
-
 /* ---- Ends ---- */
 
 static void lose_packet(struct capture *capture, const uint8_t *record)
@@ -312,7 +166,7 @@ static int begin_anew(struct capture *capture)
 	atomic_store(&capture->state, CAPTURE_WAITING);
 	pthread_mutex_lock(&capture->lock);
 	abandon(capture);
-	rc = capture_make_header(capture);
+	rc = capture_make_header(capture, capture->announced);
 	pthread_mutex_unlock(&capture->lock);
 	return rc;
 }
@@ -352,27 +206,41 @@ static void advance(struct capture *capture, size_t bytes)
 		if (capture->cursor - tail < size)
 			break;
 		frames += capture_record_is_packet(capture->format, record);
+		capture->names_written += capture_record_is_interface(capture->format, record);
 		tail += size;
 	}
 	atomic_fetch_add(&capture->written, frames);
 	atomic_store_explicit(&capture->tail, tail, memory_order_release);
 }
 
+/* How much may go out at once. */
+static size_t room_at_once(struct capture *capture)
+{
+	uint64_t file = capture->row.bytes;
+
+	if (capture->is_pipe)
+		return capture_pipe_room(&capture->pipe, capture->output.fd);
+	return file ? MIN(file - MIN(capture->file_at, file), (uint64_t)WRITE_MOST) : WRITE_MOST;
+}
+
 /* Writes what it can. 1: all is out; 0: some is, or was not to be had without waiting: -EAGAIN. */
 static int write_some(struct capture *capture)
 {
-	size_t most = WRITE_MOST, unit, length;
+	size_t unit, length;
 	ssize_t done;
-	int rc = capture->header ? put_header(capture) : 0;
+	int rc = capture->header ? capture_put_header_out(capture) : 0;
 
 	if (rc)
 		return rc;
-	if (capture->is_pipe)
-		most = MIN(most, capture_pipe_room(&capture->pipe, capture->output.fd));
-	length = whole_records(capture, most, &unit);
+	length = whole_records(capture, room_at_once(capture), &unit);
 	if (!length)
 		return 1;
-	done = put(capture, capture->ring + (capture->cursor & (capture->size - 1)), unit, length);
+	if (capture->cursor == atomic_load(&capture->tail) &&
+	    capture_row_turns(&capture->row, capture->file_at, capture->prefix, unit,
+			      monotonic_ns() - capture->opened_ns))
+		return capture_turn(capture);
+	done = capture_put(capture, capture->ring + (capture->cursor & (capture->size - 1)), unit,
+			   length);
 	if (done < 0)
 		return (int)done;
 	advance(capture, (size_t)done);

@@ -25,6 +25,7 @@ static struct capture_session *make_session(struct vswitch *vswitch,
 		.segments = options->segments,
 		.snaplen = options->snaplen,
 		.format = options->format,
+		.row = options->row,
 		.ring_bytes = options->ring_bytes,
 		.filter = options->filter ? filter_program_expression(options->filter) : NULL,
 	};
@@ -50,22 +51,36 @@ static struct capture_session *make_session(struct vswitch *vswitch,
 
 struct session_call {
 	struct vswitch *vswitch;
+	const struct vswitch_capture_options *options;
 	struct capture_session *session;
 	unsigned id;
 	struct error *error;
 };
+
+/* Whether there can be one more. */
+static int may_begin(void *arg)
+{
+	const struct session_call *call = arg;
+	struct vswitch *vswitch = call->vswitch;
+	const char *port = call->options->port;
+
+	if (port && port[0] && !call->options->absent && !vswitch_find_port(vswitch, port))
+		return vswitch_no_such_port(vswitch, port, call->error);
+	if (vswitch->captures.count == CHECKPOINT_CAPTURES)
+		return error_set(call->error, -ENOSPC, "switch %s: it has %d captures, no more fit",
+				 vswitch->name, CHECKPOINT_CAPTURES);
+	return 0;
+}
 
 static int begin(void *arg)
 {
 	struct session_call *call = arg;
 	struct vswitch *vswitch = call->vswitch;
 	struct capture_session *session = call->session;
+	int rc = may_begin(call);
 
-	if (session->port[0] && !vswitch_find_port(vswitch, session->port))
-		return vswitch_no_such_port(vswitch, session->port, call->error);
-	if (vswitch->captures.count == CHECKPOINT_CAPTURES)
-		return error_set(call->error, -ENOSPC, "switch %s: it has %d captures, no more fit",
-				 vswitch->name, CHECKPOINT_CAPTURES);
+	if (rc)
+		return rc;
 	session->id = ++vswitch->captures.last_id;
 	call->id = session->id;
 	for (unsigned i = 0; i < vswitch->port_count; i++)
@@ -89,12 +104,17 @@ static int end_session(struct capture_session *session, struct capture_status *l
 int vswitch_start_capture(struct vswitch *vswitch, const struct vswitch_capture_options *options,
 			  unsigned *id, struct error *error)
 {
-	struct session_call call = { vswitch, make_session(vswitch, options, error), 0, error };
-	int rc;
+	struct session_call call = { .vswitch = vswitch, .options = options, .error = error };
+	/* Before a file that holds an older one is emptied. */
+	int rc = vswitch_call(vswitch, may_begin, &call);
 
-	if (!call.session) {
+	if (!rc) {
+		call.session = make_session(vswitch, options, error);
+		rc = call.session ? 0 : error ? error->code : -EIO;
+	}
+	if (rc) {
 		filter_program_free(options->filter);
-		return error ? error->code : -EIO;
+		return rc;
 	}
 	rc = vswitch_call(vswitch, begin, &call);
 	if (rc)

@@ -224,11 +224,13 @@ struct vswitch_capture_options {
 	const char *label; /* what users know it by; NULL: `path` */
 	const char *port;  /* NULL: all ports, also those that come later */
 	unsigned ways;     /* PORT_WAY()s; 0: both, or "in" of all ports to classic pcap */
+	bool absent;       /* the port may come later */
 	struct filter_program *filter; /* taken, also when it fails; NULL: all frames */
 	bool force, once, segments;    /* these, and what follows: see capture.h */
 	uint32_t snaplen;
 	size_t ring_bytes;
 	enum capture_format_choice format;
+	struct capture_row row;
 };
 
 /*

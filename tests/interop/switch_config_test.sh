@@ -161,6 +161,16 @@ refused 'mirrors\[0\].*sources: expected a list' '{"ports": ["z=tap:tz"], "mirro
 refused 'mirrors\[0\].*shared: expected true' '{"ports": ["z=tap:tz"], "mirrors": [{"mirror": "x", "to": "z", "shared": 1}]}'
 refused 'addresses\[0\].*vlan: expected a number' '{"ports": ["z=tap:tz"], "addresses": [{"address": "02:00:00:00:00:01", "port": "z", "vlan": "10"}]}'
 refused 'addresses\[0\].*key "mac"' '{"addresses": [{"mac": "02:00:00:00:00:01"}]}'
+refused 'captures\[0\].*file "-": expected' '{"ports": ["z=tap:tz"], "captures": [{"file": "-"}]}'
+refused 'captures\[0\].*file' '{"ports": ["z=tap:tz"], "captures": [{"port": "z"}]}'
+refused 'captures\[1\].*syntax' '{"ports": ["z=tap:tz"], "captures": [{"file": "z.pcap"}, {"file": "y.pcap", "expression": "tcp udp ("}]}'
+refused 'captures\[0\].*it needs rotate_size' '{"ports": ["z=tap:tz"], "captures": [{"file": "z.pcap", "files": 3}]}'
+refused 'rotate_size: 7: expected a number from 65536' '{"ports": ["z=tap:tz"], "captures": [{"file": "z.pcap", "rotate_size": 7}]}'
+refused 'segments: expected true' '{"ports": ["z=tap:tz"], "captures": [{"file": "z.pcap", "segments": 1}]}'
+refused 'expected in, out or both' '{"ports": ["z=tap:tz"], "captures": [{"file": "z.pcap", "direction": "up"}]}'
+[ ! -e z.pcap ] || lab_fail "a capture of what was refused"
+refused 'captures\[0\].*port y' '{"ports": ["z=tap:tz"], "captures": [{"file": "z.pcap", "port": "y"}]}'
+[ ! -e z.pcap ] || lab_fail "a capture of what was refused"
 refused 'rules\[0\].*port y' '{"ports": ["z=tap:tz"], "rules": [{"port": "y", "direction": "in", "expression": "", "action": "drop"}]}'
 refused 'mirrors\[0\]' '{"ports": ["z=tap:tz"], "mirrors": [{"mirror": "x", "to": "z", "sources": ["z"]}]}'
 timeout 60 "$TENON" switch run bad --config nosuch.json >bad.out 2>&1 && lab_fail "a file that is not there"

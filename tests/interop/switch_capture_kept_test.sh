@@ -1,0 +1,115 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# Captures that a switch writes by itself: rows of files, whole for tshark and capinfos, in its configuration; what is refused changes nothing.
+# timeout: 120
+. "$(dirname "$0")/switch_lib.sh"
+lab_enter "$@"
+for tool in tshark capinfos; do command -v $tool >/dev/null || lab_skip "$tool is not installed"; done
+shown() { lab_show | python3 -c 'import json, sys
+for each in json.load(sys.stdin)["captures"]: print(each["number"], each["path"], each["port"], each["direction"], each["filter"], each["state"], each["lost"])'; }
+hosts() {
+	lab_host pa tapa 10.0.0.1/24
+	lab_host pb tapb 10.0.0.2/24
+}
+end() {
+	lab_end || lab_fail "the switch ended with $?"
+	ip netns delete pa; ip netns delete pb
+	sleep 0.2
+}
+packets() { for file; do capinfos -MTrc "$file" | cut -f 2; done | awk '{ sum += $1 } END { print sum + 0 }'; }
+keep() { "$TENON" switch capture lab "$@" --keep 2>said || { cat said; lab_fail "capture $*"; }; }
+
+lab_switch lab --port a=tap:tapa --port b=tap:tapb
+hosts
+keep a -w row.pcapng --filter 'tcp port 5001' --direction in --rotate-size 64K --files 3 --snaplen 200 --segments
+keep -w all.pcapng --segments
+keep b -w b.pcap
+grep -q 'capture 3: the switch goes on with it.*--stop 3' said || lab_fail "$(cat said)"
+[ "$(shown)" = "1 $LAB/row.pcapng a in tcp port 5001 recording 0
+2 $LAB/all.pcapng None both None recording 0
+3 $LAB/b.pcap b both None recording 0" ] || lab_fail "shown: $(shown)"
+"$TENON" switch show lab | grep -q "^capture 1, .*/row.pcapng of port a: recording" || lab_fail "$("$TENON" switch show lab)"
+lab_transfer pa pb 2000000 10.0.0.2 tcp
+"$TENON" switch capture lab --stop 3 2>said || lab_fail "stop: $(cat said)"
+grep -q ': [0-9]* packets captured, 0 lost' said || lab_fail "$(cat said)"
+[ "$(packets b.pcap)" = "$(sed -n 's/.*: \([0-9]*\) packets captured.*/\1/p' said)" ] || lab_fail "$(cat said), and b.pcap has $(packets b.pcap)"
+"$TENON" switch show lab --config >first.json
+
+# What is refused leaves captures that are there as they were: no such port, no room, in use, no capture.
+cp b.pcap before.pcap
+refused() { # STATUS TEXT WORD...
+	local status=$1 text=$2
+	shift 2
+	timeout 60 "$TENON" switch capture lab "$@" 2>said
+	local rc=$?
+	[ $rc = "$status" ] && grep -q -- "$text" said || lab_fail "$*: $rc, $(cat said)"
+}
+refused 1 'port nobody: there is none' nobody -w b.pcap --keep
+refused 1 'port nobody: there is none' nobody -w b.pcap
+refused 1 'all.pcapng' -w all.pcapng --keep
+refused 2 'without --count' -w x.pcapng --keep --count 7
+refused 2 'writes a file' -w - --keep
+refused 2 'and nothing else' a --stop 1
+refused 1 'none of that number' --stop 77
+refused 1 'No such file' -w no/such/x.pcapng --keep
+for i in 4 5 6 7 8 9; do keep -w more$i.pcap; done
+refused 1 'it has 8 captures' -w b.pcap --keep
+refused 1 'it has 8 captures' -w b.pcap
+cmp b.pcap before.pcap || lab_fail "an older capture was touched by what was refused"
+for i in 4 5 6 7 8 9; do "$TENON" switch capture lab --stop $i 2>/dev/null || lab_fail "stop $i"; done
+"$TENON" switch show lab --config | cmp - first.json || lab_fail "captures that were stopped are in the configuration"
+# A port that leaves takes its capture not with it.
+"$TENON" switch port remove lab a || lab_fail "port remove"
+"$TENON" switch show lab --config >absent.json
+end
+[ "$(ls row.0*.pcapng | wc -l)" = 3 ] && [ ! -e row.00001.pcapng ] || { ls; lab_fail "files in a row"; }
+for file in row.0*.pcapng all.pcapng; do
+	capinfos "$file" >infos 2>&1 || lab_fail "$file: $(cat infos)"
+	[ "$file" = all.pcapng ] || [ "$(stat -c %s "$file")" -le 66000 ] || lab_fail "$file: $(stat -c %s "$file") bytes"
+done
+third=$(ls row.0*.pcapng | head -1)
+tshark -n -r "$third" -T fields -e frame.interface_name -e frame.packet_flags_direction -e frame.cap_len 2>/dev/null >fields
+# Not every tshark has all of the names.
+[ -s fields ] && ! awk '$1 != "a" || $NF > 200' fields | grep -q . || lab_fail "a row's file $third: $(head -3 fields)"
+[ "$(tshark -n -r all.pcapng -Y 'frame.len > 1514' 2>/dev/null | wc -l)" = 0 ] || lab_fail "--segments"
+rm -f ./*.pcapng
+mkdir elsewhere
+cd elsewhere
+lab_switch lab --config ../first.json
+hosts
+"$TENON" switch show lab --config | cmp - ../first.json || lab_fail "not the same again"
+lab_transfer pa pb 300000 10.0.0.2 tcp
+end
+cd ..
+[ "$(packets row.0*.pcapng)" -gt 10 ] && [ "$(packets all.pcapng)" -gt 10 ] && ! ls elsewhere | grep -q pcap || { ls . elsewhere; lab_fail "captures of a configuration"; }
+
+# Of a port that comes later.
+python3 - <<'PYTHON' || lab_fail "absent: $(cat absent.json)"
+import json
+captures = json.load(open("absent.json"))["captures"]
+assert [each.get("absent") for each in captures] == [True, None], captures
+assert captures[0] == {"file": captures[0]["file"], "port": "a", "direction": "in", "snaplen": 200, "format": "pcapng", "segments": True,
+                       "rotate_size": 65536, "files": 3, "expression": "tcp port 5001", "absent": True}, captures
+PYTHON
+rm -f ./*.pcapng
+lab_switch lab --config absent.json
+"$TENON" switch port add lab a=tap:tapa || lab_fail "port add"
+hosts
+lab_transfer pa pb 100000 10.0.0.2 tcp
+end
+[ "$(packets row.0*.pcapng)" -gt 3 ] || { ls; lab_fail "a port that came later"; }
+
+# A disk that is full: said, kept in the configuration; and the end says so.
+mkdir small && mount -t tmpfs -o size=256k none small
+lab_switch lab --port a=tap:tapa --port b=tap:tapb
+hosts
+keep -w small/x.pcapng --rotate-size 100K
+lab_transfer pa pb 2000000 10.0.0.2 tcp
+for _ in $(seq 200); do [ "$(shown | grep -c 'ended: No space left')" = 1 ] && break; sleep 0.05; done
+shown | grep -q 'ended: No space left on device [1-9]' || lab_fail "a full disk: $(shown)"
+for file in small/x.0*; do capinfos "$file" >infos 2>&1 || lab_fail "$file: $(cat infos)"; done
+"$TENON" switch show lab --config | grep -q small/x.pcapng || lab_fail "it is not in the configuration any more"
+refused 1 'not whole' --stop 1
+end
+umount small
+lab_done
