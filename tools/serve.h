@@ -9,6 +9,7 @@
  *	serve_socket.c	one vhost-user-blk socket for each of them
  *	serve_control.c	the control socket, on which commands ask the owner
  *	serve_groups.c	what they ask of groups and physical volumes
+ *	serve_missing.c	and which of these they had marked as missing
  *	serve_moves.c	extents that move to other devices
  *	serve_arrays.c	what they ask of arrays; serve_sync.c: of their resyncs and checks; serve_events.c: what happened
  *	serve_show.c	what is said of a volume
@@ -152,6 +153,13 @@ static inline int serve_call(const struct serve_home *home, fiber_fn *fn, void *
 {
 	return worker_call(home->worker, fn, arg);
 }
+
+/*
+ * The UUIDs of PVs that are not here and not marked so, to be asked for before a change; behind it, those that are marked now are told among
+ * its notes (serve_missing.c).
+ */
+json_t *serve_unmarked(const struct volume_group *group);
+void serve_tell_marked(const json_t *unmarked, const struct volume_group *group, json_t *notes);
 
 /* As stack_find_array() and stack_find_group(), over all homes (serve_find.c). */
 int serve_find_array(struct serve *serve, const char *name, struct serve_home **home,

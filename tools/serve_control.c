@@ -225,11 +225,14 @@ static int change_prepare(struct serve *serve, struct volume_change *change, str
 static int change_carry_out(void *arg)
 {
 	struct volume_change *change = arg;
+	json_t *unmarked = serve_unmarked(change->group);
 	int rc;
 
 	change->news = json_array();
 	rc = lv_change(change->group, change->method, change->params, change->news, change->error);
 	change->notes = rc ? NULL : lv_change_notes(change->group);
+	serve_tell_marked(unmarked, change->group, change->notes);
+	json_decref(unmarked);
 	return rc;
 }
 

@@ -120,6 +120,7 @@ static int note_leaving(struct group_call *call)
 static int carry_out(void *arg)
 {
 	struct group_call *call = arg;
+	json_t *unmarked = serve_unmarked(call->group);
 	int rc = leaves(call) ? note_leaving(call) : 0;
 
 	for (unsigned i = 0; i < call->change.block_count; i++)
@@ -129,6 +130,8 @@ static int carry_out(void *arg)
 		rc = vg_change(call->group, &call->change, call->error);
 	if (!rc)
 		call->notes = lv_change_notes(call->group);
+	serve_tell_marked(unmarked, call->group, call->notes);
+	json_decref(unmarked);
 	for (unsigned i = 0; i < call->change.block_count; i++)
 		block_unref(steal_pointer(&call->change.blocks[i]));
 	for (unsigned i = 0; leaves(call) && i < call->path_count; i++) {

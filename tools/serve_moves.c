@@ -63,18 +63,23 @@ static int start_at_home(void *arg)
 	struct volume_move_run options = move_run_options(call->params);
 	struct volume_move_status status;
 	CLEANUP_VOLUME_COMMAND struct volume_command command = { 0 };
+	json_t *unmarked;
 	int rc;
 
 	if (call->params)
 		volume_command_begin(&command, call->group, move_command_text(call->params));
+	unmarked = serve_unmarked(call->group);
 	rc = call->begin ? move_begin(call->group, call->params, call->news, call->error) : 0;
+	if (!rc && call->begin) {
+		call->notes = lv_change_notes(call->group);
+		serve_tell_marked(unmarked, call->group, call->notes);
+	}
+	json_decref(unmarked);
 
 	options.in_turn = in_turn;
 	options.arg = call->serve;
 	if (rc)
 		return rc;
-	if (call->begin)
-		call->notes = lv_change_notes(call->group);
 	volume_move_status(call->group, &status);
 	if (!status.half_done && !call->params)
 		return 0;

@@ -86,6 +86,15 @@ grep -q "was changed without PV .* (last seen as .*b.img), which is marked as mi
 t lv tag vg0/kept --delete four --device a.img --device c.img
 ! grep -q 'marked as missing' said || fail "told twice"
 t vg repair vg0 --restore-missing
+# A server tells who asked it, once
+"$tenon" serve --socket-dir "$work/run" vg0 --device a.img --device c.img >served 2>&1 & server=$!
+for _ in $(seq 600); do grep -q ready served && break; sleep 0.1; done
+t lv tag vg0/kept --add four
+grep -q "was changed without PV .*, which is marked as missing: .*vg repair vg0 --restore-missing" said || fail "a server has not told"
+t lv tag vg0/kept --delete four
+! grep -q 'marked as missing' said || fail "a server told twice"
+kill $server; wait $server || true; server=
+t vg repair vg0 --restore-missing
 theirs "three,two" lvs --noheadings -o lv_tags vg0/kept
 refused 'begins with @' lv tag vg0/kept --add @x
 t lv create vg0/tagged --size 1M --tag fast
