@@ -393,6 +393,9 @@ static int open_receiver(struct port_tunnel *tunnel, const struct endpoint *loca
 	setsockopt(tunnel->fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
 	setsockopt(tunnel->fd, SOL_SOCKET, SO_RXQ_OVFL, &on, sizeof(on));
 	setsockopt(tunnel->fd, SOL_UDP, UDP_GRO, &on, sizeof(on));
+	/* VXLAN without a checksum is good also over IPv6 (RFC 7348, section 5); Geneve is not unless both say so (RFC 8926, 4.3.1). */
+	if (tunnel->options.kind == TUNNEL_VXLAN)
+		setsockopt(tunnel->fd, SOL_UDP, UDP_NO_CHECK6_RX, &on, sizeof(on));
 	if (local->address.any.sa_family == AF_INET6)
 		setsockopt(tunnel->fd, IPPROTO_IPV6, IPV6_RECVTCLASS, &on, sizeof(on));
 	else
