@@ -56,6 +56,19 @@ static bool is_of_local_mount(const struct statx *status)
 	return found;
 }
 
+/*
+ * btrfs gives each subvolume a device number of its own, which the list of mounts does not have. But it (and bcachefs) tells four attributes of its files, and no
+ * file system that others than the host's root can mount does: FUSE passes none of its server's on, nor do those over a network have all of them; overlays tell
+ * what is told of the file below.
+ */
+static bool has_attributes_of_disk(const struct statx *status)
+{
+	const uint64_t all = STATX_ATTR_APPEND | STATX_ATTR_COMPRESSED | STATX_ATTR_IMMUTABLE |
+			     STATX_ATTR_NODUMP;
+
+	return (status->stx_attributes_mask & all) == all;
+}
+
 bool peer_file_is_socket(int fd)
 {
 	int domain;
@@ -83,7 +96,7 @@ bool peer_file_is_prompt(int fd)
 	case S_IFREG:
 	case S_IFDIR:
 		/* On a disk, which the host's root alone can mount, wherever (libvirt's QEMU has mounts of its own). */
-		return status.stx_dev_major ||
+		return status.stx_dev_major || has_attributes_of_disk(&status) ||
 		       (status.stx_mask & STATX_MNT_ID && is_of_local_mount(&status));
 	default:
 		return false;

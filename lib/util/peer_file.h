@@ -15,7 +15,7 @@
 #include <sys/socket.h>
 
 /* Whether nobody is waited for by whoever uses or closes it: memory (memfd, tmpfs, huge pages), an eventfd or its like, a pipe, a unix
- * socket, or a file of a file system of this kernel that is mounted here. Never waits itself. */
+ * socket, or a file of a file system of this kernel: one on a device, btrfs, or one that is mounted here. Never waits itself. */
 bool peer_file_is_prompt(int fd);
 
 /* A unix socket. */
