@@ -216,13 +216,11 @@ static uint64_t sync_sectors(const struct raid_geometry *g)
 		       : g->member_sectors;
 }
 
-#define PPL_DATA 4096u /* where data begin at least, behind superblock, log and bad-block log */
-
-/* A partial parity log between superblock and data; *available shrinks. */
-static int plan_ppl(struct raid_create_plan *plan, uint64_t *available, struct error *error)
+/* A partial parity log next to the superblock, with the log of bad blocks in between where that is at the end. */
+static int plan_ppl(struct raid_create_plan *plan, const struct block *smallest,
+		    uint64_t *available, struct error *error)
 {
 	struct md_layout *layout = &plan->layout;
-	uint64_t more = layout->data_offset < PPL_DATA ? PPL_DATA - layout->data_offset : 0;
 	char level[16];
 
 	if (plan->geometry.level != RAID_LEVEL_5)
@@ -231,14 +229,10 @@ static int plan_ppl(struct raid_create_plan *plan, uint64_t *available, struct e
 				 "have a journal",
 				 raid_level_name(plan->geometry.level, level));
 	layout->ppl_sectors = MD_PPL_SECTORS;
-	/* Below a superblock at the end, with the log of bad blocks in between. */
-	if (!layout->minor_version) {
-		*available = *available > MD_PPL_SECTORS ? *available - MD_PPL_SECTORS : 0;
-		return 0;
-	}
-	layout->bitmap_offset = MD_SUPERBLOCK_SECTORS;
-	layout->data_offset += more;
-	*available = *available > more ? *available - more : 0;
+	layout->bitmap_offset = layout->minor_version ? (int32_t)MD_SUPERBLOCK_SECTORS : 0;
+	*available = md_layout_data_beside(layout->minor_version, smallest->size >> MD_SECTOR_SHIFT,
+					   plan->geometry.chunk_sectors, MD_PPL_SECTORS,
+					   &layout->data_offset);
 	return 0;
 }
 
@@ -259,7 +253,7 @@ static int plan_size(const struct raid_new_member *members, unsigned count,
 	}
 	available = md_layout_data(layout->minor_version, smallest->size >> MD_SECTOR_SHIFT,
 				   plan->geometry.chunk_sectors, &layout->data_offset);
-	rc = options->bitmap == RAID_BITMAP_PPL ? plan_ppl(plan, &available, error) : 0;
+	rc = options->bitmap == RAID_BITMAP_PPL ? plan_ppl(plan, smallest, &available, error) : 0;
 	if (!rc)
 		rc = plan_member_size(options, smallest, available, plan, error);
 	if (rc)

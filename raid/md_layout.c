@@ -27,7 +27,8 @@ static uint64_t reserved_for_bitmap(uint64_t device_sectors)
 	return 8;
 }
 
-static uint64_t data_offset_at_start(uint64_t device_sectors, uint32_t chunk_sectors)
+static uint64_t data_offset_at_start(uint64_t device_sectors, uint32_t chunk_sectors,
+				     uint64_t reserved)
 {
 	uint64_t headroom = HEADROOM_MAX;
 
@@ -35,23 +36,31 @@ static uint64_t data_offset_at_start(uint64_t device_sectors, uint32_t chunk_sec
 	while (headroom << 10 > device_sectors &&
 	       (!chunk_sectors || headroom / 2 >= 2 * (uint64_t)chunk_sectors))
 		headroom /= 2;
-	return round_up(METADATA + reserved_for_bitmap(device_sectors) + headroom, MEBIBYTE);
+	return round_up(METADATA + reserved + headroom, MEBIBYTE);
 }
 
-uint64_t md_layout_data(unsigned minor_version, uint64_t device_sectors, uint32_t chunk_sectors,
-			uint64_t *data_offset)
+uint64_t md_layout_data_beside(unsigned minor_version, uint64_t device_sectors,
+			       uint32_t chunk_sectors, uint64_t reserved, uint64_t *data_offset)
 {
 	uint64_t overhead;
 
 	*data_offset = 0;
 	if (minor_version == 0) {
 		device_sectors = round_down(device_sectors, 8);
-		overhead = 16 + MD_BBLOG_SECTORS + reserved_for_bitmap(device_sectors);
+		overhead = 16 + MD_BBLOG_SECTORS + reserved;
 	} else {
-		overhead = *data_offset = data_offset_at_start(device_sectors, chunk_sectors);
+		overhead = *data_offset =
+			data_offset_at_start(device_sectors, chunk_sectors, reserved);
 	}
 	/* Sizes are told in KiB. */
 	return device_sectors > overhead ? round_down(device_sectors - overhead, 2) : 0;
+}
+
+uint64_t md_layout_data(unsigned minor_version, uint64_t device_sectors, uint32_t chunk_sectors,
+			uint64_t *data_offset)
+{
+	return md_layout_data_beside(minor_version, device_sectors, chunk_sectors,
+				     reserved_for_bitmap(device_sectors), data_offset);
 }
 
 int md_layout_bitmap(struct md_layout *layout, uint64_t sync_sectors, uint64_t wanted,

@@ -29,6 +29,9 @@ struct md_layout {
  * it is too small for anything. `chunk_sectors` is 0 for levels without chunks. */
 uint64_t md_layout_data(unsigned minor_version, uint64_t device_sectors, uint32_t chunk_sectors,
 			uint64_t *data_offset);
+/* The same where so much is kept beside the superblock, for a partial parity log, and nothing for a bitmap. */
+uint64_t md_layout_data_beside(unsigned minor_version, uint64_t device_sectors,
+			       uint32_t chunk_sectors, uint64_t reserved, uint64_t *data_offset);
 
 /*
  * Chooses the bitmap's chunk for `layout->size` and `sync_sectors` (what its bits cover); `wanted` is a

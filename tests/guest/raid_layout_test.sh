@@ -12,12 +12,17 @@ cd "$WORK"
 disks=()
 sizes='9000K 33001K 10G 300G'
 for size in $sizes; do
-	truncate -s "$size" "theirs-$size"
-	disks+=(--disk "theirs-$size")
+	for half in a b; do
+		truncate -s "$size" "theirs-$size-$half"
+		disks+=(--disk "theirs-$size-$half")
+	done
 done
-KEEP='Avail|Array Size|Used|Data Off|Super Off|Bitmap|Bad'
-rig_boot uml --name layout "${disks[@]}" --with mdadm --modules raid1 --script - <<GUEST
-	for disk in \$DISKS; do
+KEEP='Avail|Array Size|Used|Data Off|Super Off|Bitmap|Bad|PPL'
+rig_boot uml --name layout "${disks[@]}" --with mdadm --modules "raid1 raid456" --script - <<GUEST
+	set -- \$DISKS
+	while [ \$# -gt 0 ]; do
+		disk=\$1 other=\$2
+		shift 2
 		for version in 1.0 1.1 1.2; do
 			for bitmap in none internal; do
 				yes | mdadm --create /dev/md0 --run --assume-clean --metadata=\$version \
@@ -27,6 +32,12 @@ rig_boot uml --name layout "${disks[@]}" --with mdadm --modules raid1 --script -
 				mdadm --examine \$disk | grep -E '$KEEP'
 				mdadm --zero-superblock \$disk
 			done
+			yes | mdadm --create /dev/md0 --run --assume-clean --metadata=\$version --chunk=512 \
+				--consistency-policy=ppl --level=5 --raid-devices=2 \$disk \$other >/dev/null 2>&1
+			mdadm --stop /dev/md0 >/dev/null 2>&1
+			echo \$version ppl
+			mdadm --examine \$disk | grep -E '$KEEP'
+			mdadm --zero-superblock \$disk \$other
 		done
 	done >/result/layouts
 GUEST
@@ -41,8 +52,13 @@ for size in $sizes; do
 			echo $version $bitmap
 			mdadm --examine ours | grep -E "$KEEP"
 		done
+		rm -f ours other
+		truncate -s "$size" ours other
+		"$TOOL" create x -l 5 -k 524288 -m $version -C ppl -c ours other >/dev/null 2>&1
+		echo $version ppl
+		mdadm --examine ours | grep -E "$KEEP"
 	done
 done >layouts
-[ "$(grep -c '^1' layouts)" = 24 ] || rig_fail "not all layouts were made"
+[ "$(grep -c '^1' layouts)" = 36 ] || rig_fail "not all layouts were made"
 diff "$(rig_results layout)/layouts" layouts || rig_fail "other choices than mdadm's (<)"
-echo "24 layouts as mdadm's"
+echo "36 layouts as mdadm's"
