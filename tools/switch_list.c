@@ -26,7 +26,8 @@ static json_t *name_of(const char *path)
 static json_t *make_row(const struct ask_answer *answer)
 {
 	static const char *const lists[] = { "ports", "addresses", "captures" };
-	static const char *const others[] = { "table", "threads", "sleeps", "frame_cost" };
+	static const char *const others[] = { "table", "threads", "sleeps", "peer_closings",
+					      "frame_cost" };
 	json_t *pid = json_object_get(answer->result, "pid");
 	json_t *row = ask_row((pid_t)json_integer_value(pid), answer);
 

@@ -148,6 +148,12 @@ static void put_busy(FILE *out, const char *name, const struct vswitch_status *s
 		(double)status->cost.ns / 1e9);
 }
 
+static void put_closings(FILE *out, const char *name, const struct vswitch_status *status)
+{
+	head(out, "peer_closings", "", "gauge", "files of peers whose closing waits for somebody");
+	fprintf(out, "tenon_switch_peer_closings{switch=\"%s\"} %u\n", name, status->peer_closings);
+}
+
 char *switch_metrics(const char *name, struct vswitch *vswitch, const struct vswitch_status *status)
 {
 	char *text = NULL;
@@ -161,6 +167,7 @@ char *switch_metrics(const char *name, struct vswitch *vswitch, const struct vsw
 	put_table(out, name, status);
 	put_captures(out, name, status);
 	put_busy(out, name, status);
+	put_closings(out, name, status);
 	switch_tree_metrics(out, name, vswitch);
 	switch_igmp_metrics(out, name, vswitch);
 	switch_lldp_metrics(out, name, vswitch);

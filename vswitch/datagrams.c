@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 
 #include "util/bytes.h"
+#include "util/log.h"
 #include "util/peer_file.h"
 
 /* One buffer: a tag's room and the largest frame, and a byte more by which a longer one is seen; in whole pages. */
@@ -84,13 +85,18 @@ static bool take_datagram(struct datagrams *datagrams, struct port *port,
 }
 
 /* It stays where it is, and what is behind it; the socket is looked at again when epoll says so. */
-static bool is_next_with_files(struct datagrams *datagrams)
+static bool is_next_with_files(struct datagrams *datagrams, const struct port *port)
 {
+	bool told = datagrams->told;
 	char byte;
 
-	if (peer_look(datagrams->in, &byte, 1, MSG_DONTWAIT) != -EMFILE)
+	datagrams->told = peer_look(datagrams->in, &byte, 1, MSG_DONTWAIT) == -EMFILE;
+	if (!datagrams->told)
 		return false;
 	datagrams->readable = false;
+	if (!told)
+		log_warning(port->log, "port %s: a frame waits: %s", port->name,
+			    peer_error_name(-EMFILE));
 	return true;
 }
 
@@ -103,7 +109,7 @@ unsigned datagrams_receive(struct datagrams *datagrams, struct port *port, struc
 
 	if (!datagrams->readable || datagrams->in < 0)
 		return 0;
-	if (datagrams->peers && peer_files_wait() && is_next_with_files(datagrams))
+	if (datagrams->peers && peer_files_wait() && is_next_with_files(datagrams, port))
 		return 0;
 	for (unsigned i = 0; i < max; i++)
 		prepare_to_receive(datagrams, i, &messages[i].msg_hdr);

@@ -37,6 +37,7 @@ struct datagrams {
 	bool (*look)(struct datagrams *datagrams, struct datagram_slot *slot,
 		     const struct msghdr *message);
 	uint8_t *buffers; /* PORT_BURST + 1; the last is for sending */
+	bool told;        /* that what is next cannot be taken */
 	struct datagram_slot slots[PORT_BURST];
 	struct datagram_out sending[PORT_BURST];
 };

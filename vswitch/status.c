@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "util/peer_file.h"
 #include "vswitch/bond.h"
 #include "vswitch/internal.h"
 #include "vswitch/port_link.h"
@@ -106,6 +107,7 @@ static int fill_status(void *arg)
 		status->rounds += vswitch->threads[i].rounds;
 		frame_cost_sum(&status->cost, &vswitch->threads[i].cost);
 	}
+	status->peer_closings = peer_files_waiting();
 	capture_sessions_status(vswitch, status);
 	return 0;
 }

@@ -336,6 +336,7 @@ struct vswitch_status {
 	uint64_t ageing_ns;
 	unsigned threads;
 	uint64_t sleeps, rounds; /* of the forwarding threads */
+	unsigned peer_closings;  /* peer_files_waiting() */
 	struct frame_cost cost;
 	unsigned capture_count;
 	struct vswitch_capture_status captures[CHECKPOINT_CAPTURES];

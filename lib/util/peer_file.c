@@ -16,13 +16,13 @@
 
 #include "util/bytes.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
+#include "util/error.h"
 #include "util/mounts.h"
 #include "util/thread.h"
 
 #define WAITING_MOST 64 /* threads that close something */
-
-/* Of the process, as its threads are. */
-static atomic_uint waiting;
+#define TRY_AGAIN_NS 1000000000u
 
 static bool is_local(const char *type)
 {
@@ -106,36 +106,84 @@ bool peer_file_is_prompt(int fd)
 /* ---- Closing ---- */
 
 struct peer_closing {
+	struct peer_closing *next;
 	unsigned count;
 	int files[];
 };
+
+/* Of the process, as its threads are. */
+static struct {
+	atomic_uint
+		waiting; /* closings: that threads are about, that have none yet, and (no memory) that are given up */
+	pthread_mutex_t lock;
+	struct peer_closing *first, **end; /* that have none yet */
+	_Atomic uint64_t tried_at;
+} closings = { .lock = PTHREAD_MUTEX_INITIALIZER, .end = &closings.first };
+
+/* Without the first one, which is the caller's then; NULL: there is none. With the lock. */
+static struct peer_closing *take_first(void)
+{
+	struct peer_closing *closing = closings.first;
+
+	if (closing)
+		closings.first = closing->next;
+	if (!closings.first)
+		closings.end = &closings.first;
+	return closing;
+}
 
 static void *close_all(void *arg)
 {
 	struct peer_closing *closing = arg;
 
-	for (unsigned i = 0; i < closing->count; i++)
-		close(closing->files[i]);
-	free(closing);
-	atomic_fetch_sub(&waiting, 1);
+	while (closing) {
+		for (unsigned i = 0; i < closing->count; i++)
+			close(closing->files[i]);
+		free(closing);
+		atomic_fetch_sub(&closings.waiting, 1);
+		/* Those that got no thread have this one. */
+		pthread_mutex_lock(&closings.lock);
+		closing = take_first();
+		pthread_mutex_unlock(&closings.lock);
+	}
 	return NULL;
+}
+
+/* Each on a thread of its own, as long as there are some to be had. */
+static void start_closings(struct peer_closing *more)
+{
+	struct peer_closing *closing;
+	pthread_t thread;
+
+	pthread_mutex_lock(&closings.lock);
+	if (more) {
+		*closings.end = more;
+		closings.end = &more->next;
+	}
+	while ((closing = take_first())) {
+		if (thread_start(&thread, "tenon-close", close_all, closing)) {
+			closing->next = closings.first;
+			closings.first = closing;
+			closings.end = closing->next ? closings.end : &closing->next;
+			break;
+		}
+		pthread_detach(thread);
+	}
+	pthread_mutex_unlock(&closings.lock);
 }
 
 static void close_later(const int *files, unsigned count)
 {
 	struct peer_closing *closing = malloc(sizeof(*closing) + count * sizeof(files[0]));
-	pthread_t thread;
 
-	atomic_fetch_add(&waiting, 1);
-	/* Without memory or a thread they stay open: better than to wait. */
+	atomic_fetch_add(&closings.waiting, 1);
+	/* They stay open: better than to wait. */
 	if (!closing)
 		return;
+	closing->next = NULL;
 	closing->count = count;
 	memcpy(closing->files, files, count * sizeof(files[0]));
-	if (!thread_start(&thread, "tenon-close", close_all, closing))
-		pthread_detach(thread);
-	else
-		free(closing);
+	start_closings(closing);
 }
 
 void peer_file_close(int fd)
@@ -186,9 +234,56 @@ void peer_socket_close(int fd)
 		close_later(&fd, 1);
 }
 
+void peer_listener_close(int fd)
+{
+	int both[2] = { fd, -1 };
+
+	if (fd < 0)
+		return;
+	if (!peer_file_is_socket(fd)) {
+		close(fd);
+		return;
+	}
+	/* From here on nobody comes. */
+	shutdown(fd, SHUT_RDWR);
+	both[1] = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+	if (both[1] < 0 && (errno == EINVAL || errno == EAGAIN))
+		close(fd);
+	else
+		close_later(both, both[1] < 0 ? 1 : 2);
+}
+
+/* What could not be begun is tried again where nothing else would. */
+static void try_again(void)
+{
+	uint64_t now = monotonic_ns();
+
+	if (now - atomic_load(&closings.tried_at) < TRY_AGAIN_NS)
+		return;
+	atomic_store(&closings.tried_at, now);
+	start_closings(NULL);
+}
+
+unsigned peer_files_waiting(void)
+{
+	return atomic_load(&closings.waiting);
+}
+
 bool peer_files_wait(void)
 {
-	return atomic_load(&waiting) >= WAITING_MOST;
+	if (peer_files_waiting() < WAITING_MOST)
+		return false;
+	try_again();
+	return peer_files_waiting() >= WAITING_MOST;
+}
+
+const char *peer_error_name(int code)
+{
+	return code == -EMFILE && peer_files_wait()
+		       ? "files came with it, and no more are taken: too many of before are not "
+			 "closed "
+			 "yet, as a file system or a socket that peers sent does not answer"
+		       : error_name(code);
 }
 
 /* ---- Receiving ---- */

@@ -24,12 +24,18 @@ bool peer_file_is_socket(int fd);
 /* Closes it, later where that may wait: so any socket, for who gave it may have it still. */
 void peer_file_close(int fd);
 
-/* As many closings wait as may: files of peers are not to be taken. */
+/* As many closings wait as may: files of peers are not to be taken. They are again when a closing has ended. */
 bool peer_files_wait(void);
+/* How many do. */
+unsigned peer_files_waiting(void);
+/* As error_name(), of what peer_receive() returned. */
+const char *peer_error_name(int code);
 
 /* A connection with a peer, from its beginning, and at its end, which is one for all who have it. Of whatever kind of socket that was made here. */
 void peer_socket_begin(int fd);
 void peer_socket_close(int fd);
+/* What listens, of whatever kind: who waits for it to accept him may have sent files already, and is hung up on. One for all who have it, too. */
+void peer_listener_close(int fd);
 
 #define PEER_FILES_MOST 253u /* that come with a message: Linux's SCM_MAX_FD */
 #define PEER_FILES_ROOM CMSG_SPACE(PEER_FILES_MOST * sizeof(int))

@@ -345,7 +345,6 @@ bool unix_listener_is_there(const struct unix_listener *listener)
 		status.st_ino == listener->inode);
 }
 
-/* One that listens may be another process's, too, and is closed as it is. */
 static void close_own(int fd)
 {
 	int type = 0;
@@ -354,7 +353,7 @@ static void close_own(int fd)
 	if (!getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) && type == SOCK_DGRAM)
 		peer_socket_close(fd);
 	else
-		close(fd);
+		peer_listener_close(fd);
 }
 
 void unix_listener_close(struct unix_listener *listener)

@@ -87,7 +87,7 @@ int vhost_user_backend_input(struct vhost_user_backend *be, struct error *error)
 					 be->name);
 		if (rc < 0)
 			return error_set(error, rc, "%s: a message could not be received: %s",
-					 be->name, error_name(rc));
+					 be->name, peer_error_name(rc));
 		rc = handle(be, error);
 		/* Also while the message was carried out, so that there is nobody to answer. */
 		if (rc < 0)

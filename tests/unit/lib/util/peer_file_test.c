@@ -11,14 +11,20 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "lingering.h"
 #include "util/cleanup.h"
+#include "util/error.h"
 #include "util/peer_file.h"
+#include "util/unix_socket.h"
+
+#define PATIENCE 12000 /* looks, 10 ms apart */
 
 struct bed {
 	int ends[2]; /* the peer's, ours */
@@ -37,6 +43,13 @@ static void bed_end(struct bed *bed)
 	peer_socket_close(bed->ends[1]);
 	cleanup_close(&bed->ends[0]);
 	lingering_end(&bed->lingering);
+}
+
+/* Theirs end when the other end of what lingers has. */
+static void await_closings(void)
+{
+	for (unsigned i = 0; peer_files_waiting() && i < PATIENCE; i++)
+		usleep(10000);
 }
 
 static void test_with_bytes_that_are_wanted(void)
@@ -145,9 +158,85 @@ static void test_as_many_as_may(void)
 	lingering_send(&next.lingering, next.ends[0], "two", 3, 1, 0);
 	CU_ASSERT_EQUAL(peer_receive_bytes(next.ends[1], text, sizeof(text)), -EMFILE);
 	CU_ASSERT_EQUAL(peer_look(next.ends[1], text, 1, MSG_DONTWAIT), -EMFILE);
+	CU_ASSERT_PTR_NOT_NULL(strstr(peer_error_name(-EMFILE), "not closed yet"));
 	bed_end(&next);
 	while (held--)
 		bed_end(&beds[held]);
+	await_closings();
+	CU_ASSERT_FALSE(peer_files_wait());
+	CU_ASSERT_PTR_NULL(strstr(peer_error_name(-EMFILE), "not closed yet"));
+}
+
+/* Nor was there a thread for it: it gets one when there is. In a process of its own, whose rights go with it. */
+static int close_without_threads(void)
+{
+	const struct rlimit none = { 0, 4096 }, some = { 4096, 4096 };
+	unsigned held = 0;
+	int ends[2];
+
+	if (setuid(65534) || setrlimit(RLIMIT_NPROC, &none))
+		return 77;
+	for (; !peer_files_wait() && held < 200; held++) {
+		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) ||
+		    send(ends[0], "!", 1, 0) != 1)
+			return 1;
+		close(ends[0]);
+		peer_file_close(ends[1]);
+	}
+	if (!peer_files_wait() || peer_files_waiting() != held)
+		return 2;
+	if (setrlimit(RLIMIT_NPROC, &some))
+		return 3;
+	for (unsigned i = 0; peer_files_wait() && i < PATIENCE; i++)
+		usleep(10000);
+	if (peer_files_wait())
+		return 4;
+	await_closings();
+	return peer_files_waiting() ? 5 : fcntl(ends[1], F_GETFD) < 0 ? 0 : 6;
+}
+
+static void test_no_thread_at_first(void)
+{
+	int status = 0;
+	pid_t child;
+
+	if (geteuid()) {
+		unit_skip("only root can become a user who has no processes");
+		return;
+	}
+	child = fork();
+	if (!child)
+		_exit(close_without_threads());
+	waitpid(child, &status, 0);
+	CU_ASSERT_EQUAL(status, 0);
+}
+
+/* Who connected, and was not accepted. */
+static void test_a_listener_ends(void)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct lingering lingering;
+	struct unix_listener listener;
+	struct error error;
+	int peers[2];
+	CLEANUP_CLOSE int late = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s/ends", unit_directory());
+	CU_ASSERT_EQUAL_FATAL(unix_listen(&listener, address.sun_path, &error), 0);
+	lingering_make(&lingering);
+	for (unsigned i = 0; i < 2; i++) {
+		peers[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		CU_ASSERT_EQUAL_FATAL(connect(peers[i], (void *)&address, sizeof(address)), 0);
+	}
+	/* Of the second one. */
+	lingering_send(&lingering, peers[1], NULL, 0, 1, 0);
+	unix_listener_close(&listener);
+	CU_ASSERT_EQUAL(connect(late, (void *)&address, sizeof(address)), -1);
+	lingering_end(&lingering);
+	await_closings();
+	CU_ASSERT_EQUAL(peer_files_waiting(), 0);
+	for (unsigned i = 0; i < 2; i++)
+		close(peers[i]);
 }
 
 static void test_what_holds_nobody(void)
@@ -223,4 +312,4 @@ static void test_a_file_system_that_is_mounted_twice(void)
 UNIT_MAIN("files of peers", UNIT(test_with_bytes_that_are_wanted), UNIT(test_many),
 	  UNIT(test_with_an_urgent_byte), UNIT(test_nobody_takes_it), UNIT(test_within_a_socket),
 	  UNIT(test_what_holds_nobody), UNIT(test_a_file_system_that_is_mounted_twice),
-	  UNIT(test_as_many_as_may))
+	  UNIT(test_as_many_as_may), UNIT(test_no_thread_at_first), UNIT(test_a_listener_ends))
