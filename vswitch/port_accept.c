@@ -12,7 +12,7 @@
 #include "util/log.h"
 #include "util/peer_file.h"
 #include "util/unix_socket.h"
-#include "vswitch/port.h"
+#include "vswitch/internal.h"
 
 int port_spare_fd(void)
 {
@@ -34,6 +34,74 @@ int port_accept(const struct port *port, int listen_fd, int *spare_fd)
 	peer_socket_close(fd);
 	*spare_fd = port_spare_fd();
 	return -1;
+}
+
+/* ---- Its share of time ---- */
+
+#define RETRY_NS 1000000000ULL /* to watch it, where that failed */
+
+static void listener_changed(struct port_listener *listener)
+{
+	if (listener->changed)
+		listener->changed(listener->port);
+}
+
+void port_listener_rest(struct port_listener *listener, uint64_t ns)
+{
+	if (port_listener_rests(listener) || listener->fd < 0)
+		return;
+	port_unwatch(&listener->watch);
+	port_timer_arm(listener->port, &listener->rest, port_now(listener->port) + ns);
+	listener_changed(listener);
+}
+
+void port_listener_used(struct port_listener *listener, uint64_t began)
+{
+	uint64_t rest = control_share_use(&listener->share, port_now(listener->port),
+					  control_share_clock() - began);
+
+	if (rest)
+		port_listener_rest(listener, rest);
+}
+
+static void somebody_waits(struct port_watch *watch)
+{
+	struct port_listener *listener = container_of(watch, struct port_listener, watch);
+	uint64_t began = control_share_clock();
+
+	listener->ready(listener->port);
+	port_listener_used(listener, began);
+}
+
+static void listener_rested(struct timer *timer)
+{
+	struct port_listener *listener = container_of(timer, struct port_listener, rest);
+	struct port *port = listener->port;
+	int rc;
+
+	vswitch_lock_if_shared(port->vswitch, &port->out_lock);
+	rc = port_watch(port, &listener->watch, listener->fd, somebody_waits);
+	if (rc) {
+		log_warning(port->log, "port %s: its socket cannot be watched: %s", port->name,
+			    error_name(rc));
+		port_timer_arm(port, timer, port_now(port) + RETRY_NS);
+	} else {
+		listener_changed(listener);
+	}
+	vswitch_unlock_if_shared(port->vswitch, &port->out_lock);
+}
+
+int port_listener_begin(struct port_listener *listener, struct port *port)
+{
+	listener->port = port;
+	listener->rest.expire = listener_rested;
+	return port_watch(port, &listener->watch, listener->fd, somebody_waits);
+}
+
+void port_listener_stop(struct port_listener *listener)
+{
+	if (listener->port)
+		port_timer_disarm(listener->port, &listener->rest);
 }
 
 const char *port_waiting(const struct unix_listener *socket, const char *state)

@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Taking who connects to a port's socket, also when the process has no descriptors left. */
+/*
+ * Taking who connects to a port's socket, also when the process has no descriptors left, and (control_share.h) without end: who comes and goes in a
+ * loop gets a share of the thread's time, after which nobody looks at the socket for a while, so that he waits there.
+ */
 #ifndef TENON_VSWITCH_PORT_ACCEPT_H
 #define TENON_VSWITCH_PORT_ACCEPT_H
 
-struct port;
+#include "util/timer.h"
+#include "util/control_share.h"
+#include "vswitch/port.h"
+
 struct unix_listener;
 
 /* What a port keeps for when there are none left; -1: not even that was there. The port closes it. */
@@ -14,6 +20,31 @@ int port_spare_fd(void);
  * hung up on, which is logged: he would else be there for ever, and the thread busy with him. To be closed by peer_socket_close().
  */
 int port_accept(const struct port *port, int listen_fd, int *spare_fd);
+
+/* What a port listens with. */
+struct port_listener {
+	struct port *port;
+	int fd; /* the port's */
+	void (*ready)(struct port *port);
+	void (*changed)(struct port *port); /* begins or ends to rest; or NULL */
+	struct port_watch watch;
+	struct control_share share;
+	struct timer rest;
+};
+
+/* Has ready(port) called, as a watch is, when somebody waits at listener->fd. The rest is set, or 0. From attach(); 0, or a negative errno. */
+int port_listener_begin(struct port_listener *listener, struct port *port);
+/* From detach(). */
+void port_listener_stop(struct port_listener *listener);
+/* What was done since `began`, by control_share_clock(), counts as well: for who came, and went. */
+void port_listener_used(struct port_listener *listener, uint64_t began);
+/* Nobody looks for so long. */
+void port_listener_rest(struct port_listener *listener, uint64_t ns);
+
+static inline bool port_listener_rests(const struct port_listener *listener)
+{
+	return listener->rest.place;
+}
 
 /* `state`, of a port that waits; or, where nobody finds its socket any more, for its file is gone, that. */
 const char *port_waiting(const struct unix_listener *socket, const char *state);

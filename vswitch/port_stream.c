@@ -43,10 +43,11 @@ struct port_stream {
 	struct endpoint endpoint;
 	bool client;
 	struct port_connector connector; /* a client's */
-	int fd, listen_fd;               /* the connection, or the socket that connects; -1: none */
+	int fd;                          /* the connection, or the socket that connects; -1: none */
 	struct unix_listener socket;     /* a path's */
 	int spare_fd;                    /* see port_accept() */
-	struct port_watch listener, stream;
+	struct port_listener listener;
+	struct port_watch stream;
 	bool connecting, lost, readable;
 
 	uint8_t *in;
@@ -148,8 +149,13 @@ static void stream_ready(struct port_watch *watch)
 		return;
 	}
 	stream->readable = true;
-	if (stream->lost || !send_rest(stream))
+	if (stream->lost || !send_rest(stream)) {
+		uint64_t began = control_share_clock();
+
 		stream_disconnect(stream);
+		if (!stream->client)
+			port_listener_used(&stream->listener, began);
+	}
 }
 
 /* Takes `fd` over. */
@@ -172,10 +178,10 @@ static int stream_take(struct port *port, int fd, bool connecting, struct error 
 	return 0;
 }
 
-static void stream_listener_ready(struct port_watch *watch)
+static void peer_comes(struct port *port)
 {
-	struct port_stream *stream = stream_of(watch->port);
-	int fd = port_accept(&stream->port, watch->fd, &stream->spare_fd);
+	struct port_stream *stream = stream_of(port);
+	int fd = port_accept(port, stream->listener.fd, &stream->spare_fd);
 	struct error error;
 	char byte;
 
@@ -222,16 +228,28 @@ static void stream_fill(struct port_stream *stream)
 		stream->in_end += (size_t)got;
 	else if (got != -EAGAIN && got != -EINTR)
 		stream_lose(stream);
+	if (got == -EMFILE)
+		log_warning(stream->port.log, "port %s: connection closed: %s", stream->port.name,
+			    peer_error_name(-EMFILE));
 	stream->readable &= got == (ssize_t)room;
+}
+
+/* Whether there is a whole frame in the buffer, or one that ends the connection. */
+static bool stream_holds_frame(const struct port_stream *stream)
+{
+	size_t there = stream->in_end - stream->in_first;
+	size_t length = there < LENGTH_SIZE ? 0 : get_be32(stream->in + stream->in_first);
+
+	return there >= LENGTH_SIZE && (length > PEER_MAX || there - LENGTH_SIZE >= length);
 }
 
 /* The next frame that is whole in the buffer; false: there is none. */
 static bool stream_next(struct port_stream *stream, struct iovec *frame)
 {
-	size_t there = stream->in_end - stream->in_first, length;
 	const uint8_t *at = stream->in + stream->in_first;
+	size_t length;
 
-	if (there < LENGTH_SIZE)
+	if (!stream_holds_frame(stream))
 		return false;
 	length = get_be32(at);
 	if (length > PEER_MAX) {
@@ -243,8 +261,6 @@ static bool stream_next(struct port_stream *stream, struct iovec *frame)
 		stream_lose(stream);
 		return false;
 	}
-	if (there - LENGTH_SIZE < length)
-		return false;
 	*frame = (struct iovec){ (void *)(at + LENGTH_SIZE), length };
 	stream->in_first += LENGTH_SIZE + length;
 	return true;
@@ -256,7 +272,8 @@ static unsigned stream_receive(struct port *port, struct frame **frames, unsigne
 	bool filled = false;
 	unsigned count = 0;
 
-	while (count < max) {
+	/* Those that are none count as well: there may be tens of thousands in the buffer. */
+	for (unsigned looked = 0; looked < max;) {
 		struct frame *frame = &stream->frames[count];
 		size_t length;
 
@@ -269,6 +286,7 @@ static unsigned stream_receive(struct port *port, struct frame **frames, unsigne
 			filled = true;
 			continue;
 		}
+		looked++;
 		length = stream->pieces[count].iov_len;
 		if (length < VIRTIO_NET_FRAME_MIN || length > VIRTIO_NET_FRAME_MAX) {
 			port_drop(port, PORT_DROP_BAD_LENGTH);
@@ -285,6 +303,11 @@ static unsigned stream_receive(struct port *port, struct frame **frames, unsigne
 static void stream_release(struct port *port)
 {
 	(void)port;
+}
+
+static bool stream_arm(struct port *port)
+{
+	return stream_holds_frame(stream_of(port));
 }
 
 /* ---- Frames out ---- */
@@ -375,7 +398,7 @@ static int stream_attach(struct port *port, struct error *error)
 		port_connector_try(&stream->connector);
 		return 0;
 	}
-	rc = port_watch(port, &stream->listener, stream->listen_fd, stream_listener_ready);
+	rc = port_listener_begin(&stream->listener, port);
 	if (rc)
 		return error_set(error, rc, "port %s: cannot watch its socket: %s", port->name,
 				 error_name(rc));
@@ -384,8 +407,11 @@ static int stream_attach(struct port *port, struct error *error)
 
 static void stream_detach(struct port *port)
 {
-	if (stream_of(port)->client)
-		port_connector_stop(&stream_of(port)->connector);
+	struct port_stream *stream = stream_of(port);
+
+	if (stream->client)
+		port_connector_stop(&stream->connector);
+	port_listener_stop(&stream->listener);
 }
 
 static void stream_describe(struct port *port, char where[PORT_TEXT_MAX], char state[PORT_TEXT_MAX],
@@ -408,9 +434,9 @@ static void stream_destroy(struct port *port)
 	struct port_stream *stream = stream_of(port);
 
 	stream_close(stream);
-	port_unwatch(&stream->listener);
+	port_unwatch(&stream->listener.watch);
 	if (stream->socket.fd < 0)
-		cleanup_close(&stream->listen_fd);
+		cleanup_close(&stream->listener.fd);
 	unix_listener_close(&stream->socket);
 	cleanup_close(&stream->spare_fd);
 	if (stream->client)
@@ -425,6 +451,7 @@ static const struct port_ops ops = {
 	.detach = stream_detach,
 	.receive = stream_receive,
 	.release = stream_release,
+	.arm = stream_arm,
 	.transmit = stream_transmit,
 	.describe = stream_describe,
 	.destroy = stream_destroy,
@@ -437,11 +464,11 @@ static int stream_listen(struct port_stream *stream, const struct unix_socket_ac
 		int rc = unix_listen_for(&stream->socket, stream->endpoint.address.local.sun_path,
 					 access, error);
 
-		stream->listen_fd = stream->socket.fd;
+		stream->listener.fd = stream->socket.fd;
 		return rc;
 	}
-	stream->listen_fd = endpoint_listen(&stream->endpoint, SOCK_STREAM, error);
-	return MIN(stream->listen_fd, 0);
+	stream->listener.fd = endpoint_listen(&stream->endpoint, SOCK_STREAM, error);
+	return MIN(stream->listener.fd, 0);
 }
 
 void *port_stream_context(struct port *port, int (*make)(void *context, struct error *error))
@@ -470,8 +497,9 @@ int vswitch_add_port_stream(struct vswitch *vswitch, const char *name,
 	}
 	stream->ops = ops;
 	stream->port.ops = &stream->ops;
-	stream->fd = stream->listen_fd = stream->socket.fd = -1;
-	stream->listener.fd = stream->stream.fd = -1;
+	stream->fd = stream->socket.fd = -1;
+	stream->listener.fd = stream->listener.watch.fd = stream->stream.fd = -1;
+	stream->listener.ready = peer_comes;
 	stream->client = options->client || options->maker;
 	stream->spare_fd = stream->client ? -1 : port_spare_fd();
 	if (stream->client)

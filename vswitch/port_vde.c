@@ -44,6 +44,7 @@
 #define VDE_VERSION     3
 #define VDE_DESCRIPTION 128
 #define PATIENCE_NS     5000000000ULL /* to say what it wants */
+#define LATER_NS        50000000ULL   /* to ask again for a port that rests */
 
 /* In the byte order of the machine. */
 struct vde_request {
@@ -61,12 +62,12 @@ _Static_assert(REQUEST_LEAST == 122, "as vdeplug has it");
 struct port_vde {
 	struct port port;
 	struct vde_folder *folder;
-	unsigned number;         /* in it */
-	int listen_fd;           /* of the folder's socket, for this port's watch */
-	struct sockaddr_un data; /* where our datagram socket is, while there is one */
-	int spare_fd;            /* see port_accept() */
-	int ctl_fd, data_fd;     /* of the client; -1: none */
-	struct port_watch listener, ctl, watch;
+	unsigned number;               /* in it */
+	struct sockaddr_un data;       /* where our datagram socket is, while there is one */
+	int spare_fd;                  /* see port_accept() */
+	int ctl_fd, data_fd;           /* of the client; -1: none */
+	struct port_listener listener; /* of a copy of the folder's socket */
+	struct port_watch ctl, watch;
 	struct timer patience;
 	struct vde_request request;
 	size_t got;                /* of the request */
@@ -81,14 +82,27 @@ static struct port_vde *vde_of(struct port *port)
 
 /* ---- Clients ---- */
 
+/* One that rests is none that others leave a client to. */
+static void tell_folder(struct port *port)
+{
+	const struct port_vde *vde = vde_of(port);
+
+	vde_folder_set(vde->folder, vde->number,
+		       vde->ctl_fd >= 0                      ? VDE_PLACE_TAKEN
+		       : port_listener_rests(&vde->listener) ? VDE_PLACE_LATER
+							     : VDE_PLACE_FREE);
+}
+
 static void vde_close(struct port_vde *vde)
 {
+	bool was_taken = vde->ctl_fd >= 0;
+
 	port_timer_disarm(&vde->port, &vde->patience);
 	port_unwatch(&vde->ctl);
 	port_unwatch(&vde->watch);
-	if (vde->ctl_fd >= 0 && vde->folder)
-		vde_folder_set_free(vde->folder, vde->number, true);
 	peer_socket_close(steal_fd(&vde->ctl_fd));
+	if (was_taken && vde->folder)
+		tell_folder(&vde->port);
 	if (vde->data_fd >= 0)
 		unlink(vde->data.sun_path);
 	peer_socket_close(steal_fd(&vde->data_fd));
@@ -223,9 +237,8 @@ static int plug(struct port_vde *vde, struct error *error)
 	return 0;
 }
 
-static void ctl_ready(struct port_watch *watch)
+static void hear_client(struct port_vde *vde)
 {
-	struct port_vde *vde = vde_of(watch->port);
 	struct error error = { 0 };
 	char unused[256];
 	ssize_t got;
@@ -235,6 +248,9 @@ static void ctl_ready(struct port_watch *watch)
 	else
 		got = peer_receive_bytes(vde->ctl_fd, (char *)&vde->request + vde->got,
 					 sizeof(vde->request) - vde->got);
+	if (got == -EMFILE)
+		log_warning(vde->port.log, "port %s: a client was refused: %s", vde->port.name,
+			    peer_error_name(-EMFILE));
 	if (!got || (got < 0 && got != -EAGAIN && got != -EINTR)) {
 		unplug(vde);
 		return;
@@ -247,6 +263,16 @@ static void ctl_ready(struct port_watch *watch)
 			    error.text);
 		unplug(vde);
 	}
+}
+
+/* What it says costs time, and so does that it leaves. */
+static void ctl_ready(struct port_watch *watch)
+{
+	struct port_vde *vde = vde_of(watch->port);
+	uint64_t began = control_share_clock();
+
+	hear_client(vde);
+	port_listener_used(&vde->listener, began);
 }
 
 static void patience_ended(struct timer *timer)
@@ -262,9 +288,9 @@ static void patience_ended(struct timer *timer)
 }
 
 /* The first port that is free takes who comes; if none is, whoever asks first sends him away. */
-static void vde_listener_ready(struct port_watch *watch)
+static void client_comes(struct port *port)
 {
-	struct port_vde *vde = vde_of(watch->port);
+	struct port_vde *vde = vde_of(port);
 	unsigned first;
 	char byte;
 	int fd;
@@ -273,9 +299,11 @@ static void vde_listener_ready(struct port_watch *watch)
 	if (vde->ctl_fd >= 0 && recv(vde->ctl_fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
 		unplug(vde);
 	first = vde_folder_first_free(vde->folder);
+	if (first == VDE_FOLDER_LATER)
+		port_listener_rest(&vde->listener, LATER_NS);
 	if (first != vde->number && first != VDE_FOLDER_FULL)
 		return;
-	fd = port_accept(&vde->port, watch->fd, &vde->spare_fd);
+	fd = port_accept(port, vde->listener.fd, &vde->spare_fd);
 	if (fd < 0)
 		return;
 	if (vde->ctl_fd >= 0) {
@@ -291,7 +319,7 @@ static void vde_listener_ready(struct port_watch *watch)
 		return;
 	}
 	vde->ctl_fd = fd;
-	vde_folder_set_free(vde->folder, vde->number, false);
+	tell_folder(port);
 	port_timer_arm(&vde->port, &vde->patience, port_now(&vde->port) + PATIENCE_NS);
 }
 
@@ -315,12 +343,12 @@ static unsigned vde_transmit(struct port *port, struct frame *const *frames, uns
 static int vde_attach(struct port *port, struct error *error)
 {
 	struct port_vde *vde = vde_of(port);
-	int rc = port_watch(port, &vde->listener, vde->listen_fd, vde_listener_ready);
+	int rc = port_listener_begin(&vde->listener, port);
 
 	if (rc)
 		return error_set(error, rc, "port %s: cannot watch its socket: %s", port->name,
 				 error_name(rc));
-	vde_folder_set_free(vde->folder, vde->number, true);
+	tell_folder(port);
 	return 0;
 }
 
@@ -330,7 +358,8 @@ static void vde_detach(struct port *port)
 	struct port_vde *vde = vde_of(port);
 
 	port_timer_disarm(port, &vde->patience);
-	vde_folder_set_free(vde->folder, vde->number, false);
+	port_listener_stop(&vde->listener);
+	vde_folder_set(vde->folder, vde->number, VDE_PLACE_TAKEN);
 }
 
 static void vde_describe(struct port *port, char where[PORT_TEXT_MAX], char state[PORT_TEXT_MAX],
@@ -352,8 +381,8 @@ static void vde_destroy(struct port *port)
 	port->thread = NULL; /* its timers have ended; others' run */
 	vde->folder = NULL;
 	vde_close(vde);
-	port_unwatch(&vde->listener);
-	cleanup_close(&vde->listen_fd);
+	port_unwatch(&vde->listener.watch);
+	cleanup_close(&vde->listener.fd);
 	cleanup_close(&vde->spare_fd);
 	vde_folder_leave(folder, vde->number);
 	datagrams_destroy(&vde->datagrams);
@@ -425,8 +454,8 @@ static int join_folder(struct port_vde *vde, struct vswitch *vswitch,
 	if ((vde->number ? asprintf(&data, "%s/ctl.data%u", vde->folder->directory, vde->number)
 			 : asprintf(&data, "%s/ctl.data", vde->folder->directory)) < 0)
 		return error_set(error, -ENOMEM, "out of memory");
-	vde->listen_fd = fcntl(vde->folder->socket.fd, F_DUPFD_CLOEXEC, 0);
-	if (vde->listen_fd < 0)
+	vde->listener.fd = fcntl(vde->folder->socket.fd, F_DUPFD_CLOEXEC, 0);
+	if (vde->listener.fd < 0)
 		return error_set(error, -errno, "cannot make a socket: %s", error_name(errno));
 	return unix_socket_address(&vde->data, data, error);
 }
@@ -440,8 +469,10 @@ int vswitch_add_port_vde(struct vswitch *vswitch, const char *name,
 	if (!vde)
 		return error_set(error, rc, "port %s: out of memory", name);
 	vde->port.ops = &ops;
-	vde->ctl_fd = vde->data_fd = vde->listen_fd = -1;
-	vde->listener.fd = vde->ctl.fd = vde->watch.fd = -1;
+	vde->ctl_fd = vde->data_fd = vde->listener.fd = -1;
+	vde->listener.watch.fd = vde->ctl.fd = vde->watch.fd = -1;
+	vde->listener.ready = client_comes;
+	vde->listener.changed = tell_folder;
 	vde->spare_fd = port_spare_fd();
 	vde->patience.expire = patience_ended;
 	vde->datagrams.peers = true;

@@ -145,20 +145,21 @@ void vde_folder_leave(struct vde_folder *folder, unsigned number)
 		close_folder(folder);
 }
 
-void vde_folder_set_free(struct vde_folder *folder, unsigned number, bool is_free)
+void vde_folder_set(struct vde_folder *folder, unsigned number, enum vde_place place)
 {
 	pthread_mutex_lock(&folder->lock);
-	folder->is_free[number] = is_free;
+	folder->places[number] = place;
 	pthread_mutex_unlock(&folder->lock);
 }
 
 unsigned vde_folder_first_free(struct vde_folder *folder)
 {
-	unsigned number = 0;
+	unsigned number = 0, none = VDE_FOLDER_FULL;
 
 	pthread_mutex_lock(&folder->lock);
-	while (number < VSWITCH_PORTS_MAX && !folder->is_free[number])
-		number++;
+	for (; number < VSWITCH_PORTS_MAX && folder->places[number] != VDE_PLACE_FREE; number++)
+		if (folder->places[number] == VDE_PLACE_LATER)
+			none = VDE_FOLDER_LATER;
 	pthread_mutex_unlock(&folder->lock);
-	return number;
+	return number < VSWITCH_PORTS_MAX ? number : none;
 }

@@ -17,7 +17,14 @@
 
 struct error;
 
-#define VDE_FOLDER_FULL VSWITCH_PORTS_MAX
+#define VDE_FOLDER_FULL  VSWITCH_PORTS_MAX
+#define VDE_FOLDER_LATER (VSWITCH_PORTS_MAX + 1)
+
+enum vde_place {
+	VDE_PLACE_TAKEN,
+	VDE_PLACE_LATER, /* it will be free soon */
+	VDE_PLACE_FREE,
+};
 
 struct vde_folder {
 	char *directory;
@@ -28,8 +35,9 @@ struct vde_folder {
 	struct unix_socket_access access; /* of its sockets, all ports' */
 	bool has_access;
 	unsigned references;
-	pthread_mutex_t lock; /* of `is_free` */
-	bool taken[VSWITCH_PORTS_MAX], is_free[VSWITCH_PORTS_MAX];
+	pthread_mutex_t lock; /* of `places` */
+	bool taken[VSWITCH_PORTS_MAX];
+	enum vde_place places[VSWITCH_PORTS_MAX];
 };
 
 /* Whether `directory` is its own, by whatever path. */
@@ -42,8 +50,8 @@ int vde_folder_join(struct vde_folder **folder, const char *directory,
 /* One less; with the last it goes. NULL: nothing. */
 void vde_folder_leave(struct vde_folder *folder, unsigned number);
 
-/* On any thread. VDE_FOLDER_FULL: none is. */
-void vde_folder_set_free(struct vde_folder *folder, unsigned number, bool is_free);
+/* On any thread. VDE_FOLDER_FULL: none is; VDE_FOLDER_LATER: none is now. */
+void vde_folder_set(struct vde_folder *folder, unsigned number, enum vde_place place);
 unsigned vde_folder_first_free(struct vde_folder *folder);
 
 /* Gives a file `access`'s group and `mode`: bind() and mkdir() leave out what the umask says. */

@@ -300,6 +300,8 @@ static void *go_on_exchanging(void *arg)
 /* What was looked at is what is sent to. */
 static void test_a_path_that_is_exchanged(void)
 {
+	uint64_t clock = 1000 * SECOND;
+	struct vswitch_options options = { .seed = 1, .clock = test_clock, .clock_arg = &clock };
 	uint8_t request[122] = { 0 }, bytes[64];
 	struct vswitch_vde_options vde = { 0 };
 	struct exchange exchange = { .stop = false };
@@ -321,7 +323,7 @@ static void test_a_path_that_is_exchanged(void)
 	own = make_socket(exchange.own, 0);
 	others = make_socket(exchange.others, 1);
 	vde.directory = directory;
-	CU_ASSERT_EQUAL_FATAL(vswitch_create(&vswitch, NULL, NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(vswitch_create(&vswitch, &options, NULL), 0);
 	a = fake_port_add(vswitch, "a", 0);
 	CU_ASSERT_EQUAL_FATAL(vswitch_add_port_vde(vswitch, "v", &vde, &error), 0);
 	CU_ASSERT_EQUAL_FATAL(unix_socket_address(&named, exchange.path, NULL), 0);
@@ -332,6 +334,7 @@ static void test_a_path_that_is_exchanged(void)
 	for (unsigned i = 0; i < 2000; i++) {
 		int ctl = open_ctl(directory);
 
+		clock += SECOND; /* it has no share to wait for */
 		run(vswitch);
 		CU_ASSERT_EQUAL(send(ctl, request, sizeof(request), MSG_NOSIGNAL), 122);
 		run(vswitch);
@@ -350,5 +353,60 @@ static void test_a_path_that_is_exchanged(void)
 	vswitch_destroy(vswitch);
 }
 
+/* Who comes and goes in a loop has a share of the thread's time at each port of a directory; who comes then waits, and is not sent away. */
+static void test_a_client_that_comes_and_goes_without_end(void)
+{
+	uint64_t clock = 1000 * SECOND;
+	struct vswitch_options options = { .seed = 1, .clock = test_clock, .clock_arg = &clock };
+	char directory[256], path[300], byte;
+	struct vswitch_vde_options vde = { .directory = directory };
+	struct sockaddr_un address;
+	struct error error = { 0 };
+	struct vswitch *vswitch;
+	int ctl, late, fd = -1;
+	unsigned came = 0;
+
+	snprintf(directory, sizeof(directory), "%s/storm", unit_directory());
+	snprintf(path, sizeof(path), "%s/ctl", directory);
+	CU_ASSERT_EQUAL_FATAL(unix_socket_address(&address, path, NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(vswitch_create(&vswitch, &options, NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(vswitch_add_port_vde(vswitch, "v", &vde, &error), 0);
+	CU_ASSERT_EQUAL_FATAL(vswitch_add_port_vde(vswitch, "w", &vde, &error), 0);
+	ctl = open_ctl(directory);
+	run(vswitch);
+	fd = plug_in(vswitch, directory, ctl);
+	do {
+		late = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+		if (connect(late, (void *)&address, sizeof(address)))
+			came = 0;
+		else
+			came++;
+		close(late);
+		run(vswitch);
+	} while (came && came < 1000000);
+	CU_ASSERT_EQUAL(came, 0);
+	CU_ASSERT_TRUE(vswitch_find_port(vswitch, "v")->up);
+	/* The rest of them, and one who stays. */
+	for (late = -1; late < 0; clock += SECOND / 20, run(vswitch)) {
+		late = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+		if (connect(late, (void *)&address, sizeof(address))) {
+			close(late);
+			late = -1;
+		}
+	}
+	for (unsigned i = 0; i < 20; i++) {
+		clock += SECOND / 20;
+		run(vswitch);
+	}
+	CU_ASSERT_EQUAL(recv(late, &byte, 1, MSG_DONTWAIT), -1);
+	close(plug_in(vswitch, directory, late));
+	CU_ASSERT_TRUE(vswitch_find_port(vswitch, "w")->up);
+	close(late);
+	close(ctl);
+	close(fd);
+	vswitch_destroy(vswitch);
+}
+
 UNIT_MAIN("ports for clients of VDE", UNIT(test_clients), UNIT(test_out_of_descriptors),
-	  UNIT(test_access), UNIT(test_spellings), UNIT(test_a_path_that_is_exchanged))
+	  UNIT(test_access), UNIT(test_spellings), UNIT(test_a_path_that_is_exchanged),
+	  UNIT(test_a_client_that_comes_and_goes_without_end))
