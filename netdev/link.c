@@ -7,6 +7,7 @@
 #include <linux/if.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "netdev/link_route.h"
 #include "netdev/netlink_library.h"
@@ -289,4 +290,16 @@ int link_delete(const char *name, int netns, struct error *error)
 		return rc;
 	nl = libnl.rtnl_link_delete(sock, link);
 	return nl ? link_fail(error, name, "delete it", nl) : 0;
+}
+
+bool link_place_set(struct link_place *place, int netns, const char *name)
+{
+	CLEANUP_CLOSE int fd = netns;
+	struct stat status;
+
+	if (fd < 0 || fstat(fd, &status))
+		return false;
+	*place = (struct link_place){ .device = status.st_dev, .netns = status.st_ino };
+	memcpy(place->name, name, strnlen(name, IFNAMSIZ - 1));
+	return true;
 }

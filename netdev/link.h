@@ -9,6 +9,8 @@
 #include <net/if.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
+#include <sys/types.h>
 
 struct error;
 
@@ -52,5 +54,20 @@ int link_delete(const char *name, int netns, struct error *error);
 /* Whether a name can be one of an interface: 1 to 15 bytes without slash, colon, space, or being "."
  * or "..". -EINVAL with `error` set. */
 int link_check_name(const char *name, struct error *error);
+
+/* Where an interface is: its name in a network namespace, of which there is one. */
+struct link_place {
+	dev_t device; /* of the namespace's file */
+	ino_t netns;
+	char name[IFNAMSIZ];
+};
+
+/* Closes the namespace's fd. False: it is none. */
+bool link_place_set(struct link_place *place, int netns, const char *name);
+
+static inline bool link_place_same(const struct link_place *a, const struct link_place *b)
+{
+	return a->device == b->device && a->netns == b->netns && !strcmp(a->name, b->name);
+}
 
 #endif

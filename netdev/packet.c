@@ -7,6 +7,7 @@
 #include <linux/if_arp.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
+#include <linux/sockios.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -175,4 +176,12 @@ bool packet_flags(const struct packet_socket *packet, unsigned *flags)
 		return false;
 	*flags = (unsigned short)request.ifr_flags;
 	return true;
+}
+
+bool packet_place(const struct packet_socket *packet, struct link_place *place)
+{
+	struct ifreq request = { .ifr_ifindex = packet->index };
+
+	return !ioctl(packet->fd, SIOCGIFNAME, &request) &&
+	       link_place_set(place, ioctl(packet->fd, SIOCGSKNS), request.ifr_name);
 }

@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 
 struct error;
+struct link_place;
 
 struct packet_socket {
 	int fd; /* non-blocking, close-on-exec */
@@ -41,6 +42,9 @@ uint64_t packet_drops(struct packet_socket *packet);
 
 /* The tag that the kernel took off a frame, from its ancillary data: type and contents, or 0. */
 uint32_t packet_tag(const struct msghdr *message);
+
+/* Where the interface is, and what it is called, now. False: it is gone, or (without CAP_NET_ADMIN there) not known. */
+bool packet_place(const struct packet_socket *packet, struct link_place *place);
 
 /* Its IFF_* flags; false: it is gone. */
 bool packet_flags(const struct packet_socket *packet, unsigned *flags);

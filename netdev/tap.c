@@ -84,6 +84,10 @@ static int refuse(const struct tap_open_call *call, int rc)
 		error_advise(call->error,
 			     "%s is attached to it; end that one, or use another interface",
 			     tap_user(name, false, who));
+	else if (rc == -ENOTTY)
+		error_advise(call->error,
+			     "%s is another device: expected the kernel's TUN/TAP driver",
+			     call->device);
 	else if (rc == -EINVAL)
 		error_advise(call->error,
 			     "an interface of that name exists and is no TAP, or its name is "
@@ -270,6 +274,14 @@ bool tap_is_up(const struct tap *tap)
 	struct pollfd look = { tap->fd, POLLOUT, 0 };
 
 	return tap->fd >= 0 && poll(&look, 1, 0) > 0 && look.revents & POLLOUT;
+}
+
+bool tap_place(const struct tap *tap, struct link_place *place)
+{
+	struct ifreq request = { 0 };
+
+	return tap->fd >= 0 && !ioctl(tap->fd, TUNGETIFF, &request) &&
+	       link_place_set(place, ioctl(tap->fd, TUNGETDEVNETNS), request.ifr_name);
 }
 
 char *tap_offload_names(unsigned offloads, char *text, size_t size)

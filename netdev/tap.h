@@ -20,6 +20,7 @@
 #include <stddef.h>
 
 struct error;
+struct link_place;
 
 /* Since Linux 6.2; Debian 12's headers lack them. Given together only. */
 #ifndef TUN_F_USO4
@@ -62,6 +63,10 @@ int tap_set_carrier(struct tap *tap, bool on);
 /* Whether the interface is there and administratively up, in whatever namespace: only then the host takes frames,
  * and only then the driver calls it writable (tun_chr_poll()). */
 bool tap_is_up(const struct tap *tap);
+
+/* Where the interface is, and what it is called, now: it may have been renamed, and moved. False: it is gone; or (without CAP_NET_ADMIN there, or Linux before
+ * 5.6) not known. */
+bool tap_place(const struct tap *tap, struct link_place *place);
 
 /* Asks for as many offloads as there are: the kernel refuses a set with a bit it does not know, so fewer are asked for until it
  * agrees. Returns which (TUN_F_*). */

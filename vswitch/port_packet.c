@@ -25,6 +25,7 @@
 #include "vswitch/datagrams.h"
 #include "vswitch/internal.h"
 #include "vswitch/port_link.h"
+#include "vswitch/port_place.h"
 #include "vswitch/vlan.h"
 
 #define LOOK_NS    1000000000ULL /* between two looks at what the kernel dropped */
@@ -156,6 +157,8 @@ static int packet_attach(struct port *port, struct error *error)
 	struct port_packet *packet = packet_of(port);
 	int rc = check_is_alone(packet, error);
 
+	if (!rc)
+		rc = port_check_place(port, error);
 	if (rc)
 		return rc;
 	rc = port_watch(port, &packet->watch, packet->packet.fd, packet_ready);
@@ -172,6 +175,11 @@ static void packet_detach(struct port *port)
 	port_timer_disarm(port, &packet_of(port)->carrier);
 }
 
+static bool packet_port_place(struct port *port, struct link_place *place)
+{
+	return packet_place(&packet_of(port)->packet, place);
+}
+
 static void packet_describe(struct port *port, char where[PORT_TEXT_MAX], char state[PORT_TEXT_MAX],
 			    char text[PORT_TEXT_MAX])
 {
@@ -180,7 +188,7 @@ static void packet_describe(struct port *port, char where[PORT_TEXT_MAX], char s
 	bool there = packet_flags(&packet->packet, &flags);
 
 	port->counters.drops[PORT_DROP_OVERRUN] += packet_drops(&packet->packet);
-	snprintf(where, PORT_TEXT_MAX, "%s", packet->packet.name);
+	port_place_text(port, packet->packet.name, where);
 	snprintf(state, PORT_TEXT_MAX, "%s",
 		 !there                ? "gone"
 		 : !(flags & IFF_UP)   ? "down: the interface is not up on the host"
@@ -197,6 +205,7 @@ static const struct port_ops ops = {
 	.release = packet_release,
 	.transmit = packet_transmit,
 	.tick = packet_tick,
+	.place = packet_port_place,
 	.describe = packet_describe,
 	.destroy = packet_destroy,
 };

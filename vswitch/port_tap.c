@@ -4,29 +4,22 @@
  * and unfinished checksums pass between host and guests as they are; a `plain` TAP has no header, and
  * gets whole frames with all checksums.
  *
- * States: attached (frames pass if the interface is up, too), and gone, after the interface was deleted. Then a
- * thread of the port's own looks for an interface of that name, three times a second, attaches to it, and
- * hands it over; for what it does may wait in the kernel. While it runs, it alone touches `next`, and the
- * forwarding threads `tap`.
+ * States: attached (frames pass if the interface is up, too), and gone, after the interface was deleted: see port_tap_again.c.
  *
  * The kernel gives and takes one frame for each read and write; a burst of them is one system call where
  * io_uring can be had. A frame that goes from a guest to the host is written right from the guest's
  * buffers, so the kernel's copy is the only one.
  */
+#include "vswitch/port_tap.h"
+
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <sys/mman.h>
-#include <time.h>
 
-#include "netdev/tap.h"
-#include "netdev/tap_batch.h"
-#include "util/bytes.h"
-#include "util/cleanup.h"
 #include "util/error.h"
-#include "util/log.h"
 #include "vswitch/internal.h"
+#include "vswitch/port_place.h"
 #include "vswitch/switch.h"
 
 /* One read buffer: header and the largest frame, in whole pages. */
@@ -35,185 +28,16 @@
 /* A burst ends after so many bytes: with large frames a whole one would not stay in the cache. */
 #define BURST_BYTES 262144
 
-/* Frames in more pieces are copied together first: writev() takes 1024, and fewer are faster. */
-#define WRITE_PIECES 64
-
-/* Shorter ones, too: the kernel takes one piece for less than it takes to look at two. */
-#define WRITE_SHORT 256
-
-#define LOOK_NS 300000000 /* between two looks for an interface that is gone */
-
-struct tap_slot {
-	struct frame frame;
-	struct iovec buffer; /* what is read into */
-	struct iovec piece;  /* the frame in it */
-};
-
-/* A frame on its way out. */
-struct outgoing {
-	struct virtio_net_header header;
-	uint8_t bytes[WRITE_SHORT]; /* of a short frame, right behind its header */
-	struct iovec pieces[1 + WRITE_PIECES];
-};
-_Static_assert(offsetof(struct outgoing, bytes) == sizeof(struct virtio_net_header),
-	       "header and short frame are one piece");
-
-struct port_tap {
-	struct port port;
-	char name[IFNAMSIZ];
-	struct tap tap;
-	struct tap_batch *reads, *writes; /* NULL: one system call for each frame */
-	struct port_watch watch;
-	bool readable;    /* since the last look at the epoll set */
-	unsigned expect;  /* how many frames to try to read at once */
-	uint8_t *buffers; /* PORT_BURST + 1 slots; the last is for transmit() */
-	struct tap_slot slots[PORT_BURST];
-	struct outgoing outgoing[PORT_BURST]; /* transmit()'s */
-
-	/* For taking it again. */
-	struct tap_options options;
-	struct tap next;
-	struct tap_batch *next_reads, *next_writes;
-	bool looking; /* there is a thread to join */
-	bool stopping;
-	pthread_mutex_t lock; /* of `stopping` */
-	pthread_cond_t stop;
-	pthread_t thread;
-};
-
 _Static_assert(SLOT_SIZE >= VIRTIO_NET_FRAME_MAX + sizeof(struct virtio_net_header) + 1,
 	       "a frame that is too long is seen as such");
 _Static_assert(PORT_BURST <= TAP_BATCH_MAX, "a burst is one batch");
-
-static struct port_tap *tap_of(struct port *port)
-{
-	return container_of(port, struct port_tap, port);
-}
-
-/* ---- An interface that was deleted ---- */
-
-/* The offloads are what the kernel may give us. It takes all kinds but UDP segments, which old kernels
- * know neither way. */
-static uint64_t taken_features(const struct tap *tap)
-{
-	uint64_t features = VIRTIO_NET_GUEST_OFFLOADS;
-
-	if (!tap->header)
-		return 0;
-	if (!(tap->offloads & TUN_F_USO4))
-		features &= ~(VIRTIO_NET_BIT(GUEST_USO4) | VIRTIO_NET_BIT(GUEST_USO6));
-	return features;
-}
-
-static void ready(struct port_watch *watch)
-{
-	tap_of(watch->port)->readable = true;
-}
-
-/* Reading and writing may be on two threads at once. Where io_uring is refused it goes without. */
-static void make_batches(struct tap_batch **reads, struct tap_batch **writes, int fd)
-{
-	if (tap_batch_create(reads, fd))
-		*reads = NULL;
-	if (!*reads || tap_batch_create(writes, fd))
-		*writes = NULL;
-}
-
-/* In a call: goes on with the new one. */
-static int take_over(void *arg)
-{
-	struct port_tap *tap = arg;
-	int rc = tap->port.removed ? -ESHUTDOWN
-				   : port_watch(&tap->port, &tap->watch, tap->next.fd, ready);
-
-	if (rc)
-		return rc;
-	tap_batch_destroy(tap->reads);
-	tap_batch_destroy(tap->writes);
-	tap_close(&tap->tap);
-	tap->tap = tap->next;
-	tap->reads = steal_pointer(&tap->next_reads);
-	tap->writes = steal_pointer(&tap->next_writes);
-	tap->next.fd = -1;
-	port_set_features(&tap->port, taken_features(&tap->tap));
-	tap->readable = true;
-	port_set_up(&tap->port, true);
-	return 0;
-}
-
-/* Sleeps; true: the port ends. */
-static bool pause_or_stop(struct port_tap *tap)
-{
-	struct timespec until;
-	bool stopping;
-
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += LOOK_NS;
-	until.tv_sec += until.tv_nsec / 1000000000;
-	until.tv_nsec %= 1000000000;
-	pthread_mutex_lock(&tap->lock);
-	while (!tap->stopping && !pthread_cond_timedwait(&tap->stop, &tap->lock, &until))
-		;
-	stopping = tap->stopping;
-	pthread_mutex_unlock(&tap->lock);
-	return stopping;
-}
-
-static void *look_for_it(void *arg)
-{
-	struct port_tap *tap = arg;
-	const char *name = tap->name;
-	bool told = false;
-
-	while (!pause_or_stop(tap)) {
-		struct error error = { 0 };
-		int rc = tap_open(&tap->next, name, &tap->options, &error);
-
-		if (!rc) {
-			make_batches(&tap->next_reads, &tap->next_writes, tap->next.fd);
-			rc = vswitch_call(tap->port.vswitch, take_over, tap);
-			if (!rc) {
-				log_warning(tap->port.log,
-					    "port %s: TAP interface %s is there again",
-					    tap->port.name, name);
-				break;
-			}
-			tap_batch_destroy(steal_pointer(&tap->next_reads));
-			tap_batch_destroy(steal_pointer(&tap->next_writes));
-			tap_close(&tap->next);
-			error_set(&error, rc, "cannot watch it: %s", error_name(rc));
-		}
-		if (rc != -ENODEV && !told)
-			log_warning(tap->port.log, "port %s: %s", tap->port.name, error.text);
-		told |= rc != -ENODEV;
-	}
-	return NULL;
-}
-
-static void gone(struct port_tap *tap, int code)
-{
-	int rc;
-
-	log_warning(tap->port.log, "port %s: TAP interface %s is gone: %s", tap->port.name,
-		    tap->tap.name, error_name(code));
-	port_unwatch(&tap->watch);
-	port_set_up(&tap->port, false);
-	/* The last one that looked has handed over, and has nothing more to do. */
-	if (tap->looking)
-		pthread_join(tap->thread, NULL);
-	rc = pthread_create(&tap->thread, NULL, look_for_it, tap);
-	tap->looking = !rc;
-	if (rc)
-		log_warning(tap->port.log, "port %s: nobody looks for it: %s", tap->port.name,
-			    error_name(rc));
-}
 
 /* Reads `count` frames into the slots from `first` on, each with its own result. */
 static void read_frames(struct port_tap *tap, unsigned first, unsigned count,
 			struct tap_batch_frame *reads)
 {
 	for (unsigned i = 0; i < count; i++) {
-		struct tap_slot *slot = &tap->slots[first + i];
+		struct port_tap_slot *slot = &tap->slots[first + i];
 
 		slot->buffer =
 			(struct iovec){ tap->buffers + (size_t)(first + i) * SLOT_SIZE, SLOT_SIZE };
@@ -234,7 +58,7 @@ static void read_frames(struct port_tap *tap, unsigned first, unsigned count,
 }
 
 /* Makes a frame of the `got` bytes in a slot. False, and counted, if it cannot be forwarded. */
-static bool tap_take_frame(struct port_tap *tap, struct tap_slot *slot, size_t got)
+static bool tap_take_frame(struct port_tap *tap, struct port_tap_slot *slot, size_t got)
 {
 	static const struct virtio_net_header none;
 	size_t header_size = tap->tap.header ? sizeof(struct virtio_net_header) : 0;
@@ -272,13 +96,13 @@ static unsigned receive(struct port *port, struct frame **frames, unsigned max)
 		batch = MIN(batch, max - used);
 		read_frames(tap, used, batch, reads);
 		for (unsigned i = 0; i < batch; i++) {
-			struct tap_slot *slot = &tap->slots[used + i];
+			struct port_tap_slot *slot = &tap->slots[used + i];
 
 			if (reads[i].result < 0) {
 				tap->readable &= reads[i].result == -EINTR;
 				if (reads[i].result != -EAGAIN && reads[i].result != -EINTR &&
 				    port->up)
-					gone(tap, reads[i].result);
+					port_tap_gone(tap, reads[i].result);
 				continue;
 			}
 			got++;
@@ -344,7 +168,7 @@ static unsigned write_frames(struct port_tap *tap, struct frame *const *frames,
 }
 
 static void prepare_short(const struct port_tap *tap, const struct frame *frame,
-			  struct outgoing *outgoing, struct tap_batch_frame *write)
+			  struct port_tap_out *outgoing, struct tap_batch_frame *write)
 {
 	bool header = tap->tap.header;
 	uint8_t *to = outgoing->bytes;
@@ -361,12 +185,12 @@ static void prepare_short(const struct port_tap *tap, const struct frame *frame,
 	*write = (struct tap_batch_frame){ .pieces = outgoing->pieces, .count = 1 };
 }
 
-static void prepare(struct port_tap *tap, const struct frame *frame, struct outgoing *outgoing,
+static void prepare(struct port_tap *tap, const struct frame *frame, struct port_tap_out *outgoing,
 		    struct tap_batch_frame *write)
 {
 	unsigned count = 0;
 
-	if (frame->length <= WRITE_SHORT) {
+	if (frame->length <= PORT_TAP_SHORT) {
 		prepare_short(tap, frame, outgoing, write);
 		return;
 	}
@@ -375,7 +199,7 @@ static void prepare(struct port_tap *tap, const struct frame *frame, struct outg
 		outgoing->pieces[count++] =
 			(struct iovec){ &outgoing->header, sizeof(outgoing->header) };
 	}
-	if (frame->count <= WRITE_PIECES) {
+	if (frame->count <= PORT_TAP_PIECES) {
 		memcpy(outgoing->pieces + count, frame->pieces,
 		       frame->count * sizeof(struct iovec));
 		count += frame->count;
@@ -396,7 +220,7 @@ static unsigned transmit(struct port *port, struct frame *const *frames, unsigne
 
 	for (unsigned i = 0; i < count; i++) {
 		/* There is one buffer for frames in many pieces: such a frame ends the batch. */
-		bool last = i + 1 == count || frames[i]->count > WRITE_PIECES;
+		bool last = i + 1 == count || frames[i]->count > PORT_TAP_PIECES;
 
 		prepare(tap, frames[i], &tap->outgoing[i], &writes[i]);
 		if (!last)
@@ -411,8 +235,11 @@ static unsigned transmit(struct port *port, struct frame *const *frames, unsigne
 static int tap_attach(struct port *port, struct error *error)
 {
 	struct port_tap *tap = tap_of(port);
-	int rc = port_watch(port, &tap->watch, tap->tap.fd, ready);
+	int rc = port_check_place(port, error);
 
+	if (rc)
+		return rc;
+	rc = port_watch(port, &tap->watch, tap->tap.fd, port_tap_ready);
 	if (rc)
 		return error_set(error, rc, "port %s: cannot watch TAP interface %s: %s",
 				 port->name, tap->tap.name, error_name(rc));
@@ -420,12 +247,17 @@ static int tap_attach(struct port *port, struct error *error)
 	return 0;
 }
 
+static bool tap_port_place(struct port *port, struct link_place *place)
+{
+	return tap_place(&tap_of(port)->tap, place);
+}
+
 static void tap_describe(struct port *port, char where[PORT_TEXT_MAX], char state[PORT_TEXT_MAX],
 			 char features[PORT_TEXT_MAX])
 {
 	struct port_tap *tap = tap_of(port);
 
-	snprintf(where, PORT_TEXT_MAX, "%s", tap->name);
+	port_place_text(port, tap->name, where);
 	snprintf(state, PORT_TEXT_MAX, "%s",
 		 !port->up              ? "gone"
 		 : tap_is_up(&tap->tap) ? "up"
@@ -437,14 +269,7 @@ static void tap_destroy(struct port *port)
 {
 	struct port_tap *tap = tap_of(port);
 
-	pthread_mutex_lock(&tap->lock);
-	tap->stopping = true;
-	pthread_cond_signal(&tap->stop);
-	pthread_mutex_unlock(&tap->lock);
-	if (tap->looking)
-		pthread_join(tap->thread, NULL);
-	pthread_cond_destroy(&tap->stop);
-	pthread_mutex_destroy(&tap->lock);
+	port_tap_again_end(tap);
 	port_unwatch(&tap->watch);
 	if (tap->options.netns > 0)
 		close(tap->options.netns);
@@ -462,6 +287,7 @@ static const struct port_ops ops = {
 	.receive = receive,
 	.release = release,
 	.transmit = transmit,
+	.place = tap_port_place,
 	.describe = tap_describe,
 	.destroy = tap_destroy,
 };
@@ -469,7 +295,6 @@ static const struct port_ops ops = {
 static struct port_tap *tap_create(const char *ifname, const struct vswitch_tap_options *options)
 {
 	struct port_tap *tap = calloc(1, sizeof(*tap));
-	pthread_condattr_t attributes;
 
 	if (!tap)
 		return NULL;
@@ -479,11 +304,7 @@ static struct port_tap *tap_create(const char *ifname, const struct vswitch_tap_
 	tap->options = (struct tap_options){ .plain = options && options->plain, .existing = true };
 	if (options && options->netns > 0)
 		tap->options.netns = fcntl(options->netns, F_DUPFD_CLOEXEC, 3);
-	pthread_mutex_init(&tap->lock, NULL);
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(&tap->stop, &attributes);
-	pthread_condattr_destroy(&attributes);
+	port_tap_again_begin(tap);
 	return tap;
 }
 
@@ -510,8 +331,8 @@ int vswitch_add_port_tap(struct vswitch *vswitch, const char *name, const char *
 		tap_destroy(&tap->port);
 		return error_set(error, -ENOMEM, "port %s: out of memory", name);
 	}
-	make_batches(&tap->reads, &tap->writes, tap->tap.fd);
-	tap->port.features = taken_features(&tap->tap);
+	port_tap_make_batches(&tap->reads, &tap->writes, tap->tap.fd);
+	tap->port.features = port_tap_features(&tap->tap);
 	tap->port.up = true;
 	return vswitch_add_port_as(vswitch, &tap->port, name, options ? options->config : NULL,
 				   error);

@@ -31,6 +31,21 @@ number=$(ip -j link show v0 | python3 -c 'import json, sys; print(json.load(sys.
 ip -n twin link add w0 index "$number" type veth peer name w1 || lab_fail "an interface of number $number"
 { "$TENON" switch port add lab p2=packet:w0,netns=twin && "$TENON" switch port remove lab p2; } || lab_fail "another of the same number"
 ip netns delete twin
+# Nor a TAP's and a packet socket's, whichever comes first: what goes out by one would come in by the other.
+circle() { "$TENON" switch port add lab "$1" 2>err && lab_fail "$1 was taken"; grep -q "interface $2 is port $3's already" err || lab_fail "$1: $(cat err)"; }
+"$TENON" nic create tc --up >/dev/null && "$TENON" switch port add lab c=tap:tc || lab_fail "tap:tc"
+circle p2=packet:tc tc c
+"$TENON" switch port remove lab c && "$TENON" switch port add lab c=packet:tc || lab_fail "packet:tc"
+circle c2=tap:tc tc c
+"$TENON" switch port remove lab c && "$TENON" nic delete tc || lab_fail "nic delete tc"
+# One that is renamed says so, and goes on.
+rename() { ip link set "$1" down && ip link set "$1" name "$2" && ip link set "$2" up; }
+rename v0 v9 || lab_fail "rename"
+[ "$(lab_stat p where)" = "v0 (now v9)" ] || lab_fail "a renamed interface: $(lab_stat p where)"
+twice() { "$TENON" switch port add lab "$1" 2>err && lab_fail "$1 was taken"; grep -q "interface v9 is port p's already" err || lab_fail "$1: $(cat err)"; }
+twice p2=packet:v9
+rename v9 v0
+for _ in $(seq 600); do [ "$(lab_stat p up)" = True ] && break; sleep 0.05; done
 [ "$(lab_show | grep -c '"type": "packet"')" = 1 ] || lab_fail "$(lab_show)"
 # What this host sends on v0 does not come in; what comes in has its tag.
 own=$(ip -j link show v0 | python3 -c 'import json, sys; print(json.load(sys.stdin)[0]["address"])')

@@ -57,6 +57,12 @@ wait_state a "down: the interface is not up on the host"
 ip -n pa link set tapa up
 wait_state a up
 
+# Renamed.
+ip -n pa link set tapa down && ip -n pa link set tapa name tapx && ip -n pa link set tapx up
+[ "$(lab_stat a where)" = "tapa (now tapx)" ] || lab_fail "a renamed interface: $(lab_stat a where)"
+wait_state a up
+lab_transfer pb pa 1000000 10.0.0.1 tcp
+
 # Deleted, and made again.
 ip -n pb link delete tapb
 wait_state b gone
