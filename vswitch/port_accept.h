@@ -6,8 +6,8 @@
 #ifndef TENON_VSWITCH_PORT_ACCEPT_H
 #define TENON_VSWITCH_PORT_ACCEPT_H
 
-#include "util/timer.h"
 #include "util/control_share.h"
+#include "util/timer.h"
 #include "vswitch/port.h"
 
 struct unix_listener;

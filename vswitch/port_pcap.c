@@ -11,6 +11,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "util/bytes.h"
 #include "util/cleanup.h"
@@ -160,6 +161,20 @@ static const struct port_ops ops = {
 	.destroy = pcap_destroy,
 };
 
+/* The file that is played would be cut: whatever is to be done with older captures, that is none to be written over. */
+static int check_apart(const struct vswitch_pcap_options *options, struct error *error)
+{
+	struct stat replayed, recorded;
+
+	if (!options->replay || !options->record || stat(options->replay, &replayed) ||
+	    stat(options->record, &recorded) || replayed.st_dev != recorded.st_dev ||
+	    replayed.st_ino != recorded.st_ino)
+		return 0;
+	error_set(error, -EINVAL, "%s: the file that is replayed is the one to record to",
+		  options->record);
+	return error_advise(error, "give another one to record=");
+}
+
 /* Both files. */
 static int pcap_open_files(struct port_pcap *pcap, struct log *log,
 			   const struct vswitch_pcap_options *options, struct error *error)
@@ -173,7 +188,8 @@ static int pcap_open_files(struct port_pcap *pcap, struct log *log,
 	pcap->recorded = options->record ? strdup(options->record) : NULL;
 	if ((options->replay && !pcap->replayed) || (options->record && !pcap->recorded))
 		return error_set(error, -ENOMEM, "out of memory");
-	if (options->replay)
+	rc = check_apart(options, error);
+	if (!rc && options->replay)
 		rc = replay_read(&pcap->replay, options->replay, &options->timing, error);
 	if (!rc && options->record)
 		rc = capture_open(&pcap->capture, &capture, error);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "fake_port.h"
@@ -231,5 +232,32 @@ static void test_record(void)
 	replay_destroy(replay);
 }
 
+/* What is played is not recorded over, by whatever name. */
+static void test_over_what_is_played(void)
+{
+	const uint64_t times[] = { SECOND, 2 * SECOND };
+	struct vswitch_pcap_options pcap = { .force = true };
+	char linked[300];
+	struct error error = { 0 };
+	struct vswitch *vswitch;
+	struct stat before, after;
+
+	write_capture("played.pcap", times, 2);
+	snprintf(linked, sizeof(linked), "%s/linked.pcap", unit_directory());
+	pcap.replay = path_of("played.pcap");
+	CU_ASSERT_EQUAL_FATAL(stat(pcap.replay, &before), 0);
+	CU_ASSERT_EQUAL_FATAL(link(pcap.replay, linked), 0);
+	CU_ASSERT_EQUAL_FATAL(vswitch_create(&vswitch, NULL, NULL), 0);
+	pcap.record = pcap.replay;
+	CU_ASSERT_EQUAL(vswitch_add_port_pcap(vswitch, "r", &pcap, &error), -EINVAL);
+	pcap.record = linked;
+	CU_ASSERT_EQUAL(vswitch_add_port_pcap(vswitch, "r", &pcap, &error), -EINVAL);
+	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "is the one to record to"));
+	CU_ASSERT_EQUAL(stat(pcap.replay, &after), 0);
+	CU_ASSERT_EQUAL(after.st_size, before.st_size);
+	vswitch_destroy(vswitch);
+}
+
 UNIT_MAIN("ports that are capture files", UNIT(test_timing), UNIT(test_over_a_link),
-	  UNIT(test_wrong_times), UNIT(test_damaged_files), UNIT(test_record))
+	  UNIT(test_wrong_times), UNIT(test_damaged_files), UNIT(test_record),
+	  UNIT(test_over_what_is_played))
