@@ -171,21 +171,47 @@ static uint64_t wire_time(const struct link_model *model, uint64_t bits)
 	return ns < WIRE_TIME_MOST ? (uint64_t)ns : WIRE_TIME_MOST;
 }
 
+/* How long the bucket takes to fill. */
+static uint64_t burst_of(const struct link_model *model)
+{
+	return model->rate && model->burst ? wire_time(model, model->burst) : 0;
+}
+
+static uint64_t queue_of(const struct link_model *model)
+{
+	return model->queue_ns ? model->queue_ns : LINK_QUEUE_NS;
+}
+
+void link_way_change(struct link_way *way, const struct link_model *model, const char *link,
+		     bool out, uint64_t now)
+{
+	uint64_t busy_until = way->busy_until, last_due = way->last_due;
+	uint64_t longest = now + MAX(queue_of(&way->model), queue_of(model)) + burst_of(model);
+	bool down = way->down;
+
+	if (way->model.rate != model->rate || way->model.burst != model->burst)
+		busy_until = MIN(busy_until, longest);
+	if (!way->key || way->model.seed != model->seed)
+		link_way_start(way, model, link, out);
+	way->model = *model;
+	way->down = down;
+	way->busy_until = busy_until;
+	way->last_due = last_due;
+}
+
 /* Gives a copy its turn on the wire, in a queue `times` as long as the model's. False: it would wait too long. */
 static bool take_turn(struct link_way *way, uint64_t now, size_t length, uint64_t waiting,
 		      unsigned times, uint64_t *sent)
 {
 	const struct link_model *model = &way->model;
-	uint64_t begin = MAX(now, way->busy_until), burst_ns = 0;
-	uint64_t queue = model->queue_ns ? model->queue_ns : LINK_QUEUE_NS;
+	uint64_t begin = MAX(now, way->busy_until), burst_ns = burst_of(model);
+	uint64_t queue = queue_of(model);
 
 	*sent = now;
 	if (model->trace)
 		return (!model->queue_packets || waiting < times * model->queue_packets) &&
 		       link_trace_send(model->trace, &way->place, now, length,
 				       model->queue_packets ? UINT64_MAX : times * queue, sent);
-	if (model->burst)
-		burst_ns = wire_time(model, model->burst);
 	if (model->queue_packets ? waiting >= times * model->queue_packets
 				 : model->rate && begin - now > times * queue + burst_ns)
 		return false;

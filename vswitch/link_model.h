@@ -138,6 +138,13 @@ struct link_way {
 void link_way_start(struct link_way *way, const struct link_model *model, const char *link,
 		    bool out);
 
+/*
+ * Another model from now on: with another seed it begins anew, too. The wire stays as busy as it is, so that nothing passes those
+ * that wait for it, but with another rate no longer than a queue: a packet that takes a day at the old one holds none of the new.
+ */
+void link_way_change(struct link_way *way, const struct link_model *model, const char *link,
+		     bool out, uint64_t now);
+
 /* Why nothing of a packet arrives, as captures say it. */
 #define LINK_DROP_LOST       "link_lost"
 #define LINK_DROP_DOWN       "link_down"
@@ -155,8 +162,8 @@ struct link_fate {
 /* A copy that was due at `due` is at the other end `now`. */
 void link_way_delivered(struct link_way *way, uint64_t due, uint64_t now);
 
-/* Decides on a packet of `length` bytes that comes at `now`, of which `waiting` others of this way have not been sent yet
- * (for queue=1000p). `capable`: it can be marked. */
+/* Decides on a packet of `length` bytes that comes at `now`, of which `waiting` others of this way are on the link, not
+ * there yet (for queue=1000p). `capable`: it can be marked. */
 void link_way_decide(struct link_way *way, uint64_t now, size_t length, uint64_t waiting,
 		     bool capable, struct link_fate *fate);
 

@@ -432,17 +432,13 @@ static void set_way(struct port_link *link, struct link_way *way, const struct l
 {
 	struct link_trace *old = way->model.trace;
 	struct link_table *table = way->model.table;
-	bool down = way->down;
 
 	link_trace_take(model->trace);
 	link_table_take(model->table);
 	if (old != model->trace)
 		way->place = (struct link_trace_place){ 0 };
-	if (!way->key || way->model.seed != model->seed) {
-		link_way_start(way, model, link->port.name, out);
-		way->down = down;
-	} else
-		way->model = *model;
+	link_way_change(way, model, link->port.name, out,
+			link->port.vswitch->clock(link->port.vswitch->clock_arg));
 	link_trace_drop(old);
 	link_table_drop(table);
 }

@@ -553,9 +553,51 @@ static void test_captured_drops_have_names(void)
 	vswitch_destroy(lab.vswitch);
 }
 
-UNIT_MAIN("link", UNIT(test_delay_is_exact), UNIT(test_a_delay_begins_when_the_frame_came),
-	  UNIT(test_delay_costs_no_throughput), UNIT(test_copies_and_bits),
-	  UNIT(test_large_frames_are_packets), UNIT(test_good_again),
+/* When the `count` frames that b got came, one a frame; in the order of their lengths. */
+static void check_order(const struct lab *lab, unsigned count)
+{
+	CU_ASSERT_EQUAL_FATAL(lab->b->out_count, count);
+	for (unsigned i = 0; i < count; i++)
+		CU_ASSERT_EQUAL(lab->b->out[i].length, 1000 + i);
+}
+
+/* What is changed in the middle: nothing passes those that wait for the wire, whatever is changed; but a rate of no use is over at once. */
+static void test_changes_with_packets_on_the_way(void)
+{
+	static const char *const changes[] = { "rate=8M seed=9", "rate=80M", "rate=4M loss=list,99",
+					       "rate=8M queue=1s", "rate=8M burst=8k" };
+	struct lab lab;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(changes); i++) {
+		start(&lab, 1);
+		bad(&lab, "b", LINK_OUT, "rate=8M");
+		for (unsigned k = 0; k < 10; k++)
+			fake_port_put_frame(lab.a, B, A, 1000 + k);
+		run_until(&lab, 1001 * MS);
+		bad(&lab, "b", LINK_OUT, changes[i]);
+		for (unsigned k = 10; k < 14; k++)
+			fake_port_put_frame(lab.a, B, A, 1000 + k);
+		run_until(&lab, 1200 * MS);
+		check_order(&lab, 14);
+		vswitch_destroy(lab.vswitch);
+	}
+	start(&lab, 1);
+	bad(&lab, "b", LINK_OUT, "rate=1");
+	fake_port_put_frame(lab.a, B, A, 999); /* two hours */
+	run_until(&lab, 1001 * MS);
+	bad(&lab, "b", LINK_OUT, "rate=8M");
+	for (unsigned k = 0; k < 3; k++) {
+		fake_port_put_frame(lab.a, B, A, 1000 + k);
+		run_until(&lab, lab.clock + 2 * MS);
+	}
+	run_until(&lab, 1120 * MS);
+	check_order(&lab, 3);
+	vswitch_destroy(lab.vswitch);
+}
+
+UNIT_MAIN("link", UNIT(test_delay_is_exact), UNIT(test_changes_with_packets_on_the_way),
+	  UNIT(test_a_delay_begins_when_the_frame_came), UNIT(test_delay_costs_no_throughput),
+	  UNIT(test_copies_and_bits), UNIT(test_large_frames_are_packets), UNIT(test_good_again),
 	  UNIT(test_ports_below_come_and_go), UNIT(test_a_seed_repeats_itself),
 	  UNIT(test_marks_instead_of_losses), UNIT(test_a_recorded_rate),
 	  UNIT(test_captured_on_the_way_out), UNIT(test_captured_on_the_way_in),
