@@ -230,7 +230,9 @@ void capture_status(const struct capture *capture, struct capture_status *out)
 	out->lost += state == CAPTURE_ENDED ? out->recorded - out->written
 					    : atomic_load(&capture->abandoned);
 	snprintf(out->state, sizeof(out->state), "%s%s%s", names[state], failed ? ": " : "",
-		 failed ? error_name(failed) : "");
+		 failed                           ? error_name(failed)
+		 : atomic_load(&capture->removed) ? ", but its file was removed"
+						  : "");
 }
 
 bool capture_has_ended(const struct capture *capture)

@@ -61,6 +61,7 @@ struct capture {
 	unsigned file_number;   /* of it, from 1 */
 	unsigned names_written; /* the interfaces that are in it */
 	uint64_t opened_ns, prefix;
+	atomic_bool removed; /* it has no name any more */
 	bool is_fifo, is_pipe, is_socket;
 	struct capture_pipe pipe;
 	uint8_t *header; /* not yet written, or the end; NULL: it is */

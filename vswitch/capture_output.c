@@ -65,6 +65,20 @@ static void note_place(struct capture *capture)
 	capture->file_at = at < 0 ? 0 : (uint64_t)at;
 }
 
+/* What goes into a file without a name is gone at its end: that is said once. */
+static void look_for_name(struct capture *capture)
+{
+	struct stat status;
+
+	if (!capture->output.is_file || atomic_load(&capture->removed) ||
+	    fstat(capture->output.fd, &status) || status.st_nlink)
+		return;
+	atomic_store(&capture->removed, true);
+	log_warning(capture->log,
+		    "capture %s: its file was removed, and what is recorded goes with it",
+		    capture->label);
+}
+
 ssize_t capture_put(struct capture *capture, const uint8_t *at, size_t unit, size_t length)
 {
 	ssize_t put;
@@ -86,6 +100,7 @@ ssize_t capture_put(struct capture *capture, const uint8_t *at, size_t unit, siz
 	if (capture->is_pipe && put)
 		capture_pipe_written(&capture->pipe, (size_t)put);
 	note_place(capture);
+	look_for_name(capture);
 	atomic_fetch_add(&capture->bytes, (uint64_t)put);
 	return put;
 }
@@ -162,6 +177,7 @@ int capture_open_output(struct capture *capture, struct error *error)
 		return error_set(error, rc, "capture %s: cannot write it: %s", capture->label,
 				 error_name(rc));
 	capture->file_number++;
+	atomic_store(&capture->removed, false);
 	capture->opened_ns = monotonic_ns();
 	capture_row_shorten(&capture->row, capture->path, capture->file_number);
 	return 0;

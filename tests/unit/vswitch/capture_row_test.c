@@ -128,6 +128,38 @@ static void test_a_row_by_time(void)
 	CU_ASSERT_EQUAL(access(name, F_OK), 0);
 }
 
+/* Somebody removes the file: that is shown; the next one of a row has a name again. */
+static void test_a_file_that_is_removed(void)
+{
+	struct capture_options options = { .row = { .bytes = CAPTURE_ROW_BYTES_LEAST } };
+	struct capture *capture = NULL;
+	struct capture_status status;
+	char path[128], name[PATH_MAX];
+	uint64_t number = 0;
+	unsigned port;
+
+	snprintf(path, sizeof(path), "%s/removed.pcapng", unit_directory());
+	options.path = path;
+	CU_ASSERT_EQUAL_FATAL(capture_open(&capture, &options, NULL), 0);
+	port = capture_add_port(capture, "a");
+	CU_ASSERT_EQUAL(capture_row_name(&options.row, path, 1, name), 0);
+	CU_ASSERT_EQUAL(unlink(name), 0);
+	record(capture, port, number++);
+	do {
+		usleep(1000);
+		capture_status(capture, &status);
+	} while (!status.written);
+	CU_ASSERT_STRING_EQUAL(status.state, "recording, but its file was removed");
+	while (number < 200)
+		record(capture, port, number++);
+	do {
+		usleep(1000);
+		capture_status(capture, &status);
+	} while (status.written < number);
+	CU_ASSERT_STRING_EQUAL(status.state, "recording");
+	CU_ASSERT_EQUAL(capture_close(capture, NULL), 0);
+}
+
 /* What is no file is no row; the next file cannot be had: it ends, and says so. */
 static void test_what_cannot_be_a_row(void)
 {
@@ -156,4 +188,4 @@ static void test_what_cannot_be_a_row(void)
 }
 
 UNIT_MAIN("capture_row", UNIT(test_names), UNIT(test_a_row_by_size), UNIT(test_a_row_by_time),
-	  UNIT(test_what_cannot_be_a_row))
+	  UNIT(test_a_file_that_is_removed), UNIT(test_what_cannot_be_a_row))
