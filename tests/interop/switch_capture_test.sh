@@ -112,6 +112,8 @@ hosts
 "$TENON" switch capture lab -w live.pcapng 2>live.err & live=$!
 for _ in $(seq 200); do [ "$("$TENON" switch show lab | grep -c ^capture)" = 1 ] && break; sleep 0.05; done
 ping_through "captured live"
+# What is still on its way in the switch stays there.
+for _ in $(seq 100); do [ "$(whole live.pcapng 2>/dev/null || echo 0)" -ge 2 ] && break; sleep 0.1; done
 kill -STOP $LAB_PID
 kill -TERM $live
 for _ in $(seq 600); do kill -0 $live 2>/dev/null || break; sleep 0.05; done
