@@ -142,6 +142,23 @@ class Walk:
         for i in indexes:
             copy("%s/g%d" % (FOLDER, i), self.w(i))
 
+    def superblocks(self, name):
+        """What may be one, at either end."""
+        with open(name, "rb") as file:
+            head = file.read(8192)
+            file.seek(-131072, os.SEEK_END)
+            return head + file.read()
+
+    def cut_off(self, indexes):
+        """The disks as they are now, while md runs: one after the other, so that a resync that ends meanwhile would leave disks of two times, which no
+        crash does. They are of one if no superblock has changed."""
+        for _ in range(50):
+            self.take_back(indexes)
+            if all(self.superblocks("%s/g%d" % (FOLDER, i)) == self.superblocks(self.w(i)) for i in indexes):
+                return
+            time.sleep(0.2)
+        raise Stuck("md goes on writing superblocks")
+
     def copies(self, indexes):
         names = []
         for i in indexes:
@@ -308,7 +325,7 @@ class Walk:
                 if after_md:
                     rc, lines = self.guest.run(after_md)
             if crash and not rc:
-                self.take_back(present + list(extra))
+                self.cut_off(present + list(extra))
             stopped, _ = self.guest.run("stop")
             if stopped:
                 raise Stuck("md cannot stop: " + "\n".join(self.guest.run("cat /proc/mdstat; dmesg | tail -n 30")[1]))
