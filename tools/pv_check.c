@@ -86,6 +86,18 @@ static const char *missing_uuid(const json_t *row)
 		       : NULL;
 }
 
+/* Whether the group that the row is about has that PV there: a copy may be one of another group by now. */
+static bool is_place(const struct volume_scanned *scanned, const char *uuid, const json_t *row)
+{
+	static const char before[] = "volume group ";
+	const char *what = json_string_value(json_object_get(row, "what"));
+
+	return scanned->group && scanned->pv && scanned->pv->block == scanned->block &&
+	       !strncmp(uuid, scanned->info.uuid, VOLUME_UUID_TEXT - 1) && what &&
+	       !strncmp(what, before, strlen(before)) &&
+	       !strcmp(what + strlen(before), scanned->group->name);
+}
+
 /* A PV that is not among the devices that were named is not missing where it is among those that are known. */
 static void place_missing(json_t *row, const struct volume_scan *scan)
 {
@@ -97,7 +109,7 @@ static void place_missing(json_t *row, const struct volume_scan *scan)
 	for (unsigned i = 0; i < scan->device_count; i++) {
 		const struct volume_scanned *scanned = &scan->devices[i];
 
-		if (!scanned->is_pv || strncmp(uuid, scanned->info.uuid, VOLUME_UUID_TEXT - 1))
+		if (!is_place(scanned, uuid, row))
 			continue;
 		snprintf(text, sizeof(text), "PV %s is on %.300s, which was not named",
 			 scanned->info.uuid, scanned->block->name);

@@ -80,6 +80,11 @@ theirs "three,two" lvs --noheadings -o lv_tags vg0/kept
 t pv check a.img
 grep -q 'note .*PV .* is on .*b.img, which was not named' said && ! grep -q missing said || fail "what was not named"
 (TENON_DEVICES=; t pv check a.img; grep -q 'warning .*is missing' said || fail "what is not known")
+# nor is it on a copy that is one of another group by now
+for name in a b c; do cp --sparse=always $name.img $name.other.img; done
+TENON_DEVICES=$work/a.other.img:$work/b.other.img:$work/c.other.img t vg rename vg0 other
+(TENON_DEVICES=$work/a.img:$work/b.other.img; t pv check a.img; grep -q 'warning .*is missing' said || fail "another group's PV")
+rm ?.other.img
 # Of a group not all devices of which are named it is told that the others are marked as missing, once
 t lv tag vg0/kept --add four --device a.img --device c.img
 grep -q "was changed without PV .* (last seen as .*b.img), which is marked as missing: .*vg repair vg0 --restore-missing" said || fail "not told"
