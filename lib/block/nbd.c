@@ -202,10 +202,10 @@ static int written(struct nbd *nbd, unsigned flags)
 	return nbd->can_fua ? 0 : (nbd->written++, flush_entered(nbd));
 }
 
-/* A change failed with the connection that was given up: on a new one, newer data would be written before it. */
+/* A change failed with its connection: the server may have it still, and carry it out over newer data that came by a new one. */
 static void note_failed(struct nbd *nbd, int rc)
 {
-	nbd->lost |= rc && nbd->given_up;
+	nbd->lost |= rc && (nbd->given_up || nbd->ended || nbd_link_is_over(nbd));
 }
 
 static uint32_t fua(const struct nbd *nbd, unsigned flags)

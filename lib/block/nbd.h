@@ -11,10 +11,11 @@
  *
  *	there	--hangs up, nothing unflushed-->	away: a later request connects again, at most once in a second
  *	there	--hangs up, writes unflushed-->		lost: for good
- *	there	--does not answer a write-->		lost: for good
+ *	there	--does not answer a write,
+ *		  or hangs up before that-->		lost: for good
  *
- * since a server that was started anew may have lost what it had acknowledged, and would acknowledge a flush of it; and one that was stopped
- * carries the write out when it goes on, over what was written by a new connection meanwhile.
+ * since a server that was started anew may have lost what it had acknowledged, and would acknowledge a flush of it; and one that was stopped, or
+ * whose connection alone ended, carries the write out when it goes on, over what was written by a new connection meanwhile.
  * What comes back with another size is not taken.
  *
  * Nobody can be kept from an export by locks: who else uses it is the server's to know.

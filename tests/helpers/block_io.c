@@ -14,6 +14,7 @@
  *	write OFFSET LENGTH SEED verify OFFSET LENGTH SEED     bytes that depend on seed and place
  *	fill OFFSET LENGTH BYTE  expect OFFSET LENGTH BYTE     one byte all over
  *	fua OFFSET LENGTH SEED   zero OFFSET LENGTH   unmap OFFSET LENGTH   discard OFFSET LENGTH
+ *	broken OFFSET LENGTH SEED                              a write that is to fail
  *	flush                    map (prints data and zero extents)
  *	storm SEED ROUNDS        concurrent unaligned writes by 8 fibers, each in its own sectors, checked
  *	mark TEXT                in the log of -R
@@ -287,6 +288,8 @@ static int command(struct run *run, char ***at)
 		return block_write_zeroes(block, offset, length, BLOCK_MAY_UNMAP | BLOCK_FUA);
 	if (!strcmp(name, "discard"))
 		return block_discard(block, offset, length);
+	if (!strcmp(name, "broken"))
+		return transfer(block, "write", offset, length, number(*(*at)++)) ? 0 : -EEXIST;
 	return transfer(block, name, offset, length, number(*(*at)++));
 }
 

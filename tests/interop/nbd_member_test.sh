@@ -129,6 +129,25 @@ before=(write 0 64K 11)
 again flush && problem 'a flush of another server was taken for that of writes to the one before'
 grep -q 'Input/output' again.out || problem "$(cat again.out)"
 
+# What a server had and did not answer when its connection ended it may carry out later: nothing newer is written by another connection.
+export_by_nbdkit late.sock --filter=log --filter=delay file a.img logfile=late.log wdelay=30
+mkfifo hold3
+"$IO" "$(uri late.sock)" broken 0 64K 12 hold write 0 64K 13 <hold3 >late.out 2>&1 &
+process=$!
+pids+=($process)
+exec 4>hold3
+wait_for grep -q Write late.log
+kill -9 $nbd
+wait $nbd 2>/dev/null
+export_by_nbdkit late.sock file a.img
+wait_for grep -q holding late.out
+sleep 1.2
+exec 4>&-
+wait $process && problem "written by a new connection while an old write may be under way: $(cat late.out)"
+grep -q 'Input/output' late.out || problem "$(cat late.out)"
+kill $nbd
+wait $nbd
+
 # ---- Hostile ----
 cat >hostile.py <<'END'
 import os, random, socket, struct, sys
