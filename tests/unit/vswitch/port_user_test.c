@@ -148,6 +148,20 @@ static void test_starts_slowly(void)
 	CU_ASSERT_EQUAL(fiber_run_real(fiber_run_first_engine(), start_slowly, NULL), 0);
 }
 
+/* Told to be another one, that can be, after those that could not. */
+static void comes_up_again(struct bed *bed, char *good)
+{
+	uint64_t process = restart(bed, good);
+	struct error error = { 0 };
+
+	for (unsigned i = 0; i < PAUSES && strcmp(state_of(bed), "up") != 0; i++) {
+		bed->clock += SECOND / 10;
+		bed_run(bed);
+		fiber_sleep_always(PAUSE);
+	}
+	CU_ASSERT_EQUAL(vswitch_look_port_user(bed->vswitch, "u", process, &error), 0);
+}
+
 /* Those that cannot be say why, also as the port's state, until one can. */
 static int fail_to_start(void *arg)
 {
@@ -178,13 +192,7 @@ static int fail_to_start(void *arg)
 			fiber_sleep_always(PAUSE / 5);
 		}
 	}
-	process = restart(&bed, good);
-	for (unsigned i = 0; i < PAUSES && strcmp(state_of(&bed), "up") != 0; i++) {
-		bed.clock += SECOND / 10;
-		bed_run(&bed);
-		fiber_sleep_always(PAUSE);
-	}
-	CU_ASSERT_EQUAL(vswitch_look_port_user(bed.vswitch, "u", process, &error), 0);
+	comes_up_again(&bed, good);
 	vswitch_destroy(bed.vswitch);
 	return 0;
 }
@@ -217,13 +225,7 @@ static int lose_program(void *arg)
 	CU_ASSERT_EQUAL(await(&bed, process, &error), -ENOENT);
 	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "port u: cannot start sh: "));
 	CU_ASSERT_EQUAL_FATAL(symlink("/bin/sh", program), 0);
-	process = restart(&bed, good);
-	for (unsigned i = 0; i < PAUSES && strcmp(state_of(&bed), "up") != 0; i++) {
-		bed.clock += SECOND / 10;
-		bed_run(&bed);
-		fiber_sleep_always(PAUSE);
-	}
-	CU_ASSERT_EQUAL(vswitch_look_port_user(bed.vswitch, "u", process, &error), 0);
+	comes_up_again(&bed, good);
 	vswitch_destroy(bed.vswitch);
 	return 0;
 }
