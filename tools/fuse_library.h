@@ -9,6 +9,13 @@
 
 #include "util/library.h"
 
+/* From 3.17 on it is told what its caller was compiled for, by an inline function, which would have to be linked. */
+#ifdef fuse_session_new
+#define FUSE_SESSION_NEW(F) F(fuse_session_new_versioned)
+#else
+#define FUSE_SESSION_NEW(F) F(fuse_session_new)
+#endif
+
 #define FUSE_LIBRARY(F)                                                                            \
 	F(fuse_add_direntry)                                                                       \
 	F(fuse_opt_free_args)                                                                      \
@@ -26,12 +33,28 @@
 	F(fuse_session_exited)                                                                     \
 	F(fuse_session_fd)                                                                         \
 	F(fuse_session_mount)                                                                      \
-	F(fuse_session_new)                                                                        \
+	FUSE_SESSION_NEW(F)                                                                        \
 	F(fuse_session_process_buf)                                                                \
 	F(fuse_session_receive_buf)                                                                \
 	F(fuse_session_unmount)                                                                    \
 	F(fuse_set_log_func)
 
 LIBRARY_DECLARE(libfuse, FUSE_LIBRARY)
+
+static inline struct fuse_session *libfuse_session_new(struct fuse_args *args,
+						       const struct fuse_lowlevel_ops *operations,
+						       void *context)
+{
+#ifdef fuse_session_new
+	struct libfuse_version version = { .major = FUSE_MAJOR_VERSION,
+					   .minor = FUSE_MINOR_VERSION,
+					   .hotfix = FUSE_HOTFIX_VERSION };
+
+	return libfuse.fuse_session_new_versioned(args, operations, sizeof(*operations), &version,
+						  context);
+#else
+	return libfuse.fuse_session_new(args, operations, sizeof(*operations), context);
+#endif
+}
 
 #endif

@@ -67,8 +67,7 @@ int mount_begin(struct mount *mount, struct error *error)
 		return options = NULL, -ENOMEM;
 	argv[2] = options;
 	libfuse.fuse_set_log_func(say_nothing);
-	mount->session =
-		libfuse.fuse_session_new(&args, &mount_operations, sizeof(mount_operations), mount);
+	mount->session = libfuse_session_new(&args, &mount_operations, mount);
 	libfuse.fuse_opt_free_args(&args);
 	if (!mount->session)
 		return error_set(error, -EINVAL, "%s: libfuse takes no such mount", mount->group);
