@@ -190,8 +190,8 @@ foreign() {
 	local pattern=$1
 	shift
 	rm -f foreign.img
-	truncate -s 16M foreign.img
-	"$@" foreign.img >/dev/null 2>&1
+	truncate -s ${size:-16M} foreign.img
+	"$@" foreign.img >made.log 2>&1 || problem "'$*' made nothing: $(cat made.log)"
 	refused "$pattern" $TENON raid create q --level 1 foreign.img free.img
 	refused "$pattern" $TENON raid create q --level 1 free.img missing --spare foreign.img
 	refused "$pattern" $TENON vg create q foreign.img
@@ -204,8 +204,9 @@ foreign swap mkswap
 foreign 'dos' table
 foreign LUKS luks
 PATH=$PATH:/sbin:/usr/sbin
-command -v mkfs.xfs >/dev/null && foreign xfs mkfs.xfs -q -f
-command -v mkfs.btrfs >/dev/null && foreign btrfs mkfs.btrfs -q
+# These take nothing small.
+command -v mkfs.xfs >/dev/null && size=320M foreign xfs mkfs.xfs -q -f
+command -v mkfs.btrfs >/dev/null && size=128M foreign btrfs mkfs.btrfs -q
 command -v sgdisk >/dev/null && foreign 'gpt|dos' sgdisk -n 1
 
 # Cut off at each structure: what is missing is told.

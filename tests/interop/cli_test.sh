@@ -24,7 +24,7 @@ refused() {
 loaded=$(ldd "${TENON%% *}" | grep -oE 'lib(pcap|dbus|systemd|nbd|slirp|gnutls|nl|fuse|blkid|ext2fs|com_err|yaml|seccomp|aio)[^ ]*' | tr '\n' ' ')
 [ -z "$loaded" ] || problem "each command loads $loaded"
 # Its notes name what it loads then, for packages and images; a linker of this host finds each of these.
-notes=$(readelf -p .note.dlopen "${TENON%% *}" | grep -o 'lib[a-z0-9_-]*\.so\.[0-9.]*' | sort)
+notes=$(readelf -p .note.dlopen "${TENON%% *}" | grep -oE 'lib[a-z0-9_-]*\.so\.[0-9.]*(t64)?' | sort)
 [ "$(wc -w <<<"$notes")" = 11 ] || problem "of libraries it notes:" $notes
 for name in $notes; do
 	PATH=$PATH:/usr/sbin:/sbin ldconfig -p | grep -qF "$name " || problem "this host has no $name"
