@@ -32,7 +32,9 @@ for one in looked, asked:
 assert looked == asked, (looked, asked)
 EOF
 json "[v['attributes'] for v in d if v['name'] == 'root'] == ['-wi-ao----']" "$TENON" lv list --json
-json "d['served'] and d['synced_percent'] == 100" "$TENON" lv show vg0/both --json
+synced() { "$TENON" lv show vg0/both --json | python3 -c 'import json, sys; sys.exit(json.load(sys.stdin)["synced_percent"] != 100)'; }
+wait_for synced
+json "d['served']" "$TENON" lv show vg0/both --json
 json "d['served'] is None and d['attributes'] == '-wi-------'" "$TENON" lv show vg0/left --json
 expect 1 "volume group vg0 has no volume 'none'" "$TENON" lv show vg0/none
 
