@@ -72,6 +72,7 @@ use_and_leave tapb 2>/dev/null	# unless the switch has it already
 wait_state b "down: the interface is not up on the host"
 lab_host pb tapb 10.0.0.2/24
 wait_state b up
+ip -n pa neigh flush all	# its address is another
 lab_transfer pa pb 1000000 10.0.0.2 tcp
 lab_transfer pb pa 1000000 10.0.0.1 tcp
 # As often as one likes, and at the end while it is gone.
