@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "net_namespace.h"
 #include "netdev/link.h"
 #include "netdev/netns.h"
 #include "netdev/tap.h"
@@ -18,26 +19,12 @@
 #include "util/error.h"
 #include "virtio/virtio_net.h"
 
-/* Moves the whole test into a namespace of its own, once; as another user than root with a user
- * namespace round it. */
-static bool in_namespace(void)
-{
-	static int entered;
-
-	if (!entered)
-		entered =
-			(!unshare(CLONE_NEWNET) || !unshare(CLONE_NEWUSER | CLONE_NEWNET)) ? 1 : -1;
-	if (entered < 0)
-		unit_skip("cannot make a network namespace: %s", error_name(errno));
-	return entered > 0;
-}
-
 static bool have_tun(void)
 {
 	struct error error = { 0 };
 	struct tap tap;
 
-	if (!in_namespace())
+	if (!net_namespace_enter())
 		return false;
 	if (tap_open(&tap, "probe", NULL, &error)) {
 		unit_skip("%s", error.text);
@@ -229,7 +216,7 @@ static void test_links(void)
 	struct error error = { 0 };
 	struct link_info info;
 
-	if (!in_namespace())
+	if (!net_namespace_enter())
 		return;
 	if (link_create_veth("va", "vb", -1, &error)) {
 		unit_skip("%s", error.text);
@@ -265,7 +252,7 @@ static void test_other_namespaces(void)
 	struct link_info info;
 	int own, other = -1, fd;
 
-	if (!in_namespace())
+	if (!net_namespace_enter())
 		return;
 	own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	CU_ASSERT_TRUE_FATAL(own >= 0);
