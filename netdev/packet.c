@@ -113,11 +113,15 @@ int packet_open(struct packet_socket *packet, const char *name,
 	rc = check_kind(packet, error);
 	if (!rc)
 		rc = set_options(packet, options && options->plain, error);
-	return rc ? rc : bind_to(packet, error);
+	if (rc)
+		return rc;
+	packet->refused = packet_ring_create(&packet->ring, packet->fd, packet->header);
+	return bind_to(packet, error);
 }
 
 void packet_close(struct packet_socket *packet)
 {
+	packet_ring_destroy(&packet->ring);
 	if (packet->fd >= 0)
 		close(packet->fd);
 	packet->fd = -1;
@@ -135,6 +139,14 @@ bool packet_same(const struct packet_socket *a, const struct packet_socket *b)
 	    getsockopt(b->fd, SOL_SOCKET, SO_NETNS_COOKIE, &other, &length))
 		return !strcmp(a->name, b->name);
 	return one == other;
+}
+
+void packet_clear_error(const struct packet_socket *packet)
+{
+	int rc;
+	socklen_t length = sizeof(rc);
+
+	(void)getsockopt(packet->fd, SOL_SOCKET, SO_ERROR, &rc, &length);
 }
 
 uint64_t packet_drops(struct packet_socket *packet)

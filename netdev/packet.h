@@ -14,6 +14,8 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+#include "netdev/packet_ring.h"
+
 struct error;
 struct link_place;
 
@@ -22,6 +24,8 @@ struct packet_socket {
 	int index;
 	char name[IFNAMSIZ];
 	bool header; /* each frame has a virtio-net header of 10 bytes before it */
+	struct packet_ring ring;
+	int refused; /* why the kernel gave no ring: all frames are in the socket's queue */
 };
 
 struct packet_options {
@@ -36,6 +40,10 @@ void packet_close(struct packet_socket *packet);
 
 /* Whether both are of one interface. */
 bool packet_same(const struct packet_socket *a, const struct packet_socket *b);
+
+/* What befell the interface is told once, and its socket is ready for reading until somebody was told. For one with a ring, which nobody
+ * reads. */
+void packet_clear_error(const struct packet_socket *packet);
 
 /* How many frames the kernel had no room for since the last call. */
 uint64_t packet_drops(struct packet_socket *packet);

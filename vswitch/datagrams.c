@@ -58,30 +58,37 @@ static void prepare_to_receive(struct datagrams *datagrams, unsigned index, stru
 	}
 }
 
-/* Of `got` bytes. False: no frame came of it, and that is counted. */
-static bool take_datagram(struct datagrams *datagrams, struct port *port,
-			  struct datagram_slot *slot, const struct msghdr *message, size_t got)
+struct frame *datagram_frame(struct datagram_slot *slot, struct port *port)
+{
+	enum virtio_net_fault fault =
+		virtio_net_decode(&slot->header, slot->piece.iov_base, slot->piece.iov_len,
+				  slot->piece.iov_len, &slot->frame.offload);
+
+	if (fault != VIRTIO_NET_FAULT_NONE) {
+		port_drop(port, port_drop_of_fault(fault));
+		return NULL;
+	}
+	slot->frame.pieces = &slot->piece;
+	slot->frame.count = 1;
+	slot->frame.length = (uint32_t)slot->piece.iov_len;
+	return &slot->frame;
+}
+
+/* Of `got` bytes. NULL: no frame came of it, and that is counted. */
+static struct frame *take_datagram(struct datagrams *datagrams, struct port *port,
+				   struct datagram_slot *slot, const struct msghdr *message,
+				   size_t got)
 {
 	static const struct virtio_net_header none;
 	size_t header = datagrams->header ? DATAGRAM_HEADER : 0;
 	size_t length = got > header ? got - header : 0;
-	enum virtio_net_fault fault;
 
 	slot->piece = (struct iovec){ slot->pieces[1].iov_base, length };
 	if (!header)
 		slot->header = none;
 	if (datagrams->look && !datagrams->look(datagrams, slot, message))
-		return false;
-	fault = virtio_net_decode(&slot->header, slot->piece.iov_base, slot->piece.iov_len,
-				  slot->piece.iov_len, &slot->frame.offload);
-	if (fault != VIRTIO_NET_FAULT_NONE) {
-		port_drop(port, port_drop_of_fault(fault));
-		return false;
-	}
-	slot->frame.pieces = &slot->piece;
-	slot->frame.count = 1;
-	slot->frame.length = (uint32_t)slot->piece.iov_len;
-	return true;
+		return NULL;
+	return datagram_frame(slot, port);
 }
 
 /* It stays where it is, and what is behind it; the socket is looked at again when epoll says so. */
@@ -122,11 +129,32 @@ unsigned datagrams_receive(struct datagrams *datagrams, struct port *port, struc
 		port_drop(port, PORT_DROP_BAD_GSO);
 	for (int i = 0; i < got && datagrams->peers; i++)
 		(void)peer_files_take(&messages[i].msg_hdr, NULL, 0);
-	for (int i = 0; i < got; i++)
-		if (take_datagram(datagrams, port, &datagrams->slots[i], &messages[i].msg_hdr,
-				  messages[i].msg_len))
-			frames[count++] = &datagrams->slots[i].frame;
+	for (int i = 0; i < got; i++) {
+		struct frame *frame = take_datagram(datagrams, port, &datagrams->slots[i],
+						    &messages[i].msg_hdr, messages[i].msg_len);
+
+		if (frame)
+			frames[count++] = frame;
+	}
 	return count;
+}
+
+struct frame *datagrams_receive_one(struct datagrams *datagrams, struct port *port, unsigned index)
+{
+	unsigned tries = 3;
+	struct msghdr message;
+	ssize_t got;
+
+	prepare_to_receive(datagrams, index, &message);
+	/* An error of the socket is told first, and takes nothing. */
+	do
+		got = recvmsg(datagrams->in, &message, MSG_DONTWAIT);
+	while (got < 0 && errno != EAGAIN && errno != EINVAL && --tries);
+	if (got >= 0)
+		return take_datagram(datagrams, port, &datagrams->slots[index], &message,
+				     (size_t)got);
+	port_drop(port, errno == EINVAL ? PORT_DROP_BAD_GSO : PORT_DROP_OVERRUN);
+	return NULL;
 }
 
 /* ---- Out ---- */

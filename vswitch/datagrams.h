@@ -51,6 +51,11 @@ void datagrams_destroy(struct datagrams *datagrams);
 
 unsigned datagrams_receive(struct datagrams *datagrams, struct port *port, struct frame **frames,
 			   unsigned max);
+/* One, into slot `index`. NULL: there is none, or none that can be a frame; that is counted. */
+struct frame *datagrams_receive_one(struct datagrams *datagrams, struct port *port, unsigned index);
+/* That of a slot whose `header` and `piece` are set. NULL: it cannot be a frame, and that is counted. */
+struct frame *datagram_frame(struct datagram_slot *slot, struct port *port);
+
 unsigned datagrams_transmit(struct datagrams *datagrams, struct port *port,
 			    struct frame *const *frames, unsigned count);
 

@@ -51,15 +51,12 @@ static void packet_ready(struct port_watch *watch)
 }
 
 /* Puts a tag back that the kernel took off. */
-static bool restore_tag(struct datagrams *datagrams, struct datagram_slot *slot,
-			const struct msghdr *message)
+static void put_tag(struct datagram_slot *slot, uint32_t tag)
 {
-	uint32_t tag = packet_tag(message);
 	uint8_t *frame = slot->piece.iov_base;
 
-	(void)datagrams;
 	if (!tag || slot->piece.iov_len < VIRTIO_NET_FRAME_MIN)
-		return true;
+		return;
 	memmove(frame - VLAN_TAG_SIZE, frame, VLAN_AT);
 	put_be32(frame - VLAN_TAG_SIZE + VLAN_AT, tag);
 	slot->piece.iov_base = frame - VLAN_TAG_SIZE;
@@ -67,17 +64,83 @@ static bool restore_tag(struct datagrams *datagrams, struct datagram_slot *slot,
 	if (slot->header.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM)
 		slot->header.csum_start =
 			htole16((uint16_t)(le16toh(slot->header.csum_start) + VLAN_TAG_SIZE));
+}
+
+static bool restore_tag(struct datagrams *datagrams, struct datagram_slot *slot,
+			const struct msghdr *message)
+{
+	(void)datagrams;
+	put_tag(slot, packet_tag(message));
 	return true;
+}
+
+static struct frame *frame_in_ring(struct port_packet *packet, struct datagram_slot *slot,
+				   const struct packet_ring_frame *found)
+{
+	slot->header = (struct virtio_net_header){ 0 };
+	if (found->header)
+		memcpy(&slot->header, found->header, DATAGRAM_HEADER);
+	slot->piece = (struct iovec){ found->bytes, found->length };
+	put_tag(slot, found->tag);
+	return datagram_frame(slot, &packet->port);
+}
+
+/* NULL: what was next came to nothing, and that is counted. */
+static struct frame *take_from_ring(struct port_packet *packet, unsigned index,
+				    enum packet_ring_found what,
+				    const struct packet_ring_frame *found)
+{
+	switch (what) {
+	case PACKET_RING_FRAME:
+		return frame_in_ring(packet, &packet->datagrams.slots[index], found);
+	case PACKET_RING_QUEUED:
+		return datagrams_receive_one(&packet->datagrams, &packet->port, index);
+	case PACKET_RING_CUT:
+		port_drop(&packet->port, PORT_DROP_OVERRUN);
+		return NULL;
+	default:
+		port_drop(&packet->port, PORT_DROP_BAD_LENGTH);
+		return NULL;
+	}
+}
+
+static unsigned receive_from_ring(struct port_packet *packet, struct frame **frames, unsigned max)
+{
+	unsigned looked = 0, count = 0;
+
+	if (!packet->datagrams.readable)
+		return 0;
+	while (looked < max) {
+		struct packet_ring_frame found;
+		enum packet_ring_found what = packet_ring_take(&packet->packet.ring, &found);
+		struct frame *frame;
+
+		if (what == PACKET_RING_NOTHING)
+			break;
+		frame = take_from_ring(packet, looked++, what, &found);
+		if (frame)
+			frames[count++] = frame;
+	}
+	packet->datagrams.readable = looked == max;
+	/* It was said to be readable, and no frame is there. */
+	if (!looked)
+		packet_clear_error(&packet->packet);
+	if (!count)
+		packet_ring_release(&packet->packet.ring);
+	return count;
 }
 
 static unsigned packet_receive(struct port *port, struct frame **frames, unsigned max)
 {
-	return datagrams_receive(&packet_of(port)->datagrams, port, frames, max);
+	struct port_packet *packet = packet_of(port);
+
+	return packet->packet.ring.slots ? receive_from_ring(packet, frames, max)
+					 : datagrams_receive(&packet->datagrams, port, frames, max);
 }
 
 static void packet_release(struct port *port)
 {
-	(void)port;
+	packet_ring_release(&packet_of(port)->packet.ring);
 }
 
 static unsigned packet_transmit(struct port *port, struct frame *const *frames, unsigned count)
@@ -165,6 +228,10 @@ static int packet_attach(struct port *port, struct error *error)
 	if (rc)
 		return error_set(error, rc, "port %s: cannot watch interface %s: %s", port->name,
 				 packet->packet.name, error_name(rc));
+	if (!packet->packet.ring.slots)
+		log_info(port->log,
+			 "port %s: interface %s: no ring of received frames (%s): they are read",
+			 port->name, packet->packet.name, error_name(packet->packet.refused));
 	packet->carrier.expire = carrier_due;
 	port_timer_arm(port, &packet->carrier, port_now(port) + CARRIER_NS);
 	return 0;
@@ -194,7 +261,8 @@ static void packet_describe(struct port *port, char where[PORT_TEXT_MAX], char s
 		 : !(flags & IFF_UP)   ? "down: the interface is not up on the host"
 		 : flags & IFF_RUNNING ? "up"
 				       : "no carrier");
-	snprintf(text, PORT_TEXT_MAX, "%s", packet->packet.header ? "csum tso4 tso6 ecn" : "");
+	snprintf(text, PORT_TEXT_MAX, "%s%s", packet->packet.header ? "csum tso4 tso6 ecn " : "",
+		 packet->packet.ring.slots ? "ring" : "");
 }
 
 static const struct port_ops ops = {

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # A port on a veth of the host by a packet socket, and ports that are capture files.
 # timeout: 180
+refuses=$(cd "$(dirname "$0")" && pwd)/no_packet_ring.py
 . "$(dirname "$0")/switch_lib.sh"
 lab_enter "$@"
 
@@ -17,6 +18,7 @@ lab_transfer b a 20000000 10.0.0.1 tcp
 lab_transfer b a 3000000 fd00::1 tcp
 lab_transfer a b 60000 10.0.0.2 udp
 lab_show | grep -q '"state": "up"' || lab_fail "$(lab_show)"
+lab_show | grep -q '"ring"' || lab_fail "no ring of received frames: $(lab_show)"
 # Large frames pass whole, both ways.
 for port in a p; do
 	[ "$(lab_stat $port rx_bytes)" -gt $((3000 * $(lab_stat $port rx_frames))) ] || lab_fail "$port: small frames came in: $(lab_show)"
@@ -88,6 +90,23 @@ grep -q 'interface nosuch' err || lab_fail "$(cat err)"
 "$TENON" switch port add lab p=packet:lo 2>err && lab_fail "lo was taken"
 grep -q 'expected an Ethernet interface' err || lab_fail "$(cat err)"
 lab_end || lab_fail "the switch ended with $?"
+
+# ---- Where the kernel gives no ring of received frames, they are read ----
+if PROGRAM=/bin/true "$refuses"; then
+	ip netns delete b
+	ip link add v0 type veth peer name v1
+	ip link set v0 up
+	lab_host b v1 10.0.0.2/24 fd00::2/64
+	PROGRAM=$TENON TENON=$refuses lab_switch lab --port a=tap:ta --port p=packet:v0
+	lab_show | grep -q '"ring"' && lab_fail "a ring that was refused: $(lab_show)"
+	ip netns delete a
+	lab_host a ta 10.0.0.1/24 fd00::1/64
+	lab_reach a 10.0.0.2
+	lab_transfer b a 3000000 10.0.0.1 tcp
+	lab_transfer b a 60000 10.0.0.1 udp
+	lab_end || lab_fail "the switch ended with $?"
+	ip netns delete b
+fi
 
 # ---- Files: replayed at their times and others, damaged ones as far as they go; and recorded ----
 ip netns delete a
