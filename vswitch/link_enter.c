@@ -56,7 +56,10 @@ static const char *enter_packet(const struct link_entrance *at, const struct lin
 	struct link_fate fate;
 	unsigned entered = 0;
 
-	link_way_decide(way, at->now, length, at->queue->count,
+	link_way_decide(way, at->now, length,
+			link_model_has_wire(&way->model)
+				? link_turns_waiting(&at->queue->turns, at->now)
+				: at->queue->count,
 			way->model.ecn && link_ecn_capable(packet->at, packet->head), &fate);
 	for (unsigned i = 0; i < fate.copies; i++) {
 		struct link_frame *copy = copy_packet(at->queue, packet);
@@ -69,6 +72,7 @@ static const char *enter_packet(const struct link_entrance *at, const struct lin
 			link_ecn_mark(copy->bytes, length);
 		if (!i && fate.corrupt_bit >= 0)
 			copy->bytes[fate.corrupt_bit / 8] ^= (uint8_t)(1u << fate.corrupt_bit % 8);
+		link_turns_add(&at->queue->turns, at->now, fate.sent[i]);
 		if (link_queue_push(at->queue, copy, fate.due[i]))
 			entered++;
 		else

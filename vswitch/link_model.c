@@ -182,21 +182,29 @@ static uint64_t queue_of(const struct link_model *model)
 	return model->queue_ns ? model->queue_ns : LINK_QUEUE_NS;
 }
 
-void link_way_change(struct link_way *way, const struct link_model *model, const char *link,
-		     bool out, uint64_t now)
+bool link_model_has_wire(const struct link_model *model)
+{
+	return model->rate || model->trace;
+}
+
+uint64_t link_way_change(struct link_way *way, const struct link_model *model, const char *link,
+			 bool out, uint64_t now)
 {
 	uint64_t busy_until = way->busy_until, last_due = way->last_due;
 	uint64_t longest = now + MAX(queue_of(&way->model), queue_of(model)) + burst_of(model);
 	bool down = way->down;
 
-	if (way->model.rate != model->rate || way->model.burst != model->burst)
-		busy_until = MIN(busy_until, longest);
+	if (way->model.rate == model->rate && way->model.burst == model->burst &&
+	    way->model.trace == model->trace)
+		longest = UINT64_MAX;
+	busy_until = MIN(busy_until, longest);
 	if (!way->key || way->model.seed != model->seed)
 		link_way_start(way, model, link, out);
 	way->model = *model;
 	way->down = down;
 	way->busy_until = busy_until;
 	way->last_due = last_due;
+	return longest;
 }
 
 /* Gives a copy its turn on the wire, in a queue `times` as long as the model's. False: it would wait too long. */
@@ -280,6 +288,7 @@ void link_way_decide(struct link_way *way, uint64_t now, size_t length, uint64_t
 			}
 			fate->mark = true;
 		}
+		fate->sent[fate->copies] = sent;
 		fate->due[fate->copies++] = due_of(way, sent, i ? DRAW_DELAY_COPY : DRAW_DELAY);
 	}
 	way->counters.marked += fate->mark && fate->copies;

@@ -71,10 +71,11 @@ struct link_model {
 		uint64_t from, to;
 	} list[LINK_LIST_MAX];
 	link_share duplicate, corrupt, reorder;
-	uint64_t rate;          /* bits a second; 0: no limit */
-	uint64_t burst;         /* bits that go at once after a pause */
-	uint64_t queue_ns;      /* how long a packet may wait for its turn; 0: LINK_QUEUE_NS ... */
-	uint64_t queue_packets; /* ... or how many may wait; 0: any number */
+	uint64_t rate;     /* bits a second; 0: no limit */
+	uint64_t burst;    /* bits that go at once after a pause */
+	uint64_t queue_ns; /* how long a packet may wait for its turn; 0: LINK_QUEUE_NS ... */
+	uint64_t
+		queue_packets; /* ... or how many may wait; without a rate, how many may be on the link; 0: any number */
 	/* NULL: none; counted by who keeps the model, not by each copy */
 	struct link_trace *trace;
 	struct link_table *table; /* of LINK_TABLE */
@@ -141,9 +142,10 @@ void link_way_start(struct link_way *way, const struct link_model *model, const 
 /*
  * Another model from now on: with another seed it begins anew, too. The wire stays as busy as it is, so that nothing passes those
  * that wait for it, but with another rate no longer than a queue: a packet that takes a day at the old one holds none of the new.
+ * Returns until when it can be busy by what came before.
  */
-void link_way_change(struct link_way *way, const struct link_model *model, const char *link,
-		     bool out, uint64_t now);
+uint64_t link_way_change(struct link_way *way, const struct link_model *model, const char *link,
+			 bool out, uint64_t now);
 
 /* Why nothing of a packet arrives, as captures say it. */
 #define LINK_DROP_LOST       "link_lost"
@@ -153,6 +155,7 @@ void link_way_change(struct link_way *way, const struct link_model *model, const
 /* What becomes of a packet. */
 struct link_fate {
 	unsigned copies;     /* 0 to 2 */
+	uint64_t sent[2];    /* when each has left the wire */
 	uint64_t due[2];     /* when each is at the other end */
 	int64_t corrupt_bit; /* of the first copy; -1: none */
 	bool mark;           /* all of them: congestion experienced */
@@ -162,8 +165,11 @@ struct link_fate {
 /* A copy that was due at `due` is at the other end `now`. */
 void link_way_delivered(struct link_way *way, uint64_t due, uint64_t now);
 
-/* Decides on a packet of `length` bytes that comes at `now`, of which `waiting` others of this way are on the link, not
- * there yet (for queue=1000p). `capable`: it can be marked. */
+/* Whether there is a wire to wait for: a rate, or a trace. */
+bool link_model_has_wire(const struct link_model *model);
+
+/* Decides on a packet of `length` bytes that comes at `now` (for queue=1000p) while `waiting` others of this way are not sent yet; without a
+ * wire, are not there yet. `capable`: it can be marked. */
 void link_way_decide(struct link_way *way, uint64_t now, size_t length, uint64_t waiting,
 		     bool capable, struct link_fate *fate);
 

@@ -17,6 +17,7 @@ void link_queue_clear(struct link_queue *queue)
 		free(queue->heap[i].frame);
 	free(queue->line);
 	free(queue->heap);
+	link_turns_clear(&queue->turns);
 	*queue = (struct link_queue){ 0 };
 }
 

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "vswitch/frame.h"
+#include "vswitch/link_turns.h"
 
 /* No link holds more, so that one with a long delay and no rate does not take all memory. */
 #define LINK_QUEUE_FRAMES (1u << 20)
@@ -41,6 +42,7 @@ struct link_queue {
 	unsigned heap_count, heap_room;
 	unsigned count; /* of both */
 	uint64_t bytes, sequence;
+	struct link_turns turns; /* of those that wait for the wire */
 };
 
 /* Frees what is in it. */

@@ -427,9 +427,10 @@ struct port *port_link_lower(const struct port *port)
 	return is_link ? link_of(port)->lower : NULL;
 }
 
-static void set_way(struct port_link *link, struct link_way *way, const struct link_model *model,
-		    bool out)
+static void set_way(struct port_link *link, const struct link_model *model, bool out)
 {
+	struct link_way *way = out ? &link->out : &link->in;
+	struct link_turns *turns = out ? &link->leaving.turns : &link->arriving.turns;
 	struct link_trace *old = way->model.trace;
 	struct link_table *table = way->model.table;
 
@@ -437,8 +438,9 @@ static void set_way(struct port_link *link, struct link_way *way, const struct l
 	link_table_take(model->table);
 	if (old != model->trace)
 		way->place = (struct link_trace_place){ 0 };
-	link_way_change(way, model, link->port.name, out,
-			link->port.vswitch->clock(link->port.vswitch->clock_arg));
+	link_turns_shorten(
+		turns, link_way_change(way, model, link->port.name, out,
+				       link->port.vswitch->clock(link->port.vswitch->clock_arg)));
 	link_trace_drop(old);
 	link_table_drop(table);
 }
@@ -448,9 +450,9 @@ void port_link_set(struct port *port, unsigned directions, const struct link_mod
 	struct port_link *link = link_of(port);
 
 	if (directions & LINK_IN)
-		set_way(link, &link->in, model, false);
+		set_way(link, model, false);
 	if (directions & LINK_OUT)
-		set_way(link, &link->out, model, true);
+		set_way(link, model, true);
 	note_features(link);
 }
 

@@ -595,9 +595,45 @@ static void test_changes_with_packets_on_the_way(void)
 	vswitch_destroy(lab.vswitch);
 }
 
-UNIT_MAIN("link", UNIT(test_delay_is_exact), UNIT(test_changes_with_packets_on_the_way),
-	  UNIT(test_a_delay_begins_when_the_frame_came), UNIT(test_delay_costs_no_throughput),
-	  UNIT(test_copies_and_bits), UNIT(test_large_frames_are_packets), UNIT(test_good_again),
+/* A queue of packets is of those that wait for the wire: a delay ten times as long lets the rate as it is; without a rate they are those on the link. */
+static void test_a_delay_takes_nothing_of_a_rate(void)
+{
+	struct lab lab;
+	unsigned sent = 0;
+
+	start(&lab, 1);
+	bad(&lab, "b", LINK_OUT, "rate=8M delay=200ms queue=20p");
+	for (; sent < 400; sent++) {
+		fake_port_put_frame(lab.a, B, A, 1000);
+		run_until(&lab, lab.clock + MS / 2);
+	}
+	/* one in a millisecond, and those that wait at the end */
+	run_until(&lab, lab.clock + 200 * MS + 20 * MS);
+	CU_ASSERT_EQUAL(lab.b->out_count, 199 + 20);
+	/* the wire is another: those hold it for as long as it may be busy, and no longer */
+	bad(&lab, "b", LINK_OUT, "rate=1 queue=3p");
+	for (unsigned k = 0; k < 5; k++)
+		fake_port_put_frame(lab.a, B, A, 1000);
+	run_until(&lab, lab.clock + MS);
+	bad(&lab, "b", LINK_OUT, "rate=8M queue=3p");
+	run_until(&lab, lab.clock + 100 * MS);
+	for (unsigned k = 0; k < 5; k++)
+		fake_port_put_frame(lab.a, B, A, 1000);
+	run_until(&lab, lab.clock + 10 * MS);
+	CU_ASSERT_EQUAL(lab.b->out_count, 219 + 3);
+	bad(&lab, "b", LINK_OUT, "delay=100ms queue=2p");
+	for (unsigned k = 0; k < 5; k++)
+		fake_port_put_frame(lab.a, B, A, 1000);
+	run_until(&lab, lab.clock + 110 * MS);
+	/* those of the wire of 1 bit a second are on their way still, and count */
+	CU_ASSERT_EQUAL(lab.b->out_count, 222);
+	vswitch_destroy(lab.vswitch);
+}
+
+UNIT_MAIN("link", UNIT(test_delay_is_exact), UNIT(test_a_delay_takes_nothing_of_a_rate),
+	  UNIT(test_changes_with_packets_on_the_way), UNIT(test_a_delay_begins_when_the_frame_came),
+	  UNIT(test_delay_costs_no_throughput), UNIT(test_copies_and_bits),
+	  UNIT(test_large_frames_are_packets), UNIT(test_good_again),
 	  UNIT(test_ports_below_come_and_go), UNIT(test_a_seed_repeats_itself),
 	  UNIT(test_marks_instead_of_losses), UNIT(test_a_recorded_rate),
 	  UNIT(test_captured_on_the_way_out), UNIT(test_captured_on_the_way_in),

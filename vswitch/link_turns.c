@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* See link_turns.h. */
+#include "vswitch/link_turns.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include "util/bytes.h"
+
+void link_turns_clear(struct link_turns *turns)
+{
+	free(turns->sent);
+	*turns = (struct link_turns){ 0 };
+}
+
+unsigned link_turns_waiting(struct link_turns *turns, uint64_t now)
+{
+	while (turns->count && turns->sent[turns->first] <= now) {
+		turns->first = (turns->first + 1) & (turns->room - 1);
+		turns->count--;
+	}
+	return turns->count;
+}
+
+static bool grow(struct link_turns *turns)
+{
+	unsigned room = turns->room ? 2 * turns->room : 64;
+	uint64_t *sent = malloc(room * sizeof(*sent));
+
+	if (!sent)
+		return false;
+	for (unsigned i = 0; i < turns->count; i++)
+		sent[i] = turns->sent[(turns->first + i) & (turns->room - 1)];
+	free(turns->sent);
+	turns->sent = sent;
+	turns->first = 0;
+	turns->room = room;
+	return true;
+}
+
+void link_turns_add(struct link_turns *turns, uint64_t now, uint64_t sent)
+{
+	if (sent <= now || (link_turns_waiting(turns, now) == turns->room && !grow(turns)))
+		return;
+	turns->sent[(turns->first + turns->count++) & (turns->room - 1)] = sent;
+}
+
+void link_turns_shorten(struct link_turns *turns, uint64_t latest)
+{
+	for (unsigned i = 0; i < turns->count; i++) {
+		uint64_t *sent = &turns->sent[(turns->first + i) & (turns->room - 1)];
+
+		*sent = MIN(*sent, latest);
+	}
+}
