@@ -19,8 +19,9 @@ int copy_check_overwrite(struct copy_command *copy, struct block *block, struct 
 		return 0;
 	}
 	if (!consent->force && !consent->yes) {
-		if (block_signature_find(block, &found, NULL) != 1)
-			return 0;
+		rc = block_signature_find(block, &found, error);
+		if (rc <= 0)
+			return rc;
 		if (!consent_asks(consent)) {
 			error_set(error, -EEXIST, "%s: holds %s (magic at byte %llu)",
 				  copy->destination.word, found.name,

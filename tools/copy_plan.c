@@ -68,8 +68,9 @@ static int plan(struct copy_command *copy, const struct end_plan *source,
 {
 	struct block_signature found;
 	char sizes[2][SIZE_TEXT], much[64] = "";
-	bool is_file = !destination->is_object;
+	bool is_file = !destination->is_object, force = copy->consent.force;
 	struct stat status;
+	int rc = 0;
 
 	if (is_file && destination->block && !stat(destination->word, &status))
 		is_file = S_ISREG(status.st_mode);
@@ -83,9 +84,11 @@ static int plan(struct copy_command *copy, const struct end_plan *source,
 		     destination->exists || !strcmp(destination->word, "-") ? "written to from"
 									    : "made from",
 		     source->word, much);
-	if (destination->block && block_signature_find(destination->block, &found, NULL) == 1)
+	if (destination->block)
+		rc = block_signature_find(destination->block, &found, force ? NULL : error);
+	if (rc > 0)
 		consent_loss(&copy->consent, "the %s on it would be lost", found.name);
-	return 0;
+	return force ? 0 : MIN(rc, 0);
 }
 
 int copy_plan(struct copy_command *copy, struct error *error)

@@ -291,11 +291,12 @@ static int check_volume(void *arg, struct error *error)
 	return MIN(rc, 0);
 }
 
-static int check_file(const char *path, struct image_place *place, struct error *error)
+static int check_file(const char *path, bool force, struct image_place *place, struct error *error)
 {
 	struct block_signature found;
 	CLEANUP_CLOSE int fd = -1;
 	struct stat status;
+	int rc;
 
 	if (stat(path, &status))
 		return errno == ENOENT
@@ -308,9 +309,12 @@ static int check_file(const char *path, struct image_place *place, struct error 
 	if (fd < 0)
 		return error_set(error, -errno, "%s: %s", path, error_name(errno));
 	place->size = S_ISBLK(status.st_mode) ? (uint64_t)lseek(fd, 0, SEEK_END) : 0;
-	if (block_signature_find_file(fd, &found) > 0)
+	rc = block_signature_find_file(fd, &found);
+	if (rc > 0)
 		snprintf(place->holds, sizeof(place->holds), "%s", found.name);
-	return 0;
+	return rc < 0 && !force ? error_set(error, rc, "%s: cannot be searched for signatures: %s",
+					    path, error_name(rc))
+				: 0;
 }
 
 int image_job_look(const struct image_job *job, const char *name, struct image_place *place)
@@ -323,7 +327,7 @@ int image_job_look(const struct image_job *job, const char *name, struct image_p
 	if (place->is_volume) {
 		status = cli_on_fiber(check_volume, &check);
 	} else {
-		rc = check_file(name, place, &error);
+		rc = check_file(name, job->force, place, &error);
 		status = rc ? cli_fail(rc, &error) : EXIT_DONE;
 	}
 	if (status || !*place->holds || job->force)

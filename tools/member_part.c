@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "block/blkid_library.h"
 #include "block/block.h"
 #include "block/partition.h"
 #include "util/error.h"
@@ -25,9 +26,10 @@ int member_check_whole(const char *path, struct block *block, const struct raid_
 	bool old =
 		info ? info->minor_version == VERSION_0_90 : raid_end_has_superblock(block, true);
 	bool new = !info &&raid_end_has_superblock(block, false);
+	int rc = old || new ? libblkid_load(error) : 0;
 
-	if ((!old && !new) || partition_table_read_path(&table, path, NULL) <= 0)
-		return 0;
+	if (rc || (!old && !new) || partition_table_read_path(&table, path, NULL) <= 0)
+		return rc;
 	for (unsigned i = 0; i < table.count; i++) {
 		const struct partition *part = &table.partitions[i];
 

@@ -116,7 +116,9 @@ unsigned datagrams_receive(struct datagrams *datagrams, struct port *port, struc
 
 	if (!datagrams->readable || datagrams->in < 0)
 		return 0;
-	if (datagrams->peers && peer_files_wait() && is_next_with_files(datagrams, port))
+	if (!datagrams->peers || !peer_files_wait())
+		datagrams->told = false;
+	else if (is_next_with_files(datagrams, port))
 		return 0;
 	for (unsigned i = 0; i < max; i++)
 		prepare_to_receive(datagrams, i, &messages[i].msg_hdr);

@@ -70,6 +70,16 @@ for disk in member gpt; do
 	[ "$(PATH=$PATH:/usr/sbin wipefs -J found | grep -c '"type"')" = 1 ] || problem "of $disk is left: $(PATH=$PATH:/usr/sbin wipefs found)"
 	rm found
 done
+# What cannot be looked for is not taken for nothing: here no libblkid.
+hide=$(PATH=$PATH:/usr/sbin:/sbin ldconfig -p | awk '$1 ~ /^libblkid/ { print $NF; exit }')
+hidden() { unshare -rm sh -c 'mount --bind /dev/null "$(realpath "$0")" && "$@"' "$hide" "$@"; }
+if hidden true 2>/dev/null; then
+	expect 0 '' $TENON copy small vg/x --yes
+	expect 1 'cannot use libblkid' hidden $TENON copy other vg/x
+	expect 1 'cannot use libblkid' hidden $TENON copy other vg/x --dry-run
+	expect 1 'small: cannot be searched for signatures' hidden $TENON image import other small
+	cmp -n "$(stat -c %s small)" small <($TENON copy vg/x -) || problem 'overwritten without a look at it'
+fi
 expect 0 '' $TENON copy three vg/x --yes
 rm member other gpt small
 # A hole has no cost, whatever its length.
