@@ -4,11 +4,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/btrfs.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -57,16 +59,17 @@ static bool is_of_local_mount(const struct statx *status)
 }
 
 /*
- * btrfs gives each subvolume a device number of its own, which the list of mounts does not have. But it (and bcachefs) tells four attributes of its files, and no
- * file system that others than the host's root can mount does: FUSE passes none of its server's on, nor do those over a network have all of them; overlays tell
- * what is told of the file below.
+ * btrfs gives each subvolume a device number of its own, which the list of mounts does not have. But it tells four attributes of its files, and no
+ * file system that others than the host's root can mount does: FUSE passes none of its server's on, nor do those over a network have all of them. Only overlays tell
+ * what is told of the file above, while one that was opened before it was copied up is another's; they do not answer a question of btrfs.
  */
-static bool has_attributes_of_disk(const struct statx *status)
+static bool is_of_btrfs(int fd, const struct statx *status)
 {
 	const uint64_t all = STATX_ATTR_APPEND | STATX_ATTR_COMPRESSED | STATX_ATTR_IMMUTABLE |
 			     STATX_ATTR_NODUMP;
+	struct btrfs_ioctl_fs_info_args info = { 0 };
 
-	return (status->stx_attributes_mask & all) == all;
+	return (status->stx_attributes_mask & all) == all && !ioctl(fd, BTRFS_IOC_FS_INFO, &info);
 }
 
 bool peer_file_is_socket(int fd)
@@ -96,7 +99,7 @@ bool peer_file_is_prompt(int fd)
 	case S_IFREG:
 	case S_IFDIR:
 		/* On a disk, which the host's root alone can mount, wherever (libvirt's QEMU has mounts of its own). */
-		return status.stx_dev_major || has_attributes_of_disk(&status) ||
+		return status.stx_dev_major || is_of_btrfs(fd, &status) ||
 		       (status.stx_mask & STATX_MNT_ID && is_of_local_mount(&status));
 	default:
 		return false;

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 # Guest memory that is a file of btrfs, also in a subvolume and in a mount namespace that the switch is not in (libvirt's QEMU with memory-backend-file): it is taken, as
-# that of a tmpfs is there. One of a FUSE file system never is: vhost_hostile_test.
+# that of a tmpfs is there, and not one of an overlay. One of a FUSE file system never is: vhost_hostile_test.
 # timeout: 120
 set -u
 cd "$(dirname "$0")/../.." || exit 1
@@ -25,7 +25,11 @@ unshare -m --propagation private bash -eu -c '
 	btrfs subvolume create "$1/m/sub" >/dev/null
 	for file in "$1/t/memory" "$1/m/memory" "$1/m/sub/memory"; do
 		python3 "$2/vhost_user_memory.py" "$1/e.sock" "$file" || { echo "FAILED: $file"; exit 1; }
-	done' - "$lab" "$here"
+	done
+	# Of an overlay there, which a user can mount, a file may be one of FUSE below, whatever it tells of itself.
+	mkdir "$1/m/up" "$1/m/work" "$1/o"
+	mount -t overlay none -o "lowerdir=$1/t,upperdir=$1/m/up,workdir=$1/m/work" "$1/o" || exit 0
+	! python3 "$2/vhost_user_memory.py" "$1/e.sock" "$1/o/new" 2>/dev/null || { echo "FAILED: an overlay"; exit 1; }' - "$lab" "$here"
 rc=$?
 [ $rc != 77 ] || echo "btrfs cannot be mounted here"
 [ $rc = 0 ] || tail -n 3 "$lab/switch.out"
