@@ -26,6 +26,14 @@ static bool lacks_log(const struct raid_member *member)
 	return (member->array->features & FEATURES_PPL) && !(member->sb.features & FEATURES_PPL);
 }
 
+/* Where a bitmap was that the array had then, too: it is none of the array's any more. */
+static int place_log(const struct raid_member *member, struct md_superblock *sb,
+		     struct error *error)
+{
+	sb->features &= ~MD_FEATURE_BITMAP;
+	return raid_ppl_place(sb, member->block->size >> MD_SECTOR_SHIFT, error);
+}
+
 static bool has_room_for_log(const struct raid_member *member)
 {
 	CLEANUP_FREE struct md_superblock *sb = malloc(sizeof(*sb));
@@ -33,7 +41,7 @@ static bool has_room_for_log(const struct raid_member *member)
 	if (!sb)
 		return false;
 	*sb = member->sb;
-	return !raid_ppl_place(sb, member->block->size >> MD_SECTOR_SHIFT, NULL);
+	return !place_log(member, sb, NULL);
 }
 
 /* Whether it could stand in for the place that it says it has. */
@@ -128,8 +136,7 @@ int raid_assemble_take_stale(struct raid_array *array, struct error *error)
 		member->reason[0] = '\0';
 		member->log_placed = lacks_log(member);
 		if (member->log_placed)
-			rc = raid_ppl_place(&member->sb, member->block->size >> MD_SECTOR_SHIFT,
-					    error);
+			rc = place_log(member, &member->sb, error);
 		rc = rc ? rc : raid_member_load_badblocks(member, error);
 	}
 	return rc;

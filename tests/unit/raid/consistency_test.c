@@ -187,16 +187,20 @@ static void test_spare_was_away(void)
 	rig_run(spare_was_away);
 }
 
-/* A member that left before is taken by force where the other that has its data is lost: with an empty log, or none. */
+/* A member that left before is taken by force where the other that has its data is lost: with an empty log, also where it has a bitmap still, or none. */
 static void by_force(struct raid_rig *rig)
 {
 	const struct raid_assemble_options force = { .force = true };
 
-	for (unsigned log = 0; log < 2; log++) {
+	for (unsigned log = 0; log < 3; log++) {
 		create(rig);
 		if (log)
 			CU_ASSERT_EQUAL(set(rig, RAID_BITMAP_NONE), 0);
+		if (log == 2)
+			CU_ASSERT_EQUAL(set(rig, RAID_BITMAP_INTERNAL), 0);
 		CU_ASSERT_EQUAL(raid_fail(rig->array, "disk2", &rig->error), 0);
+		if (log == 2)
+			CU_ASSERT_EQUAL(set(rig, RAID_BITMAP_NONE), 0);
 		CU_ASSERT_EQUAL_FATAL(set(rig, log ? RAID_BITMAP_PPL : RAID_BITMAP_NONE), 0);
 		rig_write(rig, 8192, 12288, 2);
 		crash(rig);
