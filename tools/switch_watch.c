@@ -167,12 +167,9 @@ int switch_capture_stop(void *context, json_t *params, json_t **result, struct e
 	if (rc == -ENOENT)
 		return switch_answer(rc, error);
 	/* Nobody else knows what became of one of the switch's own. */
-	if (switch_said_forget_capture(control, (unsigned)id)) {
-		if (rc)
-			return rc;
-	} else {
-		control->live_captures -= control->live_captures > 0;
-	}
+	if (switch_said_forget_capture(control, (unsigned)id) && rc)
+		return rc;
+	control->live_captures -= last.once && control->live_captures;
 	*result = json_pack("{s:I, s:I}", "written", (json_int_t)last.written, "lost",
 			    (json_int_t)last.lost);
 	return 0;

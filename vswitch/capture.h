@@ -101,6 +101,7 @@ struct capture_status {
 	uint64_t written;  /* of these, in the output */
 	uint64_t lost;     /* frames that will never be there */
 	uint64_t bytes;    /* of output */
+	bool once; /* of one that was stopped: it was for one reader (vswitch_stop_capture()) */
 };
 
 void capture_status(const struct capture *capture, struct capture_status *out);

@@ -96,6 +96,8 @@ static int end_session(struct capture_session *session, struct capture_status *l
 	struct capture_status unused;
 	int rc = capture_close_saying(session->capture, last ? last : &unused, error);
 
+	if (last)
+		last->once = session->once;
 	filter_program_free(session->filter);
 	free(session);
 	return rc;

@@ -99,6 +99,18 @@ lab_transfer pa pb 100000 10.0.0.2 tcp
 end
 [ "$(packets row.0*.pcapng)" -gt 3 ] || { ls; lab_fail "a port that came later"; }
 
+# The end of one that the switch was started with leaves a live one watched: its reader may be killed.
+lab_switch lab --port a=tap:tapa --port b=tap:tapb --capture own.pcapng
+"$TENON" switch capture lab -w live.pcapng 2>live.out &
+live=$!
+for _ in $(seq 200); do [ "$(shown | grep -c recording)" = 2 ] && break; sleep 0.05; done
+"$TENON" switch capture lab --stop 1 2>said || lab_fail "stop of its own: $(cat said)"
+kill -9 $live
+wait $live 2>/dev/null
+for _ in $(seq 200); do [ -z "$(shown)" ] && break; sleep 0.05; done
+[ -z "$(shown)" ] || lab_fail "a capture whose reader was killed is there still: $(shown)"
+lab_end || lab_fail "the switch ended with $?"
+
 # A disk that is full: said, kept in the configuration; and the end says so.
 mkdir small && mount -t tmpfs -o size=256k none small
 lab_switch lab --port a=tap:tapa --port b=tap:tapb
