@@ -71,11 +71,20 @@ static bool is_kept(struct block *block, const struct block_signature *found, co
 	       volume_pv_probe(block, &info, NULL) == 1 && !info.vg_name[0];
 }
 
+void consent_loss_below(struct consent *consent, const struct block *block)
+{
+	CLEANUP_FREE char *whole = NULL;
+	struct block_signature found;
+
+	if (block_signature_below(block->name, &found, &whole))
+		consent_loss(consent, "it lies on %s, whose %s would be that of a damaged array",
+			     whole ? whole : "a disk", found.name);
+}
+
 int consent_plan_device(struct consent *consent, struct stack *look, const char *device,
 			const char *becomes, struct error *error)
 {
 	CLEANUP_BLOCK struct block *block = NULL;
-	CLEANUP_FREE char *whole = NULL;
 	struct block_signature found;
 	int rc = 0;
 
@@ -92,9 +101,7 @@ int consent_plan_device(struct consent *consent, struct stack *look, const char 
 	consent_plan(consent, "%s: %s", device, becomes);
 	if (rc && !is_kept(block, &found, becomes))
 		consent_loss(consent, "the %s on it would be lost", found.name);
-	if (block_signature_below(block->name, &found, &whole))
-		consent_loss(consent, "it lies on %s, whose %s would be that of a damaged array",
-			     whole ? whole : "a disk", found.name);
+	consent_loss_below(consent, block);
 	return 0;
 }
 

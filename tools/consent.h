@@ -19,6 +19,8 @@
 
 #include "tools/cli.h"
 
+struct block;
+
 struct consent {
 	bool yes, force, dry_run;
 	bool always; /* to be asked for on a terminal though nothing recognisable is lost */
@@ -45,6 +47,8 @@ void consent_plan(struct consent *consent, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 void consent_loss(struct consent *consent, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
+/* Of a partition of a disk that is a member of an array: that it would be damaged. */
+void consent_loss_below(struct consent *consent, const struct block *block);
 
 /* Whether anybody will be asked or told, so that what is planned has to be found out. */
 bool consent_asks(const struct consent *consent);

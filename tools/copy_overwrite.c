@@ -19,9 +19,17 @@ int copy_check_overwrite(struct copy_command *copy, struct block *block, struct 
 		return 0;
 	}
 	if (!consent->force && !consent->yes) {
+		bool holds, below;
+
 		rc = block_signature_find(block, &found, error);
-		if (rc <= 0)
+		if (rc < 0)
 			return rc;
+		holds = rc == 1;
+		below = block_signature_check_below(block, NULL) != 0;
+		if (!holds && !below)
+			return 0;
+		if (!consent_asks(consent) && !holds)
+			return block_signature_check_below(block, error);
 		if (!consent_asks(consent)) {
 			error_set(error, -EEXIST, "%s: holds %s (magic at byte %llu)",
 				  copy->destination.word, found.name,
@@ -30,7 +38,9 @@ int copy_check_overwrite(struct copy_command *copy, struct block *block, struct 
 						   "nothing on it is needed");
 		}
 		consent_plan(consent, "%s: would be overwritten", copy->destination.word);
-		consent_loss(consent, "the %s on it would be lost", found.name);
+		if (holds)
+			consent_loss(consent, "the %s on it would be lost", found.name);
+		consent_loss_below(consent, block);
 		rc = consent_ask(consent, error);
 		if (rc)
 			return rc;

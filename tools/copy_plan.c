@@ -88,6 +88,8 @@ static int plan(struct copy_command *copy, const struct end_plan *source,
 		rc = block_signature_find(destination->block, &found, force ? NULL : error);
 	if (rc > 0)
 		consent_loss(&copy->consent, "the %s on it would be lost", found.name);
+	if (destination->block)
+		consent_loss_below(&copy->consent, destination->block);
 	return force ? 0 : MIN(rc, 0);
 }
 

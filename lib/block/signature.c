@@ -218,7 +218,7 @@ int block_signature_find_file(int fd, struct block_signature *found)
 }
 
 /* What is written to it is written to the array, behind the back of its other members. */
-static int check_below(const struct block *block, struct error *error)
+int block_signature_check_below(const struct block *block, struct error *error)
 {
 	CLEANUP_FREE char *whole = NULL;
 	struct block_signature found;
@@ -238,7 +238,7 @@ int block_signature_check(struct block *block, struct error *error)
 	int rc = block_signature_find(block, &found, error);
 
 	if (rc <= 0)
-		return rc ? rc : check_below(block, error);
+		return rc ? rc : block_signature_check_below(block, error);
 	error_set(error, -EEXIST, "%s: holds %s %s (magic at byte %llu)", block->name,
 		  strchr("aeioxLF", found.name[0]) ? "an" : "a", found.name,
 		  (unsigned long long)found.offset);

@@ -32,7 +32,10 @@ int block_signature_find_file(int fd, struct block_signature *found);
  * the partition lies in that array: a superblock that is in none of the disk's partitions. Else 0. */
 int block_signature_below(const char *name, struct block_signature *found, char **whole);
 
-/* The same as a refusal: 0 when there is none, -EEXIST with `error` naming what is there, or on the disk below, and advising
+/* The same as a refusal. */
+int block_signature_check_below(const struct block *block, struct error *error);
+
+/* Both as a refusal: 0 when there is none, -EEXIST with `error` naming what is there, or on the disk below, and advising
  * --force, or another negative errno. */
 int block_signature_check(struct block *block, struct error *error);
 

@@ -215,10 +215,12 @@ export TENON_DEVICES=m0.img:m1.img
 expect 0 '' $TENON raid create mirror --level 1 --metadata 1.0 --assume-clean m0.img m1.img
 for i in 0 1; do table m$i.img <<<$'label: dos\nstart=1M, size=20M'; done
 head -c 22M m0.img >start
-for command in "raid create y --level 1 m0.img:1 missing" "pv create m0.img:1" "vg create y m0.img:1"; do
+head -c 1M /dev/urandom >bytes
+for command in "raid create y --level 1 m0.img:1 missing" "pv create m0.img:1" "vg create y m0.img:1" "copy bytes m0.img:1"; do
 	expect 1 'm0.img:1: lies on .*m0.img, which holds an md superblock 1.0' $TENON $command
 done
 expect 0 'it lies on m0.img' $TENON raid create y --level 1 m0.img:1 missing --dry-run
+expect 0 'it lies on m0.img' $TENON copy bytes m0.img:1 --dry-run
 cmp -n $((22 << 20)) start m0.img || problem 'a mirror was written to by way of a partition of its disk'
 expect 0 '' $TENON raid create y --level 1 m0.img:1 missing --force
 # That of the last partition is not its disk's.
