@@ -103,7 +103,7 @@ rig_files_of() {
 # rig_loads PROGRAM: it, and what it loads by itself (its notes tell: lib/util/library.h).
 rig_loads() {
 	echo "$1"
-	readelf -p .note.dlopen "$1" 2>/dev/null | grep recommended | grep -o 'lib[a-z0-9_-]*\.so\.[0-9.]*' | while read -r name; do
+	readelf -p .note.dlopen "$1" 2>/dev/null | grep recommended | grep -o 'lib[a-z0-9_-]*\.so\.[^"]*' | while read -r name; do
 		PATH=$PATH:/usr/sbin:/sbin ldconfig -p | awk -v name="$name" '$1 == name { print $NF; exit }'
 	done
 }
