@@ -31,15 +31,19 @@ def handshake(peer, rng):
     """Stopped behind a message of those that set a device up, of which nobody takes the answers; then killed."""
     child = os.fork()
     if not child:
-        stops = Stops(peer, rng.randrange(1, 18))
-        for request in rng.sample(ASKS, 2):
-            send(stops, message(request))
-        guest = Guest(stops)
-        guest.show()
-        guest.kick()
-        stops.left = 1
-        send(stops, message(GET_FEATURES))
-    os.waitpid(child, os.WUNTRACED)
+        try:
+            stops = Stops(peer, rng.randrange(1, 18))
+            for request in rng.sample(ASKS, 2):
+                send(stops, message(request))
+            guest = Guest(stops)
+            guest.show()
+            guest.kick()
+            stops.left = 1
+            send(stops, message(GET_FEATURES))
+        finally:
+            os._exit(1)  # it was hung up on
+    if not os.WIFSTOPPED(os.waitpid(child, os.WUNTRACED)[1]):
+        return
     for _ in range(3):
         vhost_guest.neighbours.pass_frame() if not DISK else None
     os.kill(child, signal.SIGKILL)
