@@ -21,10 +21,10 @@ BUILD   := build$(if $(SANITIZE),-sanitize)$(if $(filter thread,$(SANITIZE)),-th
 DEPS_BUILD := gcc make pkg-config libc6-dev liburing-dev libaio-dev libpcap-dev libnl-3-dev \
 	libnl-route-3-dev libcunit1-dev libjansson-dev uuid-dev libblkid-dev libisal-dev \
 	libseccomp-dev libyaml-dev libfuse3-dev nbdkit-plugin-dev libnbd-dev libslirp-dev libslirp0 \
-	libext2fs-dev nettle-dev
+	libext2fs-dev nettle-dev zlib1g-dev
 DEPS_DEMO  := qemu-system-x86 user-mode-linux 'linux-image-cloud-amd64|linux-image-virtual' mdadm lvm2 e2fsprogs \
 	busybox-static cpio kmod python3 procps util-linux
-DEPS_TEST  := zlib1g-dev tcpdump tshark strace fuse3 nbdkit libnbd-bin fio qemu-utils zstd xz-utils bzip2 lz4 gddrescue fdisk iproute2 acpica-tools clang 'libclang-rt-dev|clang' cppcheck \
+DEPS_TEST  := tcpdump tshark strace fuse3 nbdkit libnbd-bin fio qemu-utils zstd xz-utils bzip2 lz4 gddrescue fdisk iproute2 acpica-tools clang 'libclang-rt-dev|clang' cppcheck \
 	clang-tidy clang-format grub-common zsh gdisk dosfstools mtools vde2 vdeplug lldpd smcroute dnsmasq-base passt openvswitch-switch dpdk-dev '^librte-net-virtio[0-9]+$$'
 DEPS_BENCH := openvswitch-switch openvswitch-switch-dpdk vde2 qemu-utils dpdk-dev '^librte-net-virtio[0-9]+$$' iperf3 valgrind
 # Of `tenon image build debian`.
@@ -117,10 +117,10 @@ FORCE:
 
 # #define SONAME_blkid "libblkid.so.1"
 $(BUILD)/sonames.h: FORCE | $(BUILD)/packages
-	$(Q)for name in $(SONAMES); do readelf -d "$$($(CC) -print-file-name=lib$$name.so)" | \
-		sed -n "s/.*(SONAME).*\[\(.*\)\]/#define SONAME_$$(echo $$name | tr - _) \"\1\"/p"; done >$@.new
-	@[ "$$(wc -l <$@.new)" = $(words $(SONAMES)) ] || { echo "not all of these libraries are there to link: $(SONAMES)" >&2; exit 1; }
-	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+	$(Q)names=$$(for name in $(SONAMES); do readelf -d "$$($(CC) -print-file-name=lib$$name.so)" | \
+		sed -n "s/.*(SONAME).*\[\(.*\)\]/#define SONAME_$$(echo $$name | tr - _) \"\1\"/p"; done); \
+	[ "$$(echo "$$names" | wc -l)" = $(words $(SONAMES)) ] || { echo "not all of these libraries are there to link: $(SONAMES)" >&2; exit 1; }; \
+	echo "$$names" | cmp -s - $@ || echo "$$names" >$@
 
 $(BUILD)/%.o: %.c $(BUILD)/flags | $(BUILD)/packages $(BUILD)/sonames.h
 	@mkdir -p $(@D)
