@@ -28,6 +28,22 @@ def pages(address, length):
     return set(range((GUEST + address) // PAGE, (GUEST + address + max(length, 1) - 1) // PAGE + 1))
 
 
+def await_answer(peer, request):
+    """All that was said before has been done then."""
+    got = b""
+    peer.settimeout(30)
+    while True:
+        more = peer.recv(65536)
+        if not more:
+            raise SystemExit("FAILED: it hung up")
+        got += more
+        while len(got) >= 12 and len(got) >= 12 + struct.unpack("<III", got[:12])[2]:
+            kind, _, size = struct.unpack("<III", got[:12])
+            if kind == request:
+                return
+            got = got[12 + size:]
+
+
 def main():
     peer = socket.socket(socket.AF_UNIX)
     peer.connect(sys.argv[1])
@@ -67,10 +83,8 @@ def main():
     # Stopped, so that nothing is written any more.
     for queue in guest.queues:
         send(peer, message(GET_VRING_BASE, struct.pack("<II", queue, 0)))
-    time.sleep(0.2)
     send(peer, message(GET_FEATURES))
-    time.sleep(0.2)
-    drain(peer)
+    await_answer(peer, GET_FEATURES)
     after = bytes(guest.map)
     changed = {(GUEST + at) // PAGE for at in range(0, SIZE, PAGE) if before[at:at + PAGE] != after[at:at + PAGE]}
     logged = {8 * i + bit for i in range(LOG_SIZE) for bit in range(8) if bits[i] >> bit & 1}
