@@ -9,6 +9,7 @@ TENON=${TENON:-$PWD/${BUILD:-build}/tenon}
 here=$PWD/tests/interop
 python3 -c 'import os; os.eventfd' 2>/dev/null || { echo "Python has no eventfds (3.10)"; exit 77; }
 [ "$(id -u)" = 0 ] || { echo "a file system can be mounted by root only"; exit 77; }
+unshare -m true 2>/dev/null || { echo "mount namespaces cannot be made here"; exit 77; }
 command -v mkfs.btrfs >/dev/null || { echo "mkfs.btrfs (package btrfs-progs) is not installed"; exit 77; }
 lab=$(mktemp -d) || exit 1
 export TENON_RUNTIME_DIR=$lab/runtime
@@ -31,6 +32,6 @@ unshare -m --propagation private bash -eu -c '
 	mount -t overlay none -o "lowerdir=$1/t,upperdir=$1/m/up,workdir=$1/m/work" "$1/o" || exit 0
 	! python3 "$2/vhost_user_memory.py" "$1/e.sock" "$1/o/new" 2>/dev/null || { echo "FAILED: an overlay"; exit 1; }' - "$lab" "$here"
 rc=$?
-[ $rc != 77 ] || echo "btrfs cannot be mounted here"
 [ $rc = 0 ] || tail -n 3 "$lab/switch.out"
+[ $rc != 77 ] || echo "btrfs cannot be mounted here"
 exit $rc
