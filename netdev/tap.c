@@ -26,6 +26,7 @@ struct tap_open_call {
 	struct tap *tap;
 	const char *device;
 	bool plain, existing;
+	unsigned queues; /* more than 1: of a device with several */
 	struct error *error;
 };
 
@@ -78,8 +79,8 @@ static int refuse(const struct tap_open_call *call, int rc)
 		error_advise(call->error,
 			     "needs CAP_NET_ADMIN: run in a user and network namespace of your "
 			     "own (unshare -rn), or have root make it yours once: tenon nic "
-			     "create %s --owner USER, or nic set where it is there",
-			     name);
+			     "create %s%s --owner USER, or nic set where it is there",
+			     name, call->queues > 1 ? " --multi-queue" : "");
 	else if (rc == -EBUSY)
 		error_advise(call->error,
 			     "%s is attached to it; end that one, or use another interface",
@@ -92,6 +93,31 @@ static int refuse(const struct tap_open_call *call, int rc)
 		error_advise(call->error,
 			     "an interface of that name exists and is no TAP, or its name is "
 			     "not possible");
+	return rc;
+}
+
+/* Why a device with several queues was not given out. */
+static int refuse_several(const struct tap_open_call *call, int rc)
+{
+	const char *name = call->tap->name;
+
+	if (rc == -E2BIG) {
+		error_set(call->error, rc,
+			  "TAP interface %s: expected %u queues, found room for %u", name,
+			  call->queues, call->tap->queues);
+		error_advise(call->error, "the kernel gives it no more: ask for fewer");
+		return rc;
+	}
+	if (rc != -EINVAL || tap_is_multi_queue(name))
+		return refuse(call, rc);
+	error_set(call->error, rc,
+		  "TAP interface %s: expected one with %u queues, found one that "
+		  "has a single queue",
+		  name, call->queues);
+	error_advise(call->error,
+		     "make it anew (tenon nic delete %s; tenon nic create %s --multi-queue), or "
+		     "attach to it without queues=",
+		     name, name);
 	return rc;
 }
 
@@ -114,25 +140,53 @@ static int check_alone(const struct tap_open_call *call, int own)
 	return -EBUSY;
 }
 
-/* A persistent device that was made with several queues is only given out with that flag. */
-static int attach(const struct tap_open_call *call, int fd)
+static int set_interface(const struct tap_open_call *call, int fd, bool several)
 {
-	short flags = (short)(IFF_TAP | IFF_NO_PI | (call->plain ? 0 : IFF_VNET_HDR));
-	struct ifreq request = { .ifr_flags = flags };
-	int rc;
+	struct ifreq request = {
+		.ifr_flags = (short)(IFF_TAP | IFF_NO_PI | (call->plain ? 0 : IFF_VNET_HDR) |
+				     (several ? IFF_MULTI_QUEUE : 0)),
+	};
 
 	memcpy(request.ifr_name, call->tap->name, sizeof(request.ifr_name));
-	if (!ioctl(fd, TUNSETIFF, &request))
-		return 0;
-	if (errno != EINVAL)
-		return refuse(call, -errno);
+	return ioctl(fd, TUNSETIFF, &request) ? -errno : 0;
+}
+
+/* A persistent device that was made with several queues is only given out with that flag. */
+static int attach_one(const struct tap_open_call *call)
+{
+	int rc = set_interface(call, call->tap->fd, false);
+
+	if (rc != -EINVAL)
+		return rc ? refuse(call, rc) : 0;
 	rc = check_alone(call, 0);
 	if (rc)
 		return rc;
-	request.ifr_flags = (short)(flags | IFF_MULTI_QUEUE);
-	if (ioctl(fd, TUNSETIFF, &request))
-		return refuse(call, -errno);
-	return check_alone(call, 1);
+	rc = set_interface(call, call->tap->fd, true);
+	return rc ? refuse(call, rc) : check_alone(call, 1);
+}
+
+/* Its first descriptor is there, the others are opened here. */
+static int attach_several(const struct tap_open_call *call)
+{
+	struct tap *tap = call->tap;
+	int rc = tap->created ? 0 : check_alone(call, 0);
+
+	if (rc)
+		return rc;
+	for (tap->queues = 0; tap->queues < call->queues; tap->queues++) {
+		int fd = tap->queues ? open_device(call) : tap->fd;
+
+		if (fd < 0)
+			return fd;
+		rc = set_interface(call, fd, true);
+		if (rc && fd != tap->fd)
+			close(fd);
+		if (rc)
+			return refuse_several(call, rc);
+		if (tap->queues)
+			tap->further[tap->queues - 1] = fd;
+	}
+	return check_alone(call, (int)call->queues);
 }
 
 /*
@@ -206,26 +260,22 @@ static int open_in_namespace(void *arg)
 {
 	const struct tap_open_call *call = arg;
 	struct tap *tap = call->tap;
-	int rc, fd;
+	int rc;
 
 	tap->created = !if_nametoindex(tap->name);
 	if (tap->created && call->existing)
 		return error_set(call->error, -ENODEV, "TAP interface %s: there is none",
 				 tap->name);
-	fd = open_device(call);
-	if (fd < 0)
-		return fd;
-	rc = attach(call, fd);
+	tap->fd = open_device(call);
+	if (tap->fd < 0)
+		return tap->fd;
+	tap->queues = 1;
+	rc = call->queues > 1 ? attach_several(call) : attach_one(call);
 	if (!rc)
-		rc = forget_former_user(call, fd);
+		rc = forget_former_user(call, tap->fd);
 	if (!rc)
-		rc = set_header(call, fd);
-	if (rc) {
-		close(fd);
-		return rc;
-	}
-	tap->fd = fd;
-	return 0;
+		rc = set_header(call, tap->fd);
+	return rc;
 }
 
 int tap_open(struct tap *tap, const char *name, const struct tap_options *options,
@@ -243,8 +293,12 @@ int tap_open(struct tap *tap, const char *name, const struct tap_options *option
 		return rc;
 	strncpy(tap->name, name, sizeof(tap->name) - 1);
 	netns = options->netns > 0 ? options->netns : -1;
-	call = (struct tap_open_call){ tap, options->device ? options->device : TAP_DEVICE,
-				       options->plain, options->existing, error };
+	call = (struct tap_open_call){ tap,
+				       options->device ? options->device : TAP_DEVICE,
+				       options->plain,
+				       options->existing,
+				       MIN(options->queues, (unsigned)TAP_QUEUES_MAX),
+				       error };
 	rc = netns_call(netns, open_in_namespace, &call, error);
 	if (!rc && tap->created) {
 		settings.mtu = options->mtu;
@@ -257,8 +311,11 @@ int tap_open(struct tap *tap, const char *name, const struct tap_options *option
 
 void tap_close(struct tap *tap)
 {
+	for (unsigned i = 1; i < tap->queues; i++)
+		close(tap->further[i - 1]);
 	if (tap->fd >= 0)
 		close(tap->fd);
+	tap->queues = 0;
 	tap->fd = -1;
 }
 

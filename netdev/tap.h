@@ -9,6 +9,9 @@
  *
  * A device that this process made vanishes when it is closed; one that was there before stays.
  *
+ * A device may have several queues, each with a descriptor of its own. The kernel sends the frames of a flow on the queue on which one of the same
+ * flow was written last within three seconds (tun_automq_select_queue()), and other flows by their hash; what is set for one queue holds for the device.
+ *
  * Source: Linux Documentation/networking/tuntap.rst, drivers/net/tun.c (6.1).
  */
 #ifndef TENON_NETDEV_TAP_H
@@ -28,8 +31,13 @@ struct link_place;
 #define TUN_F_USO6 0x40
 #endif
 
+/* Of one device, at most: the kernel has room for 256. */
+#define TAP_QUEUES_MAX 128
+
 struct tap {
-	int fd; /* non-blocking, close-on-exec */
+	int fd;                          /* of its first queue; non-blocking, close-on-exec */
+	unsigned queues;                 /* that are attached */
+	int further[TAP_QUEUES_MAX - 1]; /* of the others */
 	char name[IFNAMSIZ];
 	bool created;      /* by tap_open(), and then brought up by it */
 	bool header;       /* frames carry struct virtio_net_header */
@@ -40,21 +48,27 @@ struct tap_options {
 	int netns;          /* an fd; 0 or -1: the caller's own */
 	bool plain;         /* no header and no offloads: only whole frames of at most the MTU */
 	unsigned mtu;       /* of a device that is created; 0: the kernel's 1500 */
+	unsigned queues;    /* to attach, of a device that has several; 0, 1: one, of any */
 	bool existing;      /* -ENODEV if there is none of that name, rather than making it */
 	const char *device; /* NULL: /dev/net/tun; a test names another */
 };
 
 /*
  * Attaches to the TAP interface `name`, which is made if there is none. `options` may be NULL. Errors,
- * each naming the interface: -EINVAL (no possible name; or an interface that is no TAP), -ENOENT (no
- * /dev/net/tun), -EPERM (neither CAP_NET_ADMIN nor the device's owner), -EBUSY (another process has
- * it, or any queue of it; named if it can be found), -EOPNOTSUPP (no header of 12 bytes).
+ * each naming the interface: -EINVAL (no possible name; or an interface that is no TAP, or has one queue where several are
+ * wanted), -ENOENT (no /dev/net/tun), -EPERM (neither CAP_NET_ADMIN nor the device's owner), -EBUSY (another process has
+ * it, or any queue of it; named if it can be found), -E2BIG (the kernel has no room for so many queues), -EOPNOTSUPP (no header of 12 bytes).
  *
  * Whatever a former user of a persistent interface set is set anew, so that it is as one just made.
  */
 int tap_open(struct tap *tap, const char *name, const struct tap_options *options,
 	     struct error *error);
 void tap_close(struct tap *tap);
+
+static inline int tap_queue_fd(const struct tap *tap, unsigned queue)
+{
+	return queue ? tap->further[queue - 1] : tap->fd;
+}
 
 /* Whether the link is seen as up by the host's side: carrier on or off. -EPERM, -EINVAL (Linux before
  * 5.0). */

@@ -16,12 +16,13 @@
 
 #define TAP_BATCH_MAX 32
 
+struct tap;
 struct tap_batch;
 
-/* For the TAP `fd`, in non-blocking mode, which stays the caller's. -EOPNOTSUPP where its driver does not
+/* For the queues of `tap`, which stays the caller's. -EOPNOTSUPP where its driver does not
  * know RWF_NOWAIT, -ENOSYS, -EPERM or another negative errno where io_uring cannot be had: read() and
  * write() then. */
-int tap_batch_create(struct tap_batch **out, int fd);
+int tap_batch_create(struct tap_batch **out, const struct tap *tap);
 /* NULL is fine. */
 void tap_batch_destroy(struct tap_batch *batch);
 
@@ -29,7 +30,8 @@ void tap_batch_destroy(struct tap_batch *batch);
 struct tap_batch_frame {
 	struct iovec *pieces;
 	unsigned count;
-	int result; /* bytes, or a negative errno; set by the calls below */
+	unsigned queue; /* of the TAP, from 0 on */
+	int result;     /* bytes, or a negative errno; set by the calls below */
 };
 
 /* Reads into, or writes from, each of `count` (at most TAP_BATCH_MAX) frames. One thread at a time. */

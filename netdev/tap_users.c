@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <linux/if_link.h>
+#include <linux/if_tun.h>
 #include <linux/rtnetlink.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -20,46 +21,68 @@
 DEFINE_CLEANUP(cleanup_socket, struct nl_sock, libnl.nl_socket_free)
 DEFINE_CLEANUP(cleanup_message, struct nl_msg, libnl.nlmsg_free)
 
+/* Each as the functions of tap_users.h return it. */
+struct queues {
+	int attached, several;
+};
+
 /* IFLA_LINKINFO of a tun device; linux/if_link.h. */
 static int take_queues(struct nl_msg *message, void *arg)
 {
 	struct nlattr *link[IFLA_MAX + 1], *info[IFLA_INFO_MAX + 1], *tun[IFLA_TUN_MAX + 1];
-	int *queues = arg;
+	struct queues *queues = arg;
+	char kind[8] = "";
 
 	if (libnl.nlmsg_parse(libnl.nlmsg_hdr(message), sizeof(struct ifinfomsg), link, IFLA_MAX,
 			      NULL) ||
 	    !link[IFLA_LINKINFO] ||
 	    libnl.nla_parse_nested(info, IFLA_INFO_MAX, link[IFLA_LINKINFO], NULL) ||
-	    !info[IFLA_INFO_DATA] ||
-	    libnl.nla_parse_nested(tun, IFLA_TUN_MAX, info[IFLA_INFO_DATA], NULL) ||
-	    !tun[IFLA_TUN_NUM_QUEUES] || !tun[IFLA_TUN_NUM_DISABLED_QUEUES])
+	    !info[IFLA_INFO_KIND] || !info[IFLA_INFO_DATA])
 		return NL_OK;
-	*queues = (int)(libnl.nla_get_u32(tun[IFLA_TUN_NUM_QUEUES]) +
-			libnl.nla_get_u32(tun[IFLA_TUN_NUM_DISABLED_QUEUES]));
+	libnl.nla_strlcpy(kind, info[IFLA_INFO_KIND], sizeof(kind));
+	if (strcmp(kind, "tun") != 0 ||
+	    libnl.nla_parse_nested(tun, IFLA_TUN_MAX, info[IFLA_INFO_DATA], NULL))
+		return NL_OK;
+	if (tun[IFLA_TUN_TYPE] && libnl.nla_get_u8(tun[IFLA_TUN_TYPE]) == IFF_TAP &&
+	    tun[IFLA_TUN_MULTI_QUEUE])
+		queues->several = libnl.nla_get_u8(tun[IFLA_TUN_MULTI_QUEUE]) != 0;
+	if (tun[IFLA_TUN_NUM_QUEUES] && tun[IFLA_TUN_NUM_DISABLED_QUEUES])
+		queues->attached = (int)(libnl.nla_get_u32(tun[IFLA_TUN_NUM_QUEUES]) +
+					 libnl.nla_get_u32(tun[IFLA_TUN_NUM_DISABLED_QUEUES]));
 	return NL_OK;
 }
 
-int tap_attached_queues(const char *name)
+static struct queues look_at(const char *name)
 {
 	CLEANUP(cleanup_socket) struct nl_sock *sock = NULL;
 	CLEANUP(cleanup_message) struct nl_msg *message = NULL;
 	struct ifinfomsg any = { .ifi_family = AF_UNSPEC };
-	int queues = -EOPNOTSUPP;
+	const struct queues unknown = { -EOPNOTSUPP, -EOPNOTSUPP };
+	struct queues queues = unknown;
 
 	if (libnl_load(NULL))
-		return -ENOPKG;
+		return unknown;
 	sock = libnl.nl_socket_alloc();
 	message = libnl.nlmsg_alloc_simple(RTM_GETLINK, 0);
 	if (!sock || !message)
-		return -ENOMEM;
+		return unknown;
 	libnl.nl_socket_modify_cb(sock, NL_CB_VALID, NL_CB_CUSTOM, take_queues, &queues);
 	if (libnl.nlmsg_append(message, &any, sizeof(any), NLMSG_ALIGNTO) ||
 	    libnl.nla_put_string(message, IFLA_IFNAME, name) ||
-	    libnl.nl_connect(sock, NETLINK_ROUTE))
-		return -EOPNOTSUPP;
-	if (libnl.nl_send_auto(sock, message) < 0 || libnl.nl_recvmsgs_default(sock) < 0)
-		return -EOPNOTSUPP;
+	    libnl.nl_connect(sock, NETLINK_ROUTE) || libnl.nl_send_auto(sock, message) < 0 ||
+	    libnl.nl_recvmsgs_default(sock) < 0)
+		return unknown;
 	return queues;
+}
+
+int tap_attached_queues(const char *name)
+{
+	return look_at(name).attached;
+}
+
+int tap_is_multi_queue(const char *name)
+{
+	return look_at(name).several;
 }
 
 /* Whether /proc/PID/fdinfo/FD is that of a descriptor of the TAP: it has a line "iff:", tab, name. */

@@ -37,7 +37,7 @@ struct port_spec {
 	const char *netns;                /* tap, packet */
 	bool plain;                       /* tap, packet */
 	bool client;                      /* qemu-stream, vhost-user */
-	unsigned pairs;                   /* vhost-user: of queues; 0: one */
+	unsigned queues;                  /* tap, vhost-user (pairs of them); 0: one */
 	struct endpoint endpoint;         /* qemu-stream, and the local one of qemu-dgram */
 	struct endpoint remote;           /* qemu-dgram */
 	struct replay_timing timing;      /* pcap */

@@ -53,18 +53,27 @@ static int client_option(struct port_spec *spec, char *option, struct error *err
 	return 0;
 }
 
-static int vhost_user_option(struct port_spec *spec, char *option, struct error *error)
+/* "queues=N"; -ENOTSUP: it is another option. `what`: of which there are up to `most`. */
+static int queues_option(struct port_spec *spec, const char *option, unsigned most,
+			 const char *what, struct error *error)
 {
 	static const char key[] = "queues=";
-	uint64_t pairs;
+	uint64_t queues;
 
 	if (strncmp(option, key, sizeof(key) - 1) != 0)
-		return client_option(spec, option, error);
-	if (number_parse(option + sizeof(key) - 1, 1, VSWITCH_VHOST_USER_PAIRS_MAX, &pairs, NULL))
-		return error_set(error, -EINVAL, "%.40s: expected a number of queue pairs, 1 to %d",
-				 option, VSWITCH_VHOST_USER_PAIRS_MAX);
-	spec->pairs = (unsigned)pairs;
+		return -ENOTSUP;
+	if (number_parse(option + sizeof(key) - 1, 1, most, &queues, NULL))
+		return error_set(error, -EINVAL, "%.40s: expected a number of %s, 1 to %u", option,
+				 what, most);
+	spec->queues = (unsigned)queues;
 	return 0;
+}
+
+static int vhost_user_option(struct port_spec *spec, char *option, struct error *error)
+{
+	int rc = queues_option(spec, option, VSWITCH_VHOST_USER_PAIRS_MAX, "queue pairs", error);
+
+	return rc == -ENOTSUP ? client_option(spec, option, error) : rc;
 }
 
 static int client_check(struct port_spec *spec, struct error *error)
@@ -82,7 +91,7 @@ static int vhost_user_add(struct vswitch *vswitch, const struct port_spec *spec,
 {
 	struct vswitch_vhost_user_options options = { .access = &sockets->access,
 						      .client = spec->client,
-						      .pairs = spec->pairs,
+						      .pairs = spec->queues,
 						      .config = &spec->config };
 
 	return vswitch_add_port_vhost_user(vswitch, spec->name, path ? path : spec->argument,
@@ -126,6 +135,13 @@ static int interface_option(struct port_spec *spec, char *option, struct error *
 	return 0;
 }
 
+static int tap_option(struct port_spec *spec, char *option, struct error *error)
+{
+	int rc = queues_option(spec, option, VSWITCH_TAP_QUEUES_MAX, "queues", error);
+
+	return rc == -ENOTSUP ? interface_option(spec, option, error) : rc;
+}
+
 /* The namespace's descriptor; 0: the own one. */
 static int open_netns_of(const struct port_spec *spec, struct error *error)
 {
@@ -139,7 +155,9 @@ static int open_netns_of(const struct port_spec *spec, struct error *error)
 static int tap_add(struct vswitch *vswitch, const struct port_spec *spec, const char *path,
 		   const struct socket_options *sockets, struct error *error)
 {
-	struct vswitch_tap_options options = { .plain = spec->plain, .config = &spec->config };
+	struct vswitch_tap_options options = { .plain = spec->plain,
+					       .queues = spec->queues,
+					       .config = &spec->config };
 	int rc = open_netns_of(spec, error);
 
 	(void)path, (void)sockets;
@@ -420,7 +438,7 @@ static int bond_add(struct vswitch *vswitch, const struct port_spec *spec, const
 const struct port_type port_types[] = {
 	{ "vhost-user", "vhost-user[:PATH]", "\"client\", queues=, ", true, vhost_user_parse,
 	  vhost_user_option, client_check, vhost_user_add },
-	{ "tap", "tap:IFNAME", "\"plain\", netns=, ", false, interface_parse, interface_option,
+	{ "tap", "tap:IFNAME", "\"plain\", netns=, queues=, ", false, interface_parse, tap_option,
 	  NULL, tap_add },
 	{ "qemu-stream", "qemu-stream[:PATH|:tcp:HOST:PORT]", "\"client\", ", true, stream_parse,
 	  client_option, client_check, stream_add },

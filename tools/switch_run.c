@@ -73,10 +73,10 @@ static void print_ready(const struct switch_run *run)
 }
 
 /* A vhost-user port has a listener, a connection, two rings of three eventfds each (and two more for each further pair), and memory files on
- * their way. */
-#define FILES_PER_PORT 16
-#define FILES_PER_PAIR 6
-#define FILES_OTHER    64
+ * their way; a TAP less. */
+#define FILES_PER_PORT  16
+#define FILES_PER_QUEUE 6
+#define FILES_OTHER     64
 
 static uint64_t files_of_ports(const struct switch_run *run)
 {
@@ -87,8 +87,8 @@ static uint64_t files_of_ports(const struct switch_run *run)
 
 		/* What is wrong with it is said when it is added. */
 		if (!port_spec_parse(&spec, run->ports.words[i], &(struct error){ 0 }) &&
-		    spec.pairs > 1)
-			files += (uint64_t)(spec.pairs - 1) * FILES_PER_PAIR;
+		    spec.queues > 1)
+			files += (uint64_t)(spec.queues - 1) * FILES_PER_QUEUE;
 		port_spec_free(&spec);
 	}
 	return files;

@@ -32,7 +32,20 @@ _Static_assert(SLOT_SIZE >= VIRTIO_NET_FRAME_MAX + sizeof(struct virtio_net_head
 	       "a frame that is too long is seen as such");
 _Static_assert(PORT_BURST <= TAP_BATCH_MAX, "a burst is one batch");
 
-/* Reads `count` frames into the slots from `first` on, each with its own result. */
+_Static_assert(VSWITCH_TAP_QUEUES_MAX == TAP_QUEUES_MAX, "a port takes what a TAP has");
+
+/* What a round has taken. */
+struct tap_round {
+	struct frame **frames;
+	unsigned count; /* of them */
+	unsigned used;  /* of the slots */
+	size_t bytes;
+	unsigned most;           /* frames in the next batch */
+	uint8_t met[PORT_BURST]; /* queues that were read */
+	unsigned met_count;
+};
+
+/* Reads a frame each into the slots from `first` on; reads of one queue follow one another. */
 static void read_frames(struct port_tap *tap, unsigned first, unsigned count,
 			struct tap_batch_frame *reads)
 {
@@ -41,19 +54,21 @@ static void read_frames(struct port_tap *tap, unsigned first, unsigned count,
 
 		slot->buffer =
 			(struct iovec){ tap->buffers + (size_t)(first + i) * SLOT_SIZE, SLOT_SIZE };
-		reads[i] = (struct tap_batch_frame){ .pieces = &slot->buffer, .count = 1 };
+		reads[i].pieces = &slot->buffer;
+		reads[i].count = 1;
 	}
 	if (tap->reads && count > 1) {
 		tap_batch_read(tap->reads, reads, count);
 		return;
 	}
 	for (unsigned i = 0; i < count; i++) {
-		ssize_t got = read(tap->tap.fd, reads[i].pieces->iov_base, SLOT_SIZE);
+		unsigned queue = reads[i].queue;
+		ssize_t got =
+			read(tap_queue_fd(&tap->tap, queue), reads[i].pieces->iov_base, SLOT_SIZE);
 
 		reads[i].result = got < 0 ? -errno : (int)got;
-		if (got < 0)
-			while (++i < count)
-				reads[i].result = -EAGAIN;
+		while (got < 0 && i + 1 < count && reads[i + 1].queue == queue)
+			reads[++i].result = -EAGAIN;
 	}
 }
 
@@ -79,48 +94,94 @@ static bool tap_take_frame(struct port_tap *tap, struct port_tap_slot *slot, siz
 	return true;
 }
 
+/* What a read into the next slot gave. False: nothing. */
+static bool take_read(struct port_tap *tap, struct tap_round *round,
+		      const struct tap_batch_frame *read)
+{
+	struct port_tap_slot *slot = &tap->slots[round->used++];
+	struct port_tap_queue *queue = &tap->queues[read->queue];
+
+	if (read->result < 0) {
+		queue->readable &= read->result == -EINTR;
+		if (read->result != -EAGAIN && read->result != -EINTR && tap->port.up)
+			port_tap_gone(tap, read->result);
+		return false;
+	}
+	round->bytes += (size_t)read->result;
+	if (tap_take_frame(tap, slot, (size_t)read->result)) {
+		if (tap->options.queues > 1)
+			port_tap_flow_seen(tap, read->queue, &slot->frame);
+		round->frames[round->count++] = &slot->frame;
+	}
+	return true;
+}
+
+/* Reads of one queue that belong to one batch; returns where those of the next one begin. */
+static unsigned take_reads(struct port_tap *tap, struct tap_round *round,
+			   const struct tap_batch_frame *reads, unsigned first, unsigned count)
+{
+	struct port_tap_queue *queue = &tap->queues[reads[first].queue];
+	unsigned end = first, got = 0;
+
+	for (; end < count && reads[end].queue == reads[first].queue; end++)
+		got += take_read(tap, round, &reads[end]);
+	queue->got = (uint8_t)(queue->got + got);
+	queue->batch = (uint8_t)(got < end - first ? 1 : 2 * got);
+	if (queue->readable)
+		port_tap_give_turn(tap, reads[first].queue);
+	return end;
+}
+
+/* A batch: from each queue that waits, as long as there is room, its share. */
+static void take_batch(struct port_tap *tap, struct tap_round *round, unsigned max)
+{
+	unsigned room = MIN(max - round->used, round->most), waiting = tap->waiting, count = 0;
+	unsigned share = MAX(room / waiting, 1u);
+	struct tap_batch_frame reads[PORT_BURST];
+
+	for (; waiting && count < room; waiting--) {
+		unsigned number = port_tap_take_turn(tap);
+		struct port_tap_queue *queue = &tap->queues[number];
+		unsigned end;
+
+		if (!queue->met) {
+			queue->met = true;
+			queue->got = 0;
+			queue->batch = MAX(queue->expect, 1);
+			round->met[round->met_count++] = (uint8_t)number;
+		}
+		end = count + MIN(MIN((unsigned)queue->batch, share), room - count);
+		while (count < end)
+			reads[count++].queue = number;
+	}
+	read_frames(tap, round->used, count, reads);
+	for (unsigned i = 0; i < count;)
+		i = take_reads(tap, round, reads, i, count);
+	round->most *= 2;
+}
+
 /*
  * Reads in batches that double as long as they come back full, and begin with as many as came the last
  * time: a read that finds nothing costs as much as a third of one that finds a frame.
  */
 static unsigned receive(struct port *port, struct frame **frames, unsigned max)
 {
-	struct tap_batch_frame reads[PORT_BURST];
 	struct port_tap *tap = tap_of(port);
-	unsigned used = 0, count = 0, batch = MAX(tap->expect, 1u);
-	size_t bytes = 0;
+	struct tap_round round = { .frames = frames, .most = MAX(tap->most, 1u) };
 
-	while (tap->readable && used < max && bytes < BURST_BYTES) {
-		unsigned got = 0;
+	while (tap->waiting && round.used < max && round.bytes < BURST_BYTES)
+		take_batch(tap, &round, max);
+	for (unsigned i = 0; i < round.met_count; i++) {
+		struct port_tap_queue *queue = &tap->queues[round.met[i]];
 
-		batch = MIN(batch, max - used);
-		read_frames(tap, used, batch, reads);
-		for (unsigned i = 0; i < batch; i++) {
-			struct port_tap_slot *slot = &tap->slots[used + i];
-
-			if (reads[i].result < 0) {
-				tap->readable &= reads[i].result == -EINTR;
-				if (reads[i].result != -EAGAIN && reads[i].result != -EINTR &&
-				    port->up)
-					port_tap_gone(tap, reads[i].result);
-				continue;
-			}
-			got++;
-			bytes += (size_t)reads[i].result;
-			if (tap_take_frame(tap, slot, (size_t)reads[i].result))
-				frames[count++] = &slot->frame;
-		}
-		used += batch;
-		batch = got < batch ? 1 : 2 * batch;
+		queue->met = false;
+		queue->expect = queue->got;
 	}
-	if (used) {
-		/* Large frames in small batches. */
-		size_t average = bytes / used + 1;
-
-		tap->expect = (unsigned)MIN((size_t)MAX(count, 1u), BURST_BYTES / average + 1);
-		tap->expect = MIN(tap->expect, (unsigned)PORT_BURST);
-	}
-	return count;
+	/* Large frames in small batches. */
+	if (round.used)
+		tap->most = (unsigned)MIN(BURST_BYTES / (round.bytes / round.used + 1) + 1,
+					  (size_t)PORT_BURST);
+	return round.count;
 }
 
 static void release(struct port *port)
@@ -151,7 +212,8 @@ static unsigned write_frames(struct port_tap *tap, struct frame *const *frames,
 		tap_batch_write(tap->writes, writes, count);
 	} else {
 		for (unsigned i = 0; i < count; i++) {
-			ssize_t put = writev(tap->tap.fd, writes[i].pieces, (int)writes[i].count);
+			ssize_t put = writev(tap_queue_fd(&tap->tap, writes[i].queue),
+					     writes[i].pieces, (int)writes[i].count);
 
 			writes[i].result = put < 0 ? -errno : (int)put;
 		}
@@ -223,6 +285,7 @@ static unsigned transmit(struct port *port, struct frame *const *frames, unsigne
 		bool last = i + 1 == count || frames[i]->count > PORT_TAP_PIECES;
 
 		prepare(tap, frames[i], &tap->outgoing[i], &writes[i]);
+		writes[i].queue = port_tap_queue_for(tap, frames[i]);
 		if (!last)
 			continue;
 		first += write_frames(tap, frames + first, writes + first, i + 1 - first);
@@ -239,11 +302,10 @@ static int tap_attach(struct port *port, struct error *error)
 
 	if (rc)
 		return rc;
-	rc = port_watch(port, &tap->watch, tap->tap.fd, port_tap_ready);
+	rc = port_tap_watch(tap, &tap->tap);
 	if (rc)
 		return error_set(error, rc, "port %s: cannot watch TAP interface %s: %s",
 				 port->name, tap->tap.name, error_name(rc));
-	tap->readable = true;
 	return 0;
 }
 
@@ -263,6 +325,12 @@ static void tap_describe(struct port *port, char where[PORT_TEXT_MAX], char stat
 		 : tap_is_up(&tap->tap) ? "up"
 					: "down: the interface is not up on the host");
 	tap_offload_names(tap->tap.offloads, features, PORT_TEXT_MAX);
+	if (tap->options.queues > 1) {
+		size_t used = strlen(features);
+
+		snprintf(features + used, PORT_TEXT_MAX - used, "%squeues=%u", used ? " " : "",
+			 tap->options.queues);
+	}
 }
 
 static void tap_destroy(struct port *port)
@@ -270,7 +338,7 @@ static void tap_destroy(struct port *port)
 	struct port_tap *tap = tap_of(port);
 
 	port_tap_again_end(tap);
-	port_unwatch(&tap->watch);
+	port_tap_unwatch(tap);
 	if (tap->options.netns > 0)
 		close(tap->options.netns);
 	tap_batch_destroy(tap->reads);
@@ -278,6 +346,7 @@ static void tap_destroy(struct port *port)
 	tap_close(&tap->tap);
 	if (tap->buffers)
 		munmap(tap->buffers, (PORT_BURST + 1) * SLOT_SIZE);
+	free(tap->queues);
 	free(tap);
 }
 
@@ -294,14 +363,25 @@ static const struct port_ops ops = {
 
 static struct port_tap *tap_create(const char *ifname, const struct vswitch_tap_options *options)
 {
+	unsigned queues = options && options->queues ? options->queues : 1;
 	struct port_tap *tap = calloc(1, sizeof(*tap));
 
 	if (!tap)
 		return NULL;
+	tap->queues = calloc(queues, sizeof(tap->queues[0]));
+	if (!tap->queues) {
+		free(tap);
+		return NULL;
+	}
+	for (unsigned i = 0; i < queues; i++)
+		tap->queues[i].watch.fd = -1;
 	tap->port.ops = &ops;
-	tap->watch.fd = tap->tap.fd = tap->next.fd = -1;
+	tap->tap.fd = tap->next.fd = -1;
+	tap->most = PORT_BURST;
 	snprintf(tap->name, sizeof(tap->name), "%s", ifname);
-	tap->options = (struct tap_options){ .plain = options && options->plain, .existing = true };
+	tap->options = (struct tap_options){ .plain = options && options->plain,
+					     .queues = queues,
+					     .existing = true };
 	if (options && options->netns > 0)
 		tap->options.netns = fcntl(options->netns, F_DUPFD_CLOEXEC, 3);
 	port_tap_again_begin(tap);
@@ -312,10 +392,15 @@ int vswitch_add_port_tap(struct vswitch *vswitch, const char *name, const char *
 			 const struct vswitch_tap_options *options, struct error *error)
 {
 	struct tap_options tap_options = { .plain = options && options->plain,
+					   .queues = options ? options->queues : 1,
 					   .netns = options ? options->netns : 0 };
-	struct port_tap *tap = tap_create(ifname, options);
+	struct port_tap *tap;
 	int rc;
 
+	if (tap_options.queues > VSWITCH_TAP_QUEUES_MAX)
+		return error_set(error, -EINVAL, "port %s: %u queues, expected at most %d", name,
+				 tap_options.queues, VSWITCH_TAP_QUEUES_MAX);
+	tap = tap_create(ifname, options);
 	if (!tap)
 		return error_set(error, -ENOMEM, "port %s: out of memory", name);
 	rc = tap_open(&tap->tap, ifname, &tap_options, error);
@@ -331,7 +416,7 @@ int vswitch_add_port_tap(struct vswitch *vswitch, const char *name, const char *
 		tap_destroy(&tap->port);
 		return error_set(error, -ENOMEM, "port %s: out of memory", name);
 	}
-	port_tap_make_batches(&tap->reads, &tap->writes, tap->tap.fd);
+	port_tap_make_batches(&tap->reads, &tap->writes, &tap->tap);
 	tap->port.features = port_tap_features(&tap->tap);
 	tap->port.up = true;
 	return vswitch_add_port_as(vswitch, &tap->port, name, options ? options->config : NULL,

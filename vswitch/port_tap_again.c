@@ -28,17 +28,13 @@ uint64_t port_tap_features(const struct tap *tap)
 	return features;
 }
 
-void port_tap_ready(struct port_watch *watch)
-{
-	tap_of(watch->port)->readable = true;
-}
-
 /* Reading and writing may be on two threads at once. Where io_uring is refused it goes without. */
-void port_tap_make_batches(struct tap_batch **reads, struct tap_batch **writes, int fd)
+void port_tap_make_batches(struct tap_batch **reads, struct tap_batch **writes,
+			   const struct tap *tap)
 {
-	if (tap_batch_create(reads, fd))
+	if (tap_batch_create(reads, tap))
 		*reads = NULL;
-	if (!*reads || tap_batch_create(writes, fd))
+	if (!*reads || tap_batch_create(writes, tap))
 		*writes = NULL;
 }
 
@@ -46,9 +42,7 @@ void port_tap_make_batches(struct tap_batch **reads, struct tap_batch **writes, 
 static int take_over(void *arg)
 {
 	struct port_tap *tap = arg;
-	int rc = tap->port.removed
-			 ? -ESHUTDOWN
-			 : port_watch(&tap->port, &tap->watch, tap->next.fd, port_tap_ready);
+	int rc = tap->port.removed ? -ESHUTDOWN : port_tap_watch(tap, &tap->next);
 
 	if (rc)
 		return rc;
@@ -60,7 +54,6 @@ static int take_over(void *arg)
 	tap->writes = steal_pointer(&tap->next_writes);
 	tap->next.fd = -1;
 	port_set_features(&tap->port, port_tap_features(&tap->tap));
-	tap->readable = true;
 	port_set_up(&tap->port, true);
 	return 0;
 }
@@ -94,7 +87,7 @@ static void *look_for_it(void *arg)
 		int rc = tap_open(&tap->next, name, &tap->options, &error);
 
 		if (!rc) {
-			port_tap_make_batches(&tap->next_reads, &tap->next_writes, tap->next.fd);
+			port_tap_make_batches(&tap->next_reads, &tap->next_writes, &tap->next);
 			rc = vswitch_call(tap->port.vswitch, take_over, tap);
 			if (!rc) {
 				log_warning(tap->port.log,
@@ -120,7 +113,7 @@ void port_tap_gone(struct port_tap *tap, int code)
 
 	log_warning(tap->port.log, "port %s: TAP interface %s is gone: %s", tap->port.name,
 		    tap->tap.name, error_name(code));
-	port_unwatch(&tap->watch);
+	port_tap_unwatch(tap);
 	port_set_up(&tap->port, false);
 	/* The last one that looked has handed over, and has nothing more to do. */
 	if (tap->looking)

@@ -11,6 +11,7 @@
 #include "util/timer.h"
 #include "util/unix_socket.h"
 #include "virtio/virtqueue.h"
+#include "vswitch/flow_queue.h"
 #include "vswitch/port.h"
 #include "vswitch/switch.h"
 
@@ -23,9 +24,6 @@ struct vhost_user_backend;
 
 /* A frame of 64 KiB in the smallest receive buffers that Linux gives (1.5 KiB), twice over. */
 #define PORT_VHOST_USER_BUFFERS 96
-
-/* Hashes of flows that it is known of which pair they are sent on. */
-#define PORT_VHOST_USER_FLOWS 256
 
 /* Without num_buffers: neither VERSION_1 nor MRG_RXBUF (virtio 1.2, 5.1.6.1). */
 #define PORT_VHOST_USER_HEADER_SHORT 10
@@ -60,7 +58,7 @@ struct port_vhost_user {
 	/* The pairs that the guest receives on: see port_vhost_user_queues.c. */
 	unsigned receiver_count;
 	uint8_t receivers[VSWITCH_VHOST_USER_PAIRS_MAX];
-	uint8_t flows[PORT_VHOST_USER_FLOWS]; /* a pair, and 1; 0: not known */
+	struct flow_queues flows; /* the pairs that they are sent on */
 
 	/* A frame that the front-end has us send in its guest's place: see send_rarp(). */
 	bool announcing;

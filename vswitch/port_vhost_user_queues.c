@@ -6,9 +6,7 @@
  *
  * Where the guest has one pair that it receives on, nothing is hashed.
  */
-#include "vswitch/bond_hash.h"
 #include "vswitch/port_vhost_user.h"
-#include "vswitch/vlan.h"
 
 void port_vhost_user_queues_changed(struct port_vhost_user *vhost)
 {
@@ -25,33 +23,13 @@ void port_vhost_user_queues_changed(struct port_vhost_user *vhost)
 	vhost->pairs_begun = begun;
 	vhost->receiver_count = receivers;
 	/* Those of another driver, or of one that uses fewer, mean nothing now. */
-	memset(vhost->flows, 0, sizeof(vhost->flows));
-}
-
-static bool is_tag(uint16_t type)
-{
-	return type == VLAN_TYPE || type == VLAN_TYPE_S;
-}
-
-/* Of both ways of a flow the same, also where only one of them has a tag, or offloads (whose heads are longer). */
-static uint32_t flow_of(const struct frame *frame)
-{
-	const uint8_t *head = frame->pieces[0].iov_base;
-	size_t length = MIN(frame->pieces[0].iov_len, (size_t)FRAME_HEAD_PLAIN), network = VLAN_AT;
-
-	while (length >= network + VLAN_TAG_SIZE + 2 && is_tag(get_be16(head + network)))
-		network += VLAN_TAG_SIZE;
-	return bond_hash(BOND_LAYER34, 0, head, length, network);
+	flow_queues_forget(&vhost->flows);
 }
 
 void port_vhost_user_flow_seen(struct port_vhost_user *vhost, unsigned pair,
 			       const struct frame *frame)
 {
-	uint8_t *flow = &vhost->flows[flow_of(frame) % PORT_VHOST_USER_FLOWS];
-
-	/* Others read it meanwhile: the one before or this one, both are true. */
-	if (__atomic_load_n(flow, __ATOMIC_RELAXED) != pair + 1)
-		__atomic_store_n(flow, (uint8_t)(pair + 1), __ATOMIC_RELAXED);
+	flow_queues_note(&vhost->flows, flow_hash(frame, false), pair);
 }
 
 struct port_vhost_user_pair *port_vhost_user_receiver(struct port_vhost_user *vhost,
@@ -59,15 +37,14 @@ struct port_vhost_user_pair *port_vhost_user_receiver(struct port_vhost_user *vh
 {
 	struct port_vhost_user_pair *pair;
 	unsigned known;
-	uint32_t flow;
+	uint32_t hash;
 
 	if (vhost->receiver_count < 2)
 		return &vhost->pairs[vhost->receiver_count ? vhost->receivers[0] : 0];
-	flow = flow_of(frame);
-	known = __atomic_load_n(&vhost->flows[flow % PORT_VHOST_USER_FLOWS], __ATOMIC_RELAXED);
-	pair = &vhost->pairs[known ? known - 1 : 0];
-	if (known && pair->rx && pair->rx->enabled)
+	hash = flow_hash(frame, false);
+	known = flow_queues_find(&vhost->flows, hash, vhost->pair_count);
+	pair = &vhost->pairs[known < vhost->pair_count ? known : 0];
+	if (known < vhost->pair_count && pair->rx && pair->rx->enabled)
 		return pair;
-	/* Of other bits than the table's. */
-	return &vhost->pairs[vhost->receivers[(flow >> 16) % vhost->receiver_count]];
+	return &vhost->pairs[vhost->receivers[flow_queue_by_hash(hash, vhost->receiver_count)]];
 }

@@ -100,8 +100,12 @@ void vswitch_stop(struct vswitch *vswitch);
 /* A name is 1 to 31 letters, digits, '.', '_' and '-'. */
 int vswitch_check_port_name(const char *name, struct error *error);
 
+/* Of one interface: the kernel has room for 256. */
+#define VSWITCH_TAP_QUEUES_MAX 128
+
 struct vswitch_tap_options {
 	bool plain;                       /* no header and no offloads */
+	unsigned queues;                  /* at most VSWITCH_TAP_QUEUES_MAX; 0: one */
 	int netns;                        /* an fd; 0: the caller's own */
 	const struct port_config *config; /* NULL: nothing was decided */
 };

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <sched.h>
 
+#include "netdev/tap.h"
 #include "unit.h"
 #include "util/error.h"
 
@@ -18,4 +19,19 @@ bool net_namespace_enter(void)
 	if (entered < 0)
 		unit_skip("cannot make a network namespace: %s", error_name(errno));
 	return entered > 0;
+}
+
+bool net_namespace_with_taps(void)
+{
+	struct error error = { 0 };
+	struct tap tap;
+
+	if (!net_namespace_enter())
+		return false;
+	if (tap_open(&tap, "probe", NULL, &error)) {
+		unit_skip("%s", error.text);
+		return false;
+	}
+	tap_close(&tap);
+	return true;
 }

@@ -9,4 +9,7 @@
  * test is skipped. */
 bool net_namespace_enter(void);
 
+/* And there are TAPs. */
+bool net_namespace_with_taps(void);
+
 #endif

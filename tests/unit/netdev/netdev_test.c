@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -15,24 +16,10 @@
 #include "netdev/netns.h"
 #include "netdev/tap.h"
 #include "netdev/tap_batch.h"
+#include "netdev/tap_users.h"
 #include "util/bytes.h"
 #include "util/error.h"
 #include "virtio/virtio_net.h"
-
-static bool have_tun(void)
-{
-	struct error error = { 0 };
-	struct tap tap;
-
-	if (!net_namespace_enter())
-		return false;
-	if (tap_open(&tap, "probe", NULL, &error)) {
-		unit_skip("%s", error.text);
-		return false;
-	}
-	tap_close(&tap);
-	return true;
-}
 
 static void test_impossible_names(void)
 {
@@ -68,7 +55,7 @@ static void test_a_created_tap_is_up_and_goes_away(void)
 	struct link_info info;
 	struct tap tap;
 
-	if (!have_tun())
+	if (!net_namespace_with_taps())
 		return;
 	CU_ASSERT_EQUAL_FATAL(tap_open(&tap, "tapa", &options, &error), 0);
 	CU_ASSERT_TRUE(tap.created);
@@ -88,7 +75,7 @@ static void test_a_busy_tap_and_what_is_no_tap(void)
 	struct error error = { 0 };
 	struct tap tap, second;
 
-	if (!have_tun())
+	if (!net_namespace_with_taps())
 		return;
 	CU_ASSERT_EQUAL_FATAL(tap_open(&tap, "tapb", NULL, &error), 0);
 	CU_ASSERT_EQUAL(tap_open(&second, "tapb", NULL, &error), -EBUSY);
@@ -110,7 +97,7 @@ static void test_frames_carry_the_header(void)
 	struct tap tap;
 	int fd;
 
-	if (!have_tun())
+	if (!net_namespace_with_taps())
 		return;
 	CU_ASSERT_EQUAL_FATAL(tap_open(&tap, "tapc", NULL, &error), 0);
 	CU_ASSERT_EQUAL(link_configure("tapc", -1, &settings, &error), 0);
@@ -143,7 +130,7 @@ static void test_a_plain_tap_has_no_header(void)
 	struct error error = { 0 };
 	struct tap tap;
 
-	if (!have_tun())
+	if (!net_namespace_with_taps())
 		return;
 	CU_ASSERT_EQUAL_FATAL(tap_open(&tap, "tapd", &options, &error), 0);
 	CU_ASSERT_FALSE(tap.header);
@@ -168,11 +155,11 @@ static void test_batches(void)
 	struct tap_batch *batch;
 	struct tap tap;
 
-	if (!have_tun())
+	if (!net_namespace_with_taps())
 		return;
 	CU_ASSERT_EQUAL_FATAL(tap_open(&tap, "tape", NULL, &error), 0);
 	CU_ASSERT_EQUAL(link_configure("tape", -1, &settings, &error), 0);
-	if (tap_batch_create(&batch, tap.fd)) {
+	if (tap_batch_create(&batch, &tap)) {
 		unit_skip("no io_uring here");
 		tap_close(&tap);
 		return;
@@ -182,7 +169,7 @@ static void test_batches(void)
 		/* The third is too short to be a frame; those behind it go on their way. */
 		pieces[i][1] = (struct iovec){ (void *)(uintptr_t)(request + 20),
 					       i == 2 ? 0 : sizeof(request) - 20 };
-		frames[i] = (struct tap_batch_frame){ pieces[i], 2, 0 };
+		frames[i] = (struct tap_batch_frame){ .pieces = pieces[i], .count = 2 };
 	}
 	/* One in one piece. */
 	pieces[4][0].iov_len = sizeof(request);
@@ -193,7 +180,7 @@ static void test_batches(void)
 	usleep(10000);
 	for (unsigned i = 0; i < TAP_BATCH_MAX; i++) {
 		pieces[i][0] = (struct iovec){ buffers[i], sizeof(buffers[i]) };
-		frames[i] = (struct tap_batch_frame){ pieces[i], 1, 0 };
+		frames[i] = (struct tap_batch_frame){ .pieces = pieces[i], .count = 1 };
 	}
 	tap_batch_read(batch, frames, TAP_BATCH_MAX);
 	for (unsigned i = 0; i < TAP_BATCH_MAX; i++) {
@@ -206,6 +193,42 @@ static void test_batches(void)
 	tap_batch_destroy(batch);
 	tap_close(&tap);
 	CU_ASSERT_EQUAL(if_nametoindex("tape"), 0);
+}
+
+/* Each queue has a descriptor, and all of one device; what cannot be is said, and leaves nothing. */
+static void test_queues(void)
+{
+	struct tap_options options = { .queues = 4 }, most = { .queues = TAP_QUEUES_MAX };
+	struct error error = { 0 };
+	struct tap tap, second;
+
+	if (!net_namespace_with_taps())
+		return;
+	CU_ASSERT_EQUAL_FATAL(tap_open(&tap, "tapq", &options, &error), 0);
+	CU_ASSERT_EQUAL(tap.queues, 4);
+	CU_ASSERT_EQUAL(tap_attached_queues("tapq"), 4);
+	CU_ASSERT_EQUAL(tap_is_multi_queue("tapq"), 1);
+	for (unsigned i = 0; i < 4; i++) {
+		struct ifreq request = { 0 };
+
+		CU_ASSERT_EQUAL(ioctl(tap_queue_fd(&tap, i), TUNGETIFF, &request), 0);
+		CU_ASSERT_STRING_EQUAL(request.ifr_name, "tapq");
+	}
+	CU_ASSERT_EQUAL(tap_open(&second, "tapq", &options, &error), -EBUSY);
+	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "found 4"));
+	CU_ASSERT_EQUAL(tap_attached_queues("tapq"), 4);
+	tap_close(&tap);
+	CU_ASSERT_EQUAL(tap_open(&tap, "tapq", NULL, &error), 0);
+	CU_ASSERT_EQUAL(tap_is_multi_queue("tapq"), 0);
+	CU_ASSERT_EQUAL(tap_open(&second, "tapq", &options, &error), -EINVAL);
+	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "a single queue"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(error.advice, "--multi-queue"));
+	tap_close(&tap);
+	CU_ASSERT_EQUAL(tap_open(&second, "lo", &options, &error), -EINVAL);
+	CU_ASSERT_PTR_NOT_NULL(strstr(error.advice, "no TAP"));
+	CU_ASSERT_EQUAL(tap_open(&tap, "tapq", &most, &error), 0);
+	CU_ASSERT_EQUAL(tap_attached_queues("tapq"), TAP_QUEUES_MAX);
+	tap_close(&tap);
 }
 
 static void test_links(void)
@@ -282,4 +305,4 @@ static void test_other_namespaces(void)
 UNIT_MAIN("netdev", UNIT(test_impossible_names), UNIT(test_missing_driver_is_named),
 	  UNIT(test_a_created_tap_is_up_and_goes_away), UNIT(test_a_busy_tap_and_what_is_no_tap),
 	  UNIT(test_frames_carry_the_header), UNIT(test_a_plain_tap_has_no_header),
-	  UNIT(test_batches), UNIT(test_links), UNIT(test_other_namespaces))
+	  UNIT(test_batches), UNIT(test_queues), UNIT(test_links), UNIT(test_other_namespaces))
