@@ -36,25 +36,33 @@ int tunnel_group_check(const struct tunnel_group *group, struct error *error)
 	return 0;
 }
 
-static int set_membership(const struct tunnel_group *group)
+/* Joins it at the interface of that index, or leaves it there. */
+static int set_membership(const struct tunnel_group *group, unsigned index, bool join)
 {
 	struct ip_mreqn ipv4 = { .imr_multiaddr = group->address.address.in.sin_addr,
-				 .imr_ifindex = (int)group->index };
+				 .imr_ifindex = (int)index };
 	struct ipv6_mreq ipv6 = { .ipv6mr_multiaddr = group->address.address.in6.sin6_addr,
-				  .ipv6mr_interface = group->index };
-	int rc = is_ipv6(group) ? setsockopt(group->receiver, IPPROTO_IPV6, IPV6_JOIN_GROUP, &ipv6,
+				  .ipv6mr_interface = index };
+	int rc = is_ipv6(group) ? setsockopt(group->receiver, IPPROTO_IPV6,
+					     join ? IPV6_JOIN_GROUP : IPV6_LEAVE_GROUP, &ipv6,
 					     sizeof(ipv6))
-				: setsockopt(group->receiver, IPPROTO_IP, IP_ADD_MEMBERSHIP, &ipv4,
+				: setsockopt(group->receiver, IPPROTO_IP,
+					     join ? IP_ADD_MEMBERSHIP : IP_DROP_MEMBERSHIP, &ipv4,
 					     sizeof(ipv4));
 
 	return rc && errno != EADDRINUSE ? -errno : 0;
 }
 
-static void find_interface(struct tunnel_group *group)
+static unsigned find_interface(const struct tunnel_group *group)
 {
-	group->index = *group->interface ? if_nametoindex(group->interface) : 0;
+	return *group->interface ? if_nametoindex(group->interface) : 0;
+}
+
+static void take_interface(struct tunnel_group *group, unsigned index)
+{
+	group->index = index;
 	if (is_ipv6(group))
-		group->address.address.in6.sin6_scope_id = group->index;
+		group->address.address.in6.sin6_scope_id = index;
 }
 
 int tunnel_group_join(struct tunnel_group *group, int receiver, struct error *error)
@@ -62,7 +70,7 @@ int tunnel_group_join(struct tunnel_group *group, int receiver, struct error *er
 	int none = 0, rc;
 
 	group->receiver = receiver;
-	find_interface(group);
+	take_interface(group, find_interface(group));
 	if (*group->interface && !group->index)
 		return error_set(error, -ENODEV, "dev=%s: there is no such interface",
 				 group->interface);
@@ -71,7 +79,7 @@ int tunnel_group_join(struct tunnel_group *group, int receiver, struct error *er
 		setsockopt(receiver, IPPROTO_IPV6, IPV6_MULTICAST_ALL, &none, sizeof(none));
 	else
 		setsockopt(receiver, IPPROTO_IP, IP_MULTICAST_ALL, &none, sizeof(none));
-	rc = set_membership(group);
+	rc = set_membership(group, group->index, true);
 	if (rc && !*group->interface)
 		return error_set(error, rc,
 				 "group %s: cannot join it: %s; without a route to it, say by "
@@ -101,11 +109,19 @@ void tunnel_group_aim(const struct tunnel_group *group, int fd)
 
 bool tunnel_group_follow(struct tunnel_group *group)
 {
-	unsigned before = group->index;
+	unsigned before = group->index, index = find_interface(group);
 
-	find_interface(group);
+	/* One that is gone is not made up for by the route's: what is for its network is for no other one. */
+	if (*group->interface && !index)
+		return false;
+	/* A socket may have 20 memberships, and those at interfaces that are gone count. */
+	if (index != before)
+		set_membership(group, before, false);
 	/* Also where it is the one that it was: what was joined by a route may have gone with its interface. */
-	return !set_membership(group) && group->index != before;
+	if (set_membership(group, index, true) || index == before)
+		return false;
+	take_interface(group, index);
+	return true;
 }
 
 /* The place of the host that was heard last of all. */
@@ -135,14 +151,27 @@ static void put_remote(const struct tunnel_group *group, struct tunnel_send *sen
 	}
 }
 
+/* Who claims to have no address yet would be this host itself, and what goes to him comes back. */
+static bool can_be_sent_to(const struct tunnel_group *group, const struct sockaddr_in6 *from)
+{
+	struct sockaddr_in ipv4;
+
+	if (from->sin6_family != group->address.address.any.sa_family)
+		return false;
+	if (is_ipv6(group))
+		return !IN6_IS_ADDR_V4MAPPED(&from->sin6_addr) &&
+		       !IN6_IS_ADDR_UNSPECIFIED(&from->sin6_addr);
+	memcpy(&ipv4, from, sizeof(ipv4));
+	return ipv4.sin_addr.s_addr != INADDR_ANY;
+}
+
 int tunnel_group_heard(struct tunnel_group *group, struct tunnel_send *send, struct port *port,
 		       struct mac_table *table, int remote, const struct sockaddr_in6 *from)
 {
 	unsigned place = send->count - group->first;
 
 	if (remote < 0) {
-		if (from->sin6_family != group->address.address.any.sa_family ||
-		    (is_ipv6(group) && IN6_IS_ADDR_V4MAPPED(&from->sin6_addr)))
+		if (!can_be_sent_to(group, from))
 			return -1;
 		/* Who sends by this port reads the remotes. */
 		vswitch_lock_if_shared(port->vswitch, &port->out_lock);

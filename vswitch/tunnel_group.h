@@ -39,7 +39,8 @@ int tunnel_group_join(struct tunnel_group *group, int receiver, struct error *er
 /* What goes to the group by this socket leaves by its interface, and does not come back to this host. */
 void tunnel_group_aim(const struct tunnel_group *group, int fd);
 
-/* An interface that was made anew is another one: joins there. True: it did, and sockets are to be aimed again. */
+/* An interface that was made anew is another one: joins there. True: it did, and sockets are to be aimed again. While there is none of the name,
+ * nothing goes to the group. */
 bool tunnel_group_follow(struct tunnel_group *group);
 
 /*

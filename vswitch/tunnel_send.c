@@ -251,6 +251,7 @@ static enum port_drop drop_of_send(int code)
 	case ENETUNREACH:
 	case EHOSTUNREACH:
 	case ENETDOWN:
+	case ENODEV:
 	case ECONNREFUSED:
 		return PORT_DROP_DOWN;
 	default:

@@ -87,6 +87,10 @@ lab_host a ta 10.0.0.1/24
 lab_reach a 10.0.0.2
 lab_reach a 10.0.0.5
 ip link delete again
+# While it is gone, past the next look for it, nothing is joined or sent at the one that the route to the group says (under).
+sleep 12
+ip netns exec a busybox arping -q -c 1 -I ta 10.0.0.99
+ip maddress show dev under | grep -q 239.1.1.2 && lab_fail "the group was joined elsewhere: $(ip maddress show dev under)"
 ip link add again type veth peer name inner netns e
 ip link set again up
 ip address add 192.0.9.1/24 dev again

@@ -228,10 +228,41 @@ static void test_hosts_of_a_group(void)
 	/* Another family than the group's cannot be sent to. */
 	from.sin6_family = AF_INET6;
 	CU_ASSERT_EQUAL(tunnel_group_heard(&group, &send, port, table, -1, &from), -1);
+	/* Nor who has no address: that would be this host. */
+	from = (struct sockaddr_in6){ .sin6_family = AF_INET };
+	CU_ASSERT_EQUAL(tunnel_group_heard(&group, &send, port, table, -1, &from), -1);
 	mac_table_destroy(table);
 	tunnel_send_close(&send);
 	bed_end(&bed);
 }
 
+/* The group is one interface's: what is for it goes by no other one while that is gone, and joining is tried until it succeeds. */
+static void test_an_interface_that_goes(void)
+{
+	struct tunnel_group group = { .interface = "lo", .ttl = 1 };
+	int receiver = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	unsigned index;
+
+	CU_ASSERT_TRUE_FATAL(receiver >= 0);
+	CU_ASSERT_EQUAL_FATAL(endpoint_parse_udp(&group.address, "239.1.1.1", 4789, NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(tunnel_group_join(&group, receiver, NULL), 0);
+	index = group.index;
+	CU_ASSERT_TRUE(index != 0);
+	CU_ASSERT_FALSE(tunnel_group_follow(&group));
+	strcpy(group.interface, "no-such-tenon");
+	CU_ASSERT_FALSE(tunnel_group_follow(&group));
+	CU_ASSERT_EQUAL(group.index, index);
+	/* It is there again as another one, first without room for a membership. */
+	group.index = index + 100000;
+	strcpy(group.interface, "lo");
+	group.receiver = -1;
+	CU_ASSERT_FALSE(tunnel_group_follow(&group));
+	group.receiver = receiver;
+	CU_ASSERT_TRUE(tunnel_group_follow(&group));
+	CU_ASSERT_EQUAL(group.index, index);
+	close(receiver);
+}
+
 UNIT_MAIN("tunnels", UNIT(test_which_remote), UNIT(test_one_that_invents),
-	  UNIT(test_what_it_knew_is_forgotten), UNIT(test_hosts_of_a_group))
+	  UNIT(test_what_it_knew_is_forgotten), UNIT(test_hosts_of_a_group),
+	  UNIT(test_an_interface_that_goes))
