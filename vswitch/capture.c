@@ -309,7 +309,13 @@ unsigned capture_add_port(struct capture *capture, const char *name)
 {
 	unsigned number = capture->name_count;
 
-	if (capture->format != CAPTURE_PCAPNG || number == CAPTURE_PORTS_MAX)
+	if (capture->format != CAPTURE_PCAPNG)
+		return CAPTURE_PORTS_MAX;
+	/* One that comes again goes on with its interface: a switch's own captures see ports come and go for months. */
+	for (unsigned i = 0; i < number; i++)
+		if (!strncmp(capture->names[i], name, PORT_NAME_MAX - 1))
+			return i;
+	if (number == CAPTURE_PORTS_MAX)
 		return CAPTURE_PORTS_MAX;
 	pthread_mutex_lock(&capture->lock);
 	snprintf(capture->names[capture->name_count++], PORT_NAME_MAX, "%s", name);

@@ -32,7 +32,7 @@ struct capture;
 struct error;
 struct log;
 
-#define CAPTURE_PORTS_MAX 4096 /* in the life of a capture */
+#define CAPTURE_PORTS_MAX 4096 /* names, in the life of a capture */
 
 enum capture_format_choice { CAPTURE_BY_NAME, CAPTURE_AS_PCAP, CAPTURE_AS_PCAPNG };
 
@@ -70,7 +70,7 @@ int capture_close(struct capture *capture, struct error *error);
 /* Whether it has room for directions; else only frames that come in are worth recording. */
 bool capture_has_directions(const struct capture *capture);
 
-/* Names an interface for a port, at most PORT_NAME_MAX bytes; returns its number. Beyond CAPTURE_PORTS_MAX the number is
+/* Names an interface for a port, at most PORT_NAME_MAX bytes; returns its number, the same for the same name. Beyond CAPTURE_PORTS_MAX the number is
  * nobody's, and frames of the port are lost. */
 unsigned capture_add_port(struct capture *capture, const char *name);
 

@@ -196,9 +196,11 @@ static size_t whole_records(const struct capture *capture, size_t most, size_t *
 /* `bytes` more are out: moves the tail over the records that are whole by that. */
 static void advance(struct capture *capture, size_t bytes)
 {
-	uint64_t tail = atomic_load(&capture->tail), frames = 0;
+	uint64_t tail = atomic_load(&capture->tail), frames = 0, at;
 
 	capture->cursor += bytes;
+	at = capture->file_at -
+	     (capture->cursor - tail); /* where the one at `tail` is, in a file */
 	while (tail < capture->cursor) {
 		const uint8_t *record = capture->ring + (tail & (capture->size - 1));
 		size_t size = capture_record_size(capture->format, record);
@@ -206,7 +208,12 @@ static void advance(struct capture *capture, size_t bytes)
 		if (capture->cursor - tail < size)
 			break;
 		frames += capture_record_is_packet(capture->format, record);
-		capture->names_written += capture_record_is_interface(capture->format, record);
+		if (capture_record_is_interface(capture->format, record)) {
+			capture->names_written++;
+			/* With no packet before it, it is of what the file begins with. */
+			capture->prefix += at == capture->prefix ? size : 0;
+		}
+		at += size;
 		tail += size;
 	}
 	atomic_fetch_add(&capture->written, frames);

@@ -57,6 +57,25 @@ struct session_call {
 	struct error *error;
 };
 
+/* A row's files are locked while they are written only: another one of the name would write over the first ones of it. */
+static int check_row_is_alone(const struct vswitch *vswitch,
+			      const struct vswitch_capture_options *options, struct error *error)
+{
+	struct capture_status status;
+
+	for (unsigned i = 0; i < vswitch->captures.count && capture_row_is(&options->row); i++) {
+		const struct capture_session *other = vswitch->captures.list[i];
+
+		capture_status(other->capture, &status);
+		if (capture_has_ended(other->capture) || strcmp(status.path, options->path) != 0)
+			continue;
+		error_set(error, -EBUSY, "capture %s: capture %u of this switch writes that row",
+			  options->path, other->id);
+		return error_advise(error, "end that one first, or give another name");
+	}
+	return 0;
+}
+
 /* Whether there can be one more. */
 static int may_begin(void *arg)
 {
@@ -69,7 +88,7 @@ static int may_begin(void *arg)
 	if (vswitch->captures.count == CHECKPOINT_CAPTURES)
 		return error_set(call->error, -ENOSPC, "switch %s: it has %d captures, no more fit",
 				 vswitch->name, CHECKPOINT_CAPTURES);
-	return 0;
+	return check_row_is_alone(vswitch, call->options, call->error);
 }
 
 static int begin(void *arg)

@@ -47,6 +47,7 @@ refused() { # STATUS TEXT WORD...
 refused 1 'port nobody: there is none' nobody -w b.pcap --keep
 refused 1 'port nobody: there is none' nobody -w b.pcap
 refused 1 'all.pcapng' -w all.pcapng --keep
+refused 1 'capture 1 of this switch writes that row' -w row.pcapng --keep --rotate-size 64K
 refused 2 'without --count' -w x.pcapng --keep --count 7
 refused 2 'writes a file' -w - --keep
 refused 2 'and nothing else' a --stop 1

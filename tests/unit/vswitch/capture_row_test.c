@@ -80,6 +80,8 @@ static void check_row(const char *file, unsigned keep)
 	for (unsigned i = 0; i < 1000; i++) {
 		if (i == 500) /* later files name it, too */
 			port = capture_add_port(capture, "late");
+		if (i == 501) /* it was away for a moment */
+			CU_ASSERT_EQUAL(capture_add_port(capture, "late"), port);
 		record(capture, port, i);
 	}
 	CU_ASSERT_EQUAL(capture_close(capture, NULL), 0);
@@ -126,6 +128,31 @@ static void test_a_row_by_time(void)
 	CU_ASSERT_EQUAL(capture_close(capture, NULL), 0);
 	CU_ASSERT_EQUAL(capture_row_name(&options.row, path, 2, name), 0);
 	CU_ASSERT_EQUAL(access(name, F_OK), 0);
+}
+
+/* What a file begins with may be there long before the first packet: that goes behind it, and not into the next file. */
+static void test_a_row_that_waits_for_packets(void)
+{
+	struct capture_options options = { .row = { .ns = 1 } };
+	struct capture_status begun, status;
+	struct capture *capture = NULL;
+	char path[128], name[PATH_MAX];
+	unsigned port;
+
+	snprintf(path, sizeof(path), "%s/waits.pcapng", unit_directory());
+	options.path = path;
+	CU_ASSERT_EQUAL_FATAL(capture_open(&capture, &options, NULL), 0);
+	capture_status(capture, &begun);
+	port = capture_add_port(capture, "a");
+	capture_flush(capture);
+	do {
+		usleep(1000);
+		capture_status(capture, &status);
+	} while (status.bytes == begun.bytes);
+	record(capture, port, 1);
+	CU_ASSERT_EQUAL(capture_close(capture, NULL), 0);
+	CU_ASSERT_EQUAL(capture_row_name(&options.row, path, 2, name), 0);
+	CU_ASSERT_EQUAL(access(name, F_OK), -1);
 }
 
 /* Somebody removes the file: that is shown; the next one of a row has a name again. */
@@ -188,4 +215,5 @@ static void test_what_cannot_be_a_row(void)
 }
 
 UNIT_MAIN("capture_row", UNIT(test_names), UNIT(test_a_row_by_size), UNIT(test_a_row_by_time),
-	  UNIT(test_a_file_that_is_removed), UNIT(test_what_cannot_be_a_row))
+	  UNIT(test_a_row_that_waits_for_packets), UNIT(test_a_file_that_is_removed),
+	  UNIT(test_what_cannot_be_a_row))
