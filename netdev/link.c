@@ -297,9 +297,11 @@ bool link_place_set(struct link_place *place, int netns, const char *name)
 	CLEANUP_CLOSE int fd = netns;
 	struct stat status;
 
+	*place = (struct link_place){ 0 };
+	memcpy(place->name, name, strnlen(name, IFNAMSIZ - 1));
 	if (fd < 0 || fstat(fd, &status))
 		return false;
-	*place = (struct link_place){ .device = status.st_dev, .netns = status.st_ino };
-	memcpy(place->name, name, strnlen(name, IFNAMSIZ - 1));
+	place->device = status.st_dev;
+	place->netns = status.st_ino;
 	return true;
 }

@@ -62,7 +62,7 @@ struct link_place {
 	char name[IFNAMSIZ];
 };
 
-/* Closes the namespace's fd. False: it is none. */
+/* Closes the namespace's fd. False: it is none, and only the name is set. */
 bool link_place_set(struct link_place *place, int netns, const char *name);
 
 static inline bool link_place_same(const struct link_place *a, const struct link_place *b)

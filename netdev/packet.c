@@ -194,6 +194,7 @@ bool packet_place(const struct packet_socket *packet, struct link_place *place)
 {
 	struct ifreq request = { .ifr_ifindex = packet->index };
 
+	memset(place, 0, sizeof(*place));
 	return !ioctl(packet->fd, SIOCGIFNAME, &request) &&
 	       link_place_set(place, ioctl(packet->fd, SIOCGSKNS), request.ifr_name);
 }

@@ -51,7 +51,8 @@ uint64_t packet_drops(struct packet_socket *packet);
 /* The tag that the kernel took off a frame, from its ancillary data: type and contents, or 0. */
 uint32_t packet_tag(const struct msghdr *message);
 
-/* Where the interface is, and what it is called, now. False: it is gone, or (without CAP_NET_ADMIN there) not known. */
+/* Where the interface is, and what it is called, now. False: it is gone, and the name is empty; or (without
+ * CAP_NET_ADMIN there) only the name is known. */
 bool packet_place(const struct packet_socket *packet, struct link_place *place);
 
 /* Its IFF_* flags; false: it is gone. */

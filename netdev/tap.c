@@ -337,6 +337,7 @@ bool tap_place(const struct tap *tap, struct link_place *place)
 {
 	struct ifreq request = { 0 };
 
+	memset(place, 0, sizeof(*place));
 	return tap->fd >= 0 && !ioctl(tap->fd, TUNGETIFF, &request) &&
 	       link_place_set(place, ioctl(tap->fd, TUNGETDEVNETNS), request.ifr_name);
 }

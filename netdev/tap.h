@@ -78,8 +78,8 @@ int tap_set_carrier(struct tap *tap, bool on);
  * and only then the driver calls it writable (tun_chr_poll()). */
 bool tap_is_up(const struct tap *tap);
 
-/* Where the interface is, and what it is called, now: it may have been renamed, and moved. False: it is gone; or (without CAP_NET_ADMIN there, or Linux before
- * 5.6) not known. */
+/* Where the interface is, and what it is called, now: it may have been renamed, and moved. False: it is gone, and the name is empty; or (without CAP_NET_ADMIN there, or Linux before
+ * 5.6) only the name is known. */
 bool tap_place(const struct tap *tap, struct link_place *place);
 
 /* Asks for as many offloads as there are: the kernel refuses a set with a bit it does not know, so fewer are asked for until it

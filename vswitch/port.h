@@ -138,7 +138,7 @@ struct port_ops {
 	/* Forgets the addresses that it learned for itself, as the switch forgets those of the port. On any thread. Optional. */
 	void (*forget)(struct port *port);
 
-	/* Which interface of the host it is on. False: on none, or that is not known. Optional. */
+	/* Which interface of the host it is on. False: on none, or only its name is known, or nothing. Optional. */
 	bool (*place)(struct port *port, struct link_place *place);
 
 	/* What a user would like to know: an interface, a socket; its state ("up", "waiting"); what was

@@ -34,9 +34,11 @@ int port_check_place(struct port *port, struct error *error)
 
 void port_place_text(struct port *port, const char *name, char where[PORT_TEXT_MAX])
 {
-	struct link_place now;
+	struct link_place now = { 0 };
 
-	if (!port->ops->place(port, &now) || !strcmp(now.name, name))
+	/* What it is called is known to those, too, who are not told of which namespace it is. */
+	(void)port->ops->place(port, &now);
+	if (!now.name[0] || !strcmp(now.name, name))
 		snprintf(where, PORT_TEXT_MAX, "%s", name);
 	else
 		snprintf(where, PORT_TEXT_MAX, "%s (now %s)", name, now.name);
