@@ -81,12 +81,12 @@ build: $(if $(TOOL_SRC),$(TENON)) $(LIBRARY) $(HELPERS) $(PLUGIN) $(UML_EVENTS)
 help:
 	@echo 'make demo                 install packages, build, and show the main job on real input; 2 minutes'
 	@echo "                          ARGS='--engine kvm|qemu --keep' chooses the machine monitor, keeps the files"
-	@echo 'make check                install packages, build, run every test; 10 to 25 minutes'
+	@echo 'make check                install packages, build, run every test, JOBS=3 at a time; 20 to 40 minutes'
 	@echo '                          SANITIZE=1: unit and interop tests under ASan and UBSan'
-	@echo 'make check-quick          the unit tests; 1 minute'
+	@echo 'make check-quick          the unit tests; 1 minute, when it is built'
 	@echo 'make torture              every test in its long form; hours. ONLY=unit/raid: those with that in their path.'
 	@echo '                          Begun again, it goes on with what failed or was not run yet'
-	@echo 'make check-distributions  demo and check in clean Debian 12 and 13, as root and as a user; 2 hours'
+	@echo 'make check-distributions  demo and check in clean Debian 12 and 13, as root and as a user; 3 hours'
 	@echo 'make fuzz                 a minute for each fuzz target (FUZZ_SECONDS=60); 20 minutes'
 	@echo 'make bench                measure, side by side with other tools; results in build/bench; 10 minutes'
 	@echo 'make bench-quiet          what only a machine can tell that does nothing else: latency, delays, small frames; 5 minutes'
@@ -96,7 +96,7 @@ help:
 	@echo 'make coverage             lines that the unit tests reach, as HTML in build-coverage; 2 minutes'
 	@echo 'make compile-commands     compile_commands.json for editors; at once'
 	@echo 'make deps                 install the packages for all of this; minutes, by the network'
-	@echo 'make, make build          the tenon command and the library; half a minute'
+	@echo 'make, make build          the tenon command and the library; 2 minutes with -j2'
 	@echo 'make install, uninstall   DESTDIR=, PREFIX=$(PREFIX); at once, when it is built'
 	@echo 'make clean                remove what was built; at once'
 
