@@ -190,7 +190,7 @@ bool link_model_has_wire(const struct link_model *model)
 uint64_t link_way_change(struct link_way *way, const struct link_model *model, const char *link,
 			 bool out, uint64_t now)
 {
-	uint64_t busy_until = way->busy_until, last_due = way->last_due;
+	uint64_t busy_until = way->busy_until, last_sent = way->last_sent, last_due = way->last_due;
 	uint64_t longest = now + MAX(queue_of(&way->model), queue_of(model)) + burst_of(model);
 	bool down = way->down;
 
@@ -198,11 +198,16 @@ uint64_t link_way_change(struct link_way *way, const struct link_model *model, c
 	    way->model.trace == model->trace)
 		longest = UINT64_MAX;
 	busy_until = MIN(busy_until, longest);
+	if (last_sent > longest) {
+		last_sent = longest;
+		last_due = MIN(last_due, longest);
+	}
 	if (!way->key || way->model.seed != model->seed)
 		link_way_start(way, model, link, out);
 	way->model = *model;
 	way->down = down;
 	way->busy_until = busy_until;
+	way->last_sent = last_sent;
 	way->last_due = last_due;
 	return longest;
 }
@@ -288,6 +293,8 @@ void link_way_decide(struct link_way *way, uint64_t now, size_t length, uint64_t
 			}
 			fate->mark = true;
 		}
+		/* Nothing passes what waits, also where the wire was another then. */
+		way->last_sent = sent = MAX(sent, way->last_sent);
 		fate->sent[fate->copies] = sent;
 		fate->due[fate->copies++] = due_of(way, sent, i ? DRAW_DELAY_COPY : DRAW_DELAY);
 	}

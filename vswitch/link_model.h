@@ -130,7 +130,7 @@ struct link_way {
 	uint64_t key;    /* of the draws */
 	uint64_t number; /* of the last packet, from 1 */
 	bool bad;        /* the state of Gilbert and Elliott */
-	uint64_t busy_until, last_due;
+	uint64_t busy_until, last_sent, last_due;
 	struct link_trace_place place; /* in the model's trace */
 	struct link_counters counters;
 };
@@ -141,7 +141,7 @@ void link_way_start(struct link_way *way, const struct link_model *model, const 
 
 /*
  * Another model from now on: with another seed it begins anew, too. The wire stays as busy as it is, so that nothing passes those
- * that wait for it, but with another rate no longer than a queue: a packet that takes a day at the old one holds none of the new.
+ * that wait for it, but with another rate no longer than a queue (of packets: LINK_QUEUE_NS): a packet that takes a day at the old one holds none of the new.
  * Returns until when it can be busy by what came before.
  */
 uint64_t link_way_change(struct link_way *way, const struct link_model *model, const char *link,

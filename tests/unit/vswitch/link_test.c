@@ -564,8 +564,19 @@ static void check_order(const struct lab *lab, unsigned count)
 /* What is changed in the middle: nothing passes those that wait for the wire, whatever is changed; but a rate of no use is over at once. */
 static void test_changes_with_packets_on_the_way(void)
 {
-	static const char *const changes[] = { "rate=8M seed=9", "rate=80M", "rate=4M loss=list,99",
-					       "rate=8M queue=1s", "rate=8M burst=8k" };
+	static const char *const changes[] = { "rate=8M seed=9",
+					       "rate=80M",
+					       "rate=4M loss=list,99",
+					       "rate=8M queue=1s",
+					       "rate=8M burst=8k",
+					       "rate=8M burst=80k",
+					       "delay=1us",
+					       "" };
+	static const char *const useless[][2] = { { "rate=1", "rate=8M" },
+						  { "rate=1 keep-order=yes",
+						    "rate=8M keep-order=yes" },
+						  { "rate=1 burst=8k", "rate=8M" },
+						  { "rate=1", "" } };
 	struct lab lab;
 
 	for (unsigned i = 0; i < ARRAY_SIZE(changes); i++) {
@@ -581,18 +592,21 @@ static void test_changes_with_packets_on_the_way(void)
 		check_order(&lab, 14);
 		vswitch_destroy(lab.vswitch);
 	}
-	start(&lab, 1);
-	bad(&lab, "b", LINK_OUT, "rate=1");
-	fake_port_put_frame(lab.a, B, A, 999); /* two hours */
-	run_until(&lab, 1001 * MS);
-	bad(&lab, "b", LINK_OUT, "rate=8M");
-	for (unsigned k = 0; k < 3; k++) {
-		fake_port_put_frame(lab.a, B, A, 1000 + k);
-		run_until(&lab, lab.clock + 2 * MS);
+	for (unsigned i = 0; i < ARRAY_SIZE(useless); i++) {
+		start(&lab, 1);
+		bad(&lab, "b", LINK_OUT, useless[i][0]);
+		fake_port_put_frame(lab.a, B, A, 999); /* two hours */
+		run_until(&lab, 1001 * MS);
+		fake_port_clear(lab.b);
+		bad(&lab, "b", LINK_OUT, useless[i][1]);
+		for (unsigned k = 0; k < 3; k++) {
+			fake_port_put_frame(lab.a, B, A, 1000 + k);
+			run_until(&lab, lab.clock + 2 * MS);
+		}
+		run_until(&lab, 1120 * MS);
+		check_order(&lab, 3);
+		vswitch_destroy(lab.vswitch);
 	}
-	run_until(&lab, 1120 * MS);
-	check_order(&lab, 3);
-	vswitch_destroy(lab.vswitch);
 }
 
 /* A queue of packets is of those that wait for the wire: a delay ten times as long lets the rate as it is; without a rate they are those on the link. */
