@@ -106,11 +106,11 @@ static void put_table(FILE *out, const char *name, const struct vswitch_status *
 	const struct {
 		const char *event;
 		uint64_t count;
-	} events[] = { { "learned", status->table.learned },
-		       { "moved", status->table.moved },
-		       { "aged", status->table.aged },
-		       { "refused", status->table.refused },
-		       { "held", status->table.held } };
+	} events[] = {
+		{ "learned", status->table.learned },     { "moved", status->table.moved },
+		{ "aged", status->table.aged },           { "refused", status->table.refused },
+		{ "displaced", status->table.displaced }, { "held", status->table.held }
+	};
 
 	head(out, "addresses", "", "gauge", "addresses that are known");
 	fprintf(out, "tenon_switch_addresses{switch=\"%s\"} %u\n", name, status->address_count);

@@ -155,14 +155,15 @@ json_t *switch_status_json(const char *name, const struct vswitch_status *status
 	for (unsigned i = 0; i < status->capture_count; i++)
 		json_array_append_new(captures, capture_json(&status->captures[i]));
 	return json_pack(
-		"{s:s, s:i, s:o, s:o, s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I}, s:o, s:i, s:I, "
+		"{s:s, s:i, s:o, s:o, s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}, s:o, s:i, s:I, "
 		"s:i, s:{s:I, s:I, s:o}}",
 		"name", name, "pid", (int)getpid(), "ports", ports, "addresses", addresses, "table",
 		"entries", (json_int_t)status->table_size, "ageing_seconds",
 		(json_int_t)(status->ageing_ns / 1000000000), "learned",
 		(json_int_t)status->table.learned, "moved", (json_int_t)status->table.moved, "aged",
 		(json_int_t)status->table.aged, "refused", (json_int_t)status->table.refused,
-		"held_moves", (json_int_t)status->table.held, "captures", captures, "threads",
+		"displaced", (json_int_t)status->table.displaced, "held_moves",
+		(json_int_t)status->table.held, "captures", captures, "threads",
 		(int)status->threads, "sleeps", (json_int_t)status->sleeps, "peer_closings",
 		(int)status->peer_closings, "frame_cost", "frames", (json_int_t)status->cost.frames,
 		"ns", (json_int_t)status->cost.ns, "below", cost_json(&status->cost));

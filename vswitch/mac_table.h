@@ -5,7 +5,8 @@
  * each VLAN has its own) and the address: a station may be at one port in one VLAN and at another in the next.
  *
  * Bounded twice: the whole table, and the addresses of one port, so that a guest that invents addresses
- * fills its own share and the others' stay. What does not fit is not learned, its frames are flooded.
+ * fills its own share and the others' stay. What does not fit is not learned, its frames are flooded. When the whole table is full,
+ * a port with many addresses gives one up for a port that has fewer: guests together cannot keep a neighbour's from being learned.
  * An entry not refreshed for the ageing time is gone. Group addresses and zero are never learned. Static
  * entries are made by hand: they do not age, do not move, and stay when their port goes down.
  *
@@ -84,8 +85,9 @@ struct mac_table_counters {
 	uint64_t learned;
 	uint64_t moved; /* seen at another port than before */
 	uint64_t aged;
-	uint64_t refused; /* not learned for want of room */
-	uint64_t held;    /* moves that were not made: too many, or the entry is static */
+	uint64_t refused;   /* not learned for want of room */
+	uint64_t displaced; /* of a port with many, when another one needed room */
+	uint64_t held;      /* moves that were not made: too many, or the entry is static */
 };
 
 struct mac_entry {

@@ -2,7 +2,10 @@
 /* What changes the address table, and what is told of all of it; see mac_table_private.h. */
 #include <errno.h>
 
+#include "util/bytes.h"
 #include "vswitch/mac_table_private.h"
+
+#define HAND_STEPS 64 /* how many entries one that is to be learned looks at for room */
 
 /* ---- With the lock held ---- */
 
@@ -108,6 +111,37 @@ static bool port_is_full(const struct mac_table *table, uint16_t port)
 	return table->at_port[port] >= limit;
 }
 
+static uint32_t most_of_a_port(const struct mac_table *table)
+{
+	uint32_t most = 0;
+
+	for (uint32_t port = 0; port < table->ports; port++)
+		most = MAX(most, table->at_port[port]);
+	return most;
+}
+
+/*
+ * In a full table a port that has many, half as many as any or more, gives up an entry for `port`, so that some together cannot keep the
+ * others' stations from being learned; never one that would have fewer then. Looks at a few entries only, and goes on there the next time.
+ */
+static bool displace_one(struct mac_table *table, uint16_t port)
+{
+	uint32_t many = MAX(most_of_a_port(table) / 2, table->at_port[port] + 2);
+
+	for (unsigned steps = 0; steps < HAND_STEPS; steps++) {
+		uint32_t at = table->hand;
+
+		table->hand = (at + 1) % table->size;
+		if (table->entries[at].is_static ||
+		    table->at_port[GET(table->entries[at].port)] < many)
+			continue;
+		forget(table, at);
+		table->counters.displaced++;
+		return true;
+	}
+	return false;
+}
+
 /* A new entry; there is a free one. */
 static void insert(struct mac_table *table, uint64_t key, uint16_t port, uint64_t seen)
 {
@@ -126,8 +160,10 @@ static void insert(struct mac_table *table, uint64_t key, uint16_t port, uint64_
 	table->moves[at].count = 0;
 	SET(*first, at);
 	append_age(table, at);
-	if (!entry->is_static)
+	if (!entry->is_static) {
 		table->at_port[port]++;
+		table->ports = MAX(table->ports, port + 1u);
+	}
 	SET(table->count, GET(table->count) + 1);
 	end_change(table, key);
 }
@@ -173,6 +209,7 @@ static bool move(struct mac_table *table, uint32_t at, uint16_t port, uint64_t n
 	}
 	table->at_port[GET(entry->port)]--;
 	table->at_port[port]++;
+	table->ports = MAX(table->ports, port + 1u);
 	table->counters.moved += live;
 	SET(entry->port, port);
 	SET(table->generation, GET(table->generation) + 1);
@@ -186,7 +223,8 @@ static void learn(struct mac_table *table, uint64_t key, uint16_t port, uint64_t
 
 	if (at == NONE) {
 		expire(table, now);
-		if (table->free == NONE || port_is_full(table, port)) {
+		if (port_is_full(table, port) ||
+		    (table->free == NONE && !displace_one(table, port))) {
 			table->counters.refused++;
 			return;
 		}

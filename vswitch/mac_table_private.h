@@ -72,6 +72,8 @@ struct mac_table {
 	struct mac_table_counters counters;
 	uint32_t at_port[UINT16_MAX + 1]; /* how many learned addresses each port has */
 	uint32_t limits[UINT16_MAX + 1];  /* and may have; 0: per_port */
+	uint32_t ports;                   /* all that ever had one are below */
+	uint32_t hand;                    /* where room is looked for next, in a full table */
 };
 
 #define GET(at)        atomic_load_explicit(&(at), memory_order_relaxed)

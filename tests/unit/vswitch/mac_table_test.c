@@ -105,14 +105,53 @@ static void test_bounds(void)
 		mac_table_learn(table, 0, 0x020000000100 + i, 2, 20 + i);
 	CU_ASSERT_EQUAL(mac_table_count(table), 10);
 	mac_table_counters(table, &counters);
-	CU_ASSERT_EQUAL(counters.refused, 14 + 16);
-	/* An address may not move to a port that has its share; what was known stays. */
+	CU_ASSERT_EQUAL(counters.refused, 14 + 15);
+	/* An address may not move to a port that has its share; what was known stays. The first port gave one up. */
+	CU_ASSERT_EQUAL(counters.displaced, 1);
+	mac_table_limit_port(table, 1, 5);
 	mac_table_learn(table, 0, 0x020000000101, 1, 50);
 	CU_ASSERT_EQUAL(mac_table_lookup(table, 0, 0x020000000101, 50), 2);
 	/* Room comes back with age, without being asked for. */
 	mac_table_learn(table, 0, 0x020000000200, 3, 301 * SECOND);
 	CU_ASSERT_EQUAL(mac_table_lookup(table, 0, 0x020000000200, 301 * SECOND), 3);
 	CU_ASSERT_EQUAL(mac_table_count(table), 1);
+}
+
+/* Two ports invent addresses until the table is full; a third's few are learned, and an address that was made by hand stays. */
+static void test_a_full_table_is_shared(void)
+{
+	struct mac_table_options options = { .size = 1000, .per_port = 500, .seed = 7 };
+	CLEANUP(cleanup_mac_table) struct mac_table *table = NULL;
+	struct mac_table_counters counters;
+	unsigned known = 0;
+
+	CU_ASSERT_EQUAL_FATAL(mac_table_create(&table, &options), 0);
+	CU_ASSERT_EQUAL(mac_table_add_static(table, 0, 0x020000009999, 1), 0);
+	for (uint64_t i = 0; i < 5000; i++)
+		mac_table_learn(table, 0, 0x020000010000 + i, 1, 1);
+	for (uint64_t i = 0; i < 5000; i++)
+		mac_table_learn(table, 0, 0x020000020000 + i, 2, 1);
+	CU_ASSERT_EQUAL(mac_table_count(table), 1000);
+	for (uint64_t i = 0; i < 10; i++) {
+		mac_table_learn(table, 0, 0x020000030000 + i, 3, 2);
+		/* The two do not stop. */
+		mac_table_learn(table, 0, 0x020000040000 + i, 1, 2);
+		mac_table_learn(table, 0, 0x020000050000 + i, 2, 2);
+	}
+	for (uint64_t i = 0; i < 10; i++)
+		known += mac_table_lookup(table, 0, 0x020000030000 + i, 3) == 3;
+	CU_ASSERT_EQUAL(known, 10);
+	CU_ASSERT_EQUAL(mac_table_lookup(table, 0, 0x020000009999, 3), 1);
+	CU_ASSERT_EQUAL(mac_table_count(table), 1000);
+	mac_table_counters(table, &counters);
+	/* Each of the ten, and what the two take from each other until their shares are equal. */
+	CU_ASSERT(counters.displaced >= 10 && counters.displaced <= 20);
+	/* No port takes more than an equal share this way, and those of equal shares take nothing from each other. */
+	for (uint64_t i = 0; i < 100000; i++)
+		mac_table_learn(table, 0, 0x020000100000 + i, (uint16_t)(3 + i % 2), 3);
+	mac_table_counters(table, &counters);
+	CU_ASSERT(counters.displaced >= 2 * 240 && counters.displaced <= 20 + 2 * 260);
+	CU_ASSERT_EQUAL(mac_table_count(table), 1000);
 }
 
 static void test_flush_of_a_port(void)
@@ -365,7 +404,8 @@ static void test_addresses_as_text_and_bytes(void)
 
 UNIT_MAIN("mac_table", UNIT(test_learn_look_up_move), UNIT(test_groups_and_zero_are_not_learned),
 	  UNIT(test_ageing), UNIT(test_what_another_thread_has_just_seen_is_not_old),
-	  UNIT(test_bounds), UNIT(test_flush_of_a_port), UNIT(test_against_an_array),
-	  UNIT(test_databases_are_apart), UNIT(test_static_entries), UNIT(test_limits_of_one_port),
-	  UNIT(test_an_address_that_moves_too_often_is_held), UNIT(test_readers_beside_writers),
-	  UNIT(test_recent_answers), UNIT(test_addresses_as_text_and_bytes))
+	  UNIT(test_bounds), UNIT(test_a_full_table_is_shared), UNIT(test_flush_of_a_port),
+	  UNIT(test_against_an_array), UNIT(test_databases_are_apart), UNIT(test_static_entries),
+	  UNIT(test_limits_of_one_port), UNIT(test_an_address_that_moves_too_often_is_held),
+	  UNIT(test_readers_beside_writers), UNIT(test_recent_answers),
+	  UNIT(test_addresses_as_text_and_bytes))
