@@ -273,14 +273,14 @@ static void test_ports_below_come_and_go(void)
 	vswitch_destroy(lab.vswitch);
 }
 
-/* Twice the same, to the nanosecond and the byte. */
-static uint64_t history(uint64_t seed)
+/* Twice the same, to the nanosecond and the byte, by however many threads. */
+static uint64_t history(unsigned threads, uint64_t seed)
 {
 	uint64_t sum = 0;
 	struct lab lab;
 	char words[128];
 
-	start(&lab, 1);
+	start(&lab, threads);
 	snprintf(words, sizeof(words),
 		 "delay=10ms jitter=5ms,normal loss=5%% duplicate=3%% corrupt=2%% seed=%llu",
 		 (unsigned long long)seed);
@@ -299,8 +299,13 @@ static uint64_t history(uint64_t seed)
 
 static void test_a_seed_repeats_itself(void)
 {
-	CU_ASSERT_EQUAL(history(4), history(4));
-	CU_ASSERT_NOT_EQUAL(history(4), history(5));
+	uint64_t first = history(1, 4);
+
+	CU_ASSERT_EQUAL(history(1, 4), first);
+	CU_ASSERT_EQUAL(history(2, 4), first);
+	CU_ASSERT_EQUAL(history(4, 4), first);
+	CU_ASSERT_NOT_EQUAL(history(1, 5), first);
+	CU_ASSERT_NOT_EQUAL(history(4, 5), first);
 }
 
 /* A packet that would be lost goes on with a mark; one whose ends do not understand marks is lost. */
