@@ -161,19 +161,21 @@ static inline unsigned take_of(struct port_vhost_user *vhost, unsigned number,
 	struct port_vhost_user_pair *pair = &vhost->pairs[number];
 	struct virtqueue_chain *chains = &vhost->tx_chains[taken];
 	struct virtqueue *vq = pair->tx;
+	unsigned got = virtqueue_pop_burst(vq, space, chains, max - taken);
+	bool several = vhost->pairs_begun > 1;
 
 	pair->first = taken;
-	pair->taken = virtqueue_pop_burst(vq, space, chains, max - taken);
+	pair->taken = got;
 	if (vq->broken)
 		tell_broken(vhost, vq);
 	if (!vq->enabled)
-		vhost->port.counters.drops[PORT_DROP_TX_DISABLED] += pair->taken;
-	for (unsigned i = 0; vq->enabled && i < pair->taken; i++) {
+		vhost->port.counters.drops[PORT_DROP_TX_DISABLED] += got;
+	for (unsigned i = 0; vq->enabled && i < got; i++) {
 		struct port_vhost_user_slot *slot = &vhost->slots[count];
 
 		if (!take_plain(vhost, slot, &chains[i]) && !take_frame(vhost, slot, &chains[i]))
 			continue;
-		if (vhost->pairs_begun > 1)
+		if (several)
 			port_vhost_user_flow_seen(vhost, number, &slot->frame);
 		frames[count++] = &slot->frame;
 	}
@@ -442,8 +444,9 @@ static unsigned transmit_on(struct port_vhost_user *vhost, struct virtqueue *vq,
 		return count;
 	}
 	do {
-		struct buffer_group group = { .vq = vq };
+		struct buffer_group group;
 
+		group.vq = vq;
 		gather(vhost, frames + done, count - done, &group);
 		sent = send_group(vhost, frames + done, &group);
 		done += sent;
