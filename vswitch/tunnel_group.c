@@ -169,23 +169,27 @@ int tunnel_group_heard(struct tunnel_group *group, struct tunnel_send *send, str
 		       struct mac_table *table, int remote, const struct sockaddr_in6 *from)
 {
 	unsigned place = send->count - group->first;
+	uint64_t now = port_now(port);
 
 	if (remote < 0) {
 		if (!can_be_sent_to(group, from))
 			return -1;
-		/* Who sends by this port reads the remotes. */
-		vswitch_lock_if_shared(port->vswitch, &port->out_lock);
 		if (place == TUNNEL_HEARD_MAX) {
 			place = longest_unheard(group);
-			mac_table_flush_port(table, (uint16_t)(group->first + place));
-		} else {
-			send->count++;
+			if (now - group->heard[place] < TUNNEL_HEARD_NS)
+				return 0; /* the group */
 		}
+		/* Who sends by this port reads the remotes. */
+		vswitch_lock_if_shared(port->vswitch, &port->out_lock);
+		if (group->first + place < send->count)
+			mac_table_flush_port(table, (uint16_t)(group->first + place));
+		else
+			send->count++;
 		put_remote(group, send, group->first + place, from);
 		vswitch_unlock_if_shared(port->vswitch, &port->out_lock);
 		remote = (int)(group->first + place);
 	}
 	if ((unsigned)remote >= group->first)
-		group->heard[(unsigned)remote - group->first] = port_now(port);
+		group->heard[(unsigned)remote - group->first] = now;
 	return remote;
 }

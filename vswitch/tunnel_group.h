@@ -15,9 +15,11 @@ struct mac_table;
 struct port;
 struct tunnel_send;
 
-#define TUNNEL_HEARD_MAX                                                                           \
-	256          /* hosts that are remembered; then the one unheard for longest makes room */
-#define TUNNEL_TTL 1 /* of what goes to the group, as Linux has it: it stays on its network */
+/* Hosts that are remembered. Then the one unheard for longest makes room, if it was not heard for so long (ns): strangers push out nobody who
+ * speaks, and few others. */
+#define TUNNEL_HEARD_MAX 256
+#define TUNNEL_HEARD_NS  1000000000ULL
+#define TUNNEL_TTL       1 /* of what goes to the group, as Linux has it: it stays on its network */
 
 struct tunnel_group {
 	struct endpoint address;     /* length 0: there is no group */
@@ -44,8 +46,9 @@ void tunnel_group_aim(const struct tunnel_group *group, int fd);
 bool tunnel_group_follow(struct tunnel_group *group);
 
 /*
- * The number of a host that sent a frame of the segment, one of the remotes or not yet, and notes that it is there; -1: it cannot be
- * sent to. One that takes another's place has nothing of what `table` knew of that. Of the port's thread, which does not hold its `out_lock`.
+ * The number of a host that sent a frame of the segment, one of the remotes or not yet, and notes that it is there; that of the group where
+ * there is no room for one more; -1: it cannot be sent to. One that takes another's place has nothing of what `table` knew of that. Of the
+ * port's thread, which does not hold its `out_lock`.
  */
 int tunnel_group_heard(struct tunnel_group *group, struct tunnel_send *send, struct port *port,
 		       struct mac_table *table, int remote, const struct sockaddr_in6 *from);

@@ -225,6 +225,11 @@ static void test_hosts_of_a_group(void)
 	CU_ASSERT_EQUAL(send.count, TUNNEL_HEARD_MAX + 1);
 	from = host_of(1);
 	CU_ASSERT_EQUAL(tunnel_remote_of(&send, &from), -1);
+	/* Nobody who was heard within a second makes room: what is for one more goes to the group. */
+	for (unsigned i = 0; i < TUNNEL_HEARD_MAX; i++)
+		group.heard[i] = port_now(port);
+	CU_ASSERT_EQUAL(tunnel_group_heard(&group, &send, port, table, -1, &from), 0);
+	CU_ASSERT_EQUAL(tunnel_remote_of(&send, &from), -1);
 	/* Another family than the group's cannot be sent to. */
 	from.sin6_family = AF_INET6;
 	CU_ASSERT_EQUAL(tunnel_group_heard(&group, &send, port, table, -1, &from), -1);
