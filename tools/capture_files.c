@@ -237,7 +237,7 @@ static int take_record(struct capture_files *files, size_t size, uint64_t timeou
 		rc = remember(files, at, size);
 		if (rc)
 			return error_set(error, rc, "capture: out of memory");
-	} else if (is_time_to_rotate(files, size)) {
+	} else if (is_packet && is_time_to_rotate(files, size)) {
 		rc = write_ready(files, timeout_ns, error);
 		if (!rc)
 			rc = rotate(files, error);

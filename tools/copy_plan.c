@@ -68,7 +68,7 @@ static int plan(struct copy_command *copy, const struct end_plan *source,
 {
 	struct block_signature found;
 	char sizes[2][SIZE_TEXT], much[64] = "";
-	bool is_file = !destination->is_object, force = copy->consent.force;
+	bool is_file = !destination->is_object, force = copy->consent.force || copy->consent.yes;
 	struct stat status;
 	int rc = 0;
 
