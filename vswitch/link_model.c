@@ -191,16 +191,21 @@ uint64_t link_way_change(struct link_way *way, const struct link_model *model, c
 			 bool out, uint64_t now)
 {
 	uint64_t busy_until = way->busy_until, last_sent = way->last_sent, last_due = way->last_due;
-	uint64_t longest = now + MAX(queue_of(&way->model), queue_of(model)) + burst_of(model);
+	uint64_t queue = MAX(queue_of(&way->model), queue_of(model));
+	uint64_t longest = now + queue + burst_of(model);
+	/* The last that had room is sent later than that, and one with a mark may wait for twice as long. */
+	uint64_t useful = longest + queue * (way->model.ecn ? 2 : 1);
 	bool down = way->down;
 
 	if (way->model.rate == model->rate && way->model.burst == model->burst &&
 	    way->model.trace == model->trace)
-		longest = UINT64_MAX;
+		longest = useful = UINT64_MAX;
 	busy_until = MIN(busy_until, longest);
-	if (last_sent > longest) {
+	if (last_sent > useful) {
 		last_sent = longest;
 		last_due = MIN(last_due, longest);
+	} else {
+		longest = UINT64_MAX;
 	}
 	if (!way->key || way->model.seed != model->seed)
 		link_way_start(way, model, link, out);

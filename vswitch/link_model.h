@@ -141,7 +141,8 @@ void link_way_start(struct link_way *way, const struct link_model *model, const 
 
 /*
  * Another model from now on: with another seed it begins anew, too. The wire stays as busy as it is, so that nothing passes those
- * that wait for it, but with another rate no longer than a queue (of packets: LINK_QUEUE_NS): a packet that takes a day at the old one holds none of the new.
+ * that wait for it; but where that is for longer than twice the queue (of packets: LINK_QUEUE_NS; three times where there are marks), with another rate no longer
+ * than a queue: a packet that takes a day at the old one holds none of the new.
  * Returns until when it can be busy by what came before.
  */
 uint64_t link_way_change(struct link_way *way, const struct link_model *model, const char *link,

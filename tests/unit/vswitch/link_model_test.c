@@ -333,7 +333,35 @@ static void test_marks(void)
 	CU_ASSERT_EQUAL(dropped, 9);
 }
 
+/* Nothing passes what waits for twice the queue, nor the last that had room, whatever the wire is then. */
+static void test_changes_of_a_full_queue(void)
+{
+	const struct link_model old = { .ecn = true, .rate = 8000000, .queue_ns = 10 * MS };
+	const struct link_model changes[] = {
+		{ .rate = 80000000, .queue_ns = 10 * MS },
+		{ .rate = 8000000, .burst = 80000, .queue_ns = 10 * MS },
+		{ .delay_ns = 1 },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(changes); i++) {
+		struct link_fate fate;
+		struct link_way way;
+		uint64_t last = 0;
+
+		link_way_start(&way, &old, "p", true);
+		for (unsigned k = 0; k < 30; k++) {
+			link_way_decide(&way, 0, 1000, 0, true, &fate);
+			last = fate.copies ? fate.due[0] : last;
+		}
+		CU_ASSERT_EQUAL(last, 21 * MS);
+		link_way_change(&way, &changes[i], "p", true, 0);
+		link_way_decide(&way, 0, 100, 0, true, &fate);
+		CU_ASSERT_EQUAL(fate.copies, 1);
+		CU_ASSERT_TRUE(fate.due[0] >= last);
+	}
+}
+
 UNIT_MAIN("link_model", UNIT(test_shares), UNIT(test_two_states), UNIT(test_loss_of_a_list),
 	  UNIT(test_shapes_of_jitter), UNIT(test_delay_is_exact_and_order_can_be_kept),
 	  UNIT(test_rate_and_queue), UNIT(test_draws_are_apart), UNIT(test_bits_are_all_hit),
-	  UNIT(test_words), UNIT(test_marks))
+	  UNIT(test_words), UNIT(test_marks), UNIT(test_changes_of_a_full_queue))

@@ -614,6 +614,36 @@ static void test_changes_with_packets_on_the_way(void)
 	}
 }
 
+/* A flood keeps a queue full: what comes after a change does not pass the last that had room. */
+static void test_changes_of_a_full_queue(void)
+{
+	static const char *const cases[][2] = {
+		{ "rate=8M queue=4500us", "rate=80M queue=4500us" },
+		{ "rate=8M queue=4500us", "" },
+		{ "rate=8M queue=4500us delay=50ms jitter=20ms keep-order=yes",
+		  "rate=80M queue=4500us delay=50ms jitter=20ms keep-order=yes" },
+	};
+	struct lab lab;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		unsigned sent = 0;
+
+		start(&lab, 1);
+		bad(&lab, "b", LINK_OUT, cases[i][0]);
+		for (; sent < 5; sent++)
+			fake_port_put_frame(lab.a, B, A, 1000 + sent);
+		run_until(&lab, 1000 * MS);
+		bad(&lab, "b", LINK_OUT, cases[i][1]);
+		for (; sent < 9; sent++) {
+			fake_port_put_frame(lab.a, B, A, 1000 + sent);
+			run_until(&lab, lab.clock + MS);
+		}
+		run_until(&lab, 1200 * MS);
+		check_order(&lab, sent);
+		vswitch_destroy(lab.vswitch);
+	}
+}
+
 /* A queue of packets is of those that wait for the wire: a delay ten times as long lets the rate as it is; without a rate they are those on the link. */
 static void test_a_delay_takes_nothing_of_a_rate(void)
 {
@@ -650,9 +680,9 @@ static void test_a_delay_takes_nothing_of_a_rate(void)
 }
 
 UNIT_MAIN("link", UNIT(test_delay_is_exact), UNIT(test_a_delay_takes_nothing_of_a_rate),
-	  UNIT(test_changes_with_packets_on_the_way), UNIT(test_a_delay_begins_when_the_frame_came),
-	  UNIT(test_delay_costs_no_throughput), UNIT(test_copies_and_bits),
-	  UNIT(test_large_frames_are_packets), UNIT(test_good_again),
+	  UNIT(test_changes_with_packets_on_the_way), UNIT(test_changes_of_a_full_queue),
+	  UNIT(test_a_delay_begins_when_the_frame_came), UNIT(test_delay_costs_no_throughput),
+	  UNIT(test_copies_and_bits), UNIT(test_large_frames_are_packets), UNIT(test_good_again),
 	  UNIT(test_ports_below_come_and_go), UNIT(test_a_seed_repeats_itself),
 	  UNIT(test_marks_instead_of_losses), UNIT(test_a_recorded_rate),
 	  UNIT(test_captured_on_the_way_out), UNIT(test_captured_on_the_way_in),
