@@ -165,6 +165,15 @@ static bool can_be_sent_to(const struct tunnel_group *group, const struct sockad
 	return ipv4.sin_addr.s_addr != INADDR_ANY;
 }
 
+/* A link's own address is one of an interface, and that was made anew. */
+static bool has_come_with_interface(const struct tunnel_group *group,
+				    const struct tunnel_remote *remote,
+				    const struct sockaddr_in6 *from)
+{
+	return is_ipv6(group) && from->sin6_scope_id && from->sin6_scope_id == group->index &&
+	       remote->endpoint.address.in6.sin6_scope_id != group->index;
+}
+
 int tunnel_group_heard(struct tunnel_group *group, struct tunnel_send *send, struct port *port,
 		       struct mac_table *table, int remote, const struct sockaddr_in6 *from)
 {
@@ -188,6 +197,11 @@ int tunnel_group_heard(struct tunnel_group *group, struct tunnel_send *send, str
 		put_remote(group, send, group->first + place, from);
 		vswitch_unlock_if_shared(port->vswitch, &port->out_lock);
 		remote = (int)(group->first + place);
+	}
+	if (has_come_with_interface(group, &send->remotes[remote], from)) {
+		vswitch_lock_if_shared(port->vswitch, &port->out_lock);
+		send->remotes[remote].endpoint.address.in6.sin6_scope_id = group->index;
+		vswitch_unlock_if_shared(port->vswitch, &port->out_lock);
 	}
 	if ((unsigned)remote >= group->first)
 		group->heard[(unsigned)remote - group->first] = now;

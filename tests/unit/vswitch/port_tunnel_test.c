@@ -268,6 +268,37 @@ static void test_an_interface_that_goes(void)
 	close(receiver);
 }
 
+/* Hosts of addresses that are a link's own are sent to by the interface that there is now. */
+static void test_hosts_behind_an_interface_made_anew(void)
+{
+	struct tunnel_group group = { .first = 1 };
+	struct mac_table *table = NULL;
+	struct tunnel_send send = { 0 };
+	struct sockaddr_in6 from = { .sin6_family = AF_INET6 };
+	struct bed bed;
+
+	bed_make(&bed);
+	tunnel_send_init(&send);
+	CU_ASSERT_EQUAL_FATAL(endpoint_parse_udp(&group.address, "[ff02::42]", 4789, NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(mac_table_create(&table, NULL), 0);
+	CU_ASSERT_EQUAL(tunnel_send_add(&send, &group.address), 0);
+	CU_ASSERT_EQUAL(inet_pton(AF_INET6, "fe80::1", &from.sin6_addr), 1);
+	for (unsigned index = 7; index < 9; index++) {
+		group.index = from.sin6_scope_id = index;
+		CU_ASSERT_EQUAL(tunnel_group_heard(&group, &send, &bed.a->port, table,
+						   tunnel_remote_of(&send, &from), &from),
+				1);
+		CU_ASSERT_EQUAL(send.remotes[1].endpoint.address.in6.sin6_scope_id, index);
+	}
+	/* Not by one that is not the group's. */
+	from.sin6_scope_id = 9;
+	CU_ASSERT_EQUAL(tunnel_group_heard(&group, &send, &bed.a->port, table, 1, &from), 1);
+	CU_ASSERT_EQUAL(send.remotes[1].endpoint.address.in6.sin6_scope_id, 8);
+	mac_table_destroy(table);
+	tunnel_send_close(&send);
+	bed_end(&bed);
+}
+
 UNIT_MAIN("tunnels", UNIT(test_which_remote), UNIT(test_one_that_invents),
 	  UNIT(test_what_it_knew_is_forgotten), UNIT(test_hosts_of_a_group),
-	  UNIT(test_an_interface_that_goes))
+	  UNIT(test_an_interface_that_goes), UNIT(test_hosts_behind_an_interface_made_anew))
