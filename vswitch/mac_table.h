@@ -86,7 +86,7 @@ struct mac_table_counters {
 	uint64_t moved; /* seen at another port than before */
 	uint64_t aged;
 	uint64_t refused;   /* not learned for want of room */
-	uint64_t displaced; /* of a port with many, when another one needed room */
+	uint64_t displaced; /* of a port with many, for another one, or for a static one */
 	uint64_t held;      /* moves that were not made: too many, or the entry is static */
 };
 
@@ -171,7 +171,8 @@ void mac_table_prefetch(const struct mac_table *table, const uint64_t *keys, uns
 /* Whether the table is so small that it does not pay. */
 bool mac_table_is_near(const struct mac_table *table);
 
-/* Puts `mac` at `port` for good, in place of what was learned. -EINVAL for what is no station's, -ENOSPC. */
+/* Puts `mac` at `port` for good, in place of what was learned of it; in a full table, in place of what was not seen for longest. -EINVAL for what is no
+ * station's; -ENOSPC: all are such. */
 int mac_table_add_static(struct mac_table *table, uint16_t fid, uint64_t mac, uint16_t port);
 /* Forgets an entry of either kind. -ENOENT. */
 int mac_table_remove(struct mac_table *table, uint16_t fid, uint64_t mac);

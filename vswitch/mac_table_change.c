@@ -126,8 +126,11 @@ static uint32_t most_of_a_port(const struct mac_table *table)
  */
 static bool displace_one(struct mac_table *table, uint16_t port)
 {
-	uint32_t many = MAX(most_of_a_port(table) / 2, table->at_port[port] + 2);
+	uint32_t most = most_of_a_port(table), many = MAX(most / 2, table->at_port[port] + 2);
 
+	/* Each frame of a flood may ask, and those of equal shares ask for nothing. */
+	if (most < many)
+		return false;
 	for (unsigned steps = 0; steps < HAND_STEPS; steps++) {
 		uint32_t at = table->hand;
 
@@ -266,6 +269,11 @@ int mac_table_add_static(struct mac_table *table, uint16_t fid, uint64_t mac, ui
 	at = find(table, key);
 	if (at != NONE)
 		forget(table, at);
+	/* What guests fill the table with keeps nothing out that is made by hand. */
+	if (table->free == NONE && table->learned.oldest != NONE) {
+		forget(table, table->learned.oldest);
+		table->counters.displaced++;
+	}
 	if (table->free == NONE)
 		rc = -ENOSPC;
 	else

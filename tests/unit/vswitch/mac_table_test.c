@@ -152,6 +152,11 @@ static void test_a_full_table_is_shared(void)
 	mac_table_counters(table, &counters);
 	CU_ASSERT(counters.displaced >= 2 * 240 && counters.displaced <= 20 + 2 * 260);
 	CU_ASSERT_EQUAL(mac_table_count(table), 1000);
+	/* What is made by hand has room as long as not all is made so. */
+	for (uint64_t i = 0; i < 999; i++)
+		CU_ASSERT_EQUAL(mac_table_add_static(table, 0, 0x020000200000 + i, 3), 0);
+	CU_ASSERT_EQUAL(mac_table_add_static(table, 0, 0x020000300000, 3), -ENOSPC);
+	CU_ASSERT_EQUAL(mac_table_count(table), 1000);
 }
 
 static void test_flush_of_a_port(void)
