@@ -59,10 +59,31 @@ void packet_ring_destroy(struct packet_ring *ring)
 	ring->slots = NULL;
 }
 
+int packet_ring_end(struct packet_ring *ring, int fd)
+{
+	/* It cannot end while it is mapped. */
+	packet_ring_destroy(ring);
+	ring->held = 0;
+	return request_ring(fd, 0);
+}
+
 static struct tpacket2_hdr *slot_at(const struct packet_ring *ring, unsigned index)
 {
 	return (struct tpacket2_hdr *)(ring->slots +
 				       (size_t)(index % PACKET_RING_SLOTS) * PACKET_RING_SLOT);
+}
+
+static uint32_t status_of(const struct tpacket2_hdr *head)
+{
+	return __atomic_load_n(&head->tp_status, __ATOMIC_ACQUIRE);
+}
+
+bool packet_ring_is_empty(const struct packet_ring *ring)
+{
+	for (unsigned i = 0; i < PACKET_RING_SLOTS; i++)
+		if (status_of(slot_at(ring, i)) & TP_STATUS_USER)
+			return false;
+	return true;
 }
 
 static uint32_t tag_of(const struct tpacket2_hdr *head, uint32_t status)
@@ -82,7 +103,7 @@ enum packet_ring_found packet_ring_take(struct packet_ring *ring, struct packet_
 
 	if (ring->held == PACKET_RING_SLOTS)
 		return PACKET_RING_NOTHING;
-	status = __atomic_load_n(&head->tp_status, __ATOMIC_ACQUIRE);
+	status = status_of(head);
 	if (!(status & TP_STATUS_USER))
 		return PACKET_RING_NOTHING;
 	ring->next = (ring->next + 1) % PACKET_RING_SLOTS;

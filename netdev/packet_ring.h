@@ -6,6 +6,9 @@
  * Slots are for frames of an Ethernet wire. A longer one (large frames of TCP) is in the socket's queue as well, and its slot says so: the
  * frames in the queue are in the order of those slots. Slots for 64 KiB would be so few that small frames overrun them.
  *
+ * A frame that a virtio-net header cannot describe (a datagram that is yet to be cut in fragments; before Linux 6.2 UDP segments, too) ends a
+ * ring with headers: the kernel drops it, but has its slot as being filled for ever, and drops all that comes then (tpacket_rcv(), still so in 6.18).
+ *
  * Frames are given one by one and not, as TPACKET_V3 does, in blocks: a block that is not full comes after a millisecond.
  *
  * Source: Linux Documentation/networking/packet_mmap.rst; net/packet/af_packet.c (6.1).
@@ -45,6 +48,11 @@ struct packet_ring_frame {
 /* Of a packet socket that is not bound, with its header chosen. -errno: the kernel gives none, and the socket is as it was. */
 int packet_ring_create(struct packet_ring *ring, int fd, bool header);
 void packet_ring_destroy(struct packet_ring *ring);
+/* All that comes from now on is in the socket's queue, and what is in the ring or the queue is lost. -errno: the kernel keeps its ring. */
+int packet_ring_end(struct packet_ring *ring, int fd);
+
+/* Whether there is no frame in any slot. */
+bool packet_ring_is_empty(const struct packet_ring *ring);
 
 /* The next frame. It stays where it is, and may be changed, until packet_ring_release(). */
 enum packet_ring_found packet_ring_take(struct packet_ring *ring, struct packet_ring_frame *frame);

@@ -37,7 +37,9 @@ struct port_packet {
 	struct port_watch watch;
 	struct datagrams datagrams;
 	struct timer carrier;
-	uint64_t look; /* when to look again */
+	uint64_t look;                    /* when to look again */
+	uint64_t dropped, dropped_before; /* by the kernel; until the last look at the carrier */
+	bool heard;                       /* something was taken out of the ring since then */
 };
 
 static struct port_packet *packet_of(struct port *port)
@@ -122,6 +124,7 @@ static unsigned receive_from_ring(struct port_packet *packet, struct frame **fra
 			frames[count++] = frame;
 	}
 	packet->datagrams.readable = looked == max;
+	packet->heard |= looked > 0;
 	/* It was said to be readable, and no frame is there. */
 	if (!looked)
 		packet_clear_error(&packet->packet);
@@ -148,6 +151,14 @@ static unsigned packet_transmit(struct port *port, struct frame *const *frames, 
 	return datagrams_transmit(&packet_of(port)->datagrams, port, frames, count);
 }
 
+static void count_drops(struct port_packet *packet)
+{
+	uint64_t drops = packet_drops(&packet->packet);
+
+	packet->dropped += drops;
+	packet->port.counters.drops[PORT_DROP_OVERRUN] += drops;
+}
+
 /* While there is traffic: what is dropped only then. */
 static unsigned packet_tick(struct port *port, uint64_t now, uint64_t *next)
 {
@@ -157,7 +168,7 @@ static unsigned packet_tick(struct port *port, uint64_t now, uint64_t *next)
 	if (now < packet->look)
 		return 0;
 	packet->look = now + LOOK_NS;
-	port->counters.drops[PORT_DROP_OVERRUN] += packet_drops(&packet->packet);
+	count_drops(packet);
 	return 0;
 }
 
@@ -168,6 +179,34 @@ static bool has_carrier(const struct port_packet *packet)
 	return packet_flags(&packet->packet, &flags) && flags & IFF_UP && flags & IFF_RUNNING;
 }
 
+/* Frames are dropped, and nothing fills the ring: it has come to its end (see packet_ring.h). Between rounds, with the port's lock. */
+static void leave_ring_that_ended(struct port_packet *packet)
+{
+	struct port *port = &packet->port;
+	bool ended;
+	int rc;
+
+	count_drops(packet);
+	ended = packet->dropped != packet->dropped_before && !packet->heard &&
+		packet->packet.ring.slots && packet_ring_is_empty(&packet->packet.ring);
+	packet->dropped_before = packet->dropped;
+	packet->heard = false;
+	if (!ended)
+		return;
+	rc = packet_ring_end(&packet->packet.ring, packet->packet.fd);
+	packet->datagrams.readable = true;
+	if (rc)
+		log_warning(port->log,
+			    "port %s: interface %s: its ring of received frames came to its end, "
+			    "and cannot be left (%s): remove the port and add it",
+			    port->name, packet->packet.name, error_name(rc));
+	else
+		log_info(port->log,
+			 "port %s: interface %s: a frame came that the kernel cannot describe, and "
+			 "ended the ring of received frames: they are read",
+			 port->name, packet->packet.name);
+}
+
 /* The socket says that the interface is down once, and of its carrier nothing. */
 static void carrier_due(struct timer *timer)
 {
@@ -176,6 +215,7 @@ static void carrier_due(struct timer *timer)
 	bool up = has_carrier(packet);
 
 	vswitch_lock_if_shared(port->vswitch, &port->out_lock);
+	leave_ring_that_ended(packet);
 	if (up != port->up) {
 		log_info(port->log, "port %s: interface %s is %s", port->name, packet->packet.name,
 			 up ? "up" : "down, or without a carrier");
@@ -254,7 +294,7 @@ static void packet_describe(struct port *port, char where[PORT_TEXT_MAX], char s
 	unsigned flags = 0;
 	bool there = packet_flags(&packet->packet, &flags);
 
-	port->counters.drops[PORT_DROP_OVERRUN] += packet_drops(&packet->packet);
+	count_drops(packet);
 	port_place_text(port, packet->packet.name, where);
 	snprintf(state, PORT_TEXT_MAX, "%s",
 		 !there                ? "gone"
