@@ -125,6 +125,7 @@ if lab_stat a features | grep -q uso4 && lab_stat b features | grep -q uso4; the
 	timeout 60 ip netns exec pb python3 - >received <<'PYTHON' &
 import hashlib, socket
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20) # for all 120, where it comes late to its turn
 s.bind(("10.0.0.2", 5003))
 s.settimeout(20)
 open("bound", "w").close()
