@@ -151,7 +151,7 @@ $(BUILD)/uml_events.c: $(UML_EVENTS)
 	$(Q){ echo '#include "tools/uml.h"'; echo 'const unsigned char uml_events[] = {'; od -An -v -tx1 $< | sed 's/ / 0x/g; s/$$/,/; s/\([0-9a-f]\) /\1, /g'; \
 		echo '};'; echo 'const size_t uml_events_size = sizeof(uml_events);'; } >$@
 
-$(BUILD)/uml_events.o: $(BUILD)/uml_events.c $(BUILD)/flags
+$(BUILD)/uml_events.o: $(BUILD)/uml_events.c tools/uml.h $(BUILD)/flags
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
 
 $(TENON): $(TOOL_SRC:%.c=$(BUILD)/%.o) $(BUILD)/uml_events.o $(LIBRARY)

@@ -124,7 +124,7 @@ bool tunnel_group_follow(struct tunnel_group *group)
 	return true;
 }
 
-/* The place of the host that was heard last of all. */
+/* The place of the host that has said nothing for longest. */
 static unsigned longest_unheard(const struct tunnel_group *group)
 {
 	unsigned place = 0;
