@@ -7,18 +7,14 @@ import pty
 import subprocess
 import sys
 
+from terminal import parts
+
 answer = b"\x04" if sys.argv[1] == "EOF" else sys.argv[1].encode() + b"\n"
 pid, fd = pty.fork()
 if not pid:
     os.execvp(sys.argv[2], sys.argv[2:])
 said, asked = b"", False
-while True:
-    try:
-        part = os.read(fd, 65536)
-    except OSError:
-        break
-    if not part:
-        break
+for part in parts(fd):
     said += part
     if not asked and b"[y/N] " in said:
         asked = True

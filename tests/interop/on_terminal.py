@@ -13,6 +13,8 @@ import struct
 import sys
 import termios
 
+from terminal import parts
+
 widths = [int(width) for width in sys.argv[1].split(",")]
 pid, terminal = pty.fork()
 if pid == 0:
@@ -22,13 +24,7 @@ if pid == 0:
     os.environ.pop("COLUMNS", None)
     os.execvp(sys.argv[2], sys.argv[2:])
 out, at = b"", 1
-while True:
-    try:
-        part = os.read(terminal, 65536)
-    except OSError:
-        break
-    if not part:
-        break
+for part in parts(terminal):
     out += part
     if at < len(widths):
         fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, widths[at], 0, 0))
