@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "util/bytes.h"
+#include "vswitch/link_ring.h"
 
 /* Of the heap: with four, it is half as deep as with two, and the four lie beside each other. */
 #define WIDTH 4u
@@ -47,18 +48,11 @@ static inline bool is_before(const struct link_entry *a, const struct link_entry
 
 static bool grow_line(struct link_queue *queue)
 {
-	unsigned room = queue->line_room ? 2 * queue->line_room : 64;
-	struct link_entry *line = malloc(room * sizeof(*line));
+	struct link_entry *line =
+		link_ring_grow(queue->line, sizeof(*line), &queue->line_first, &queue->line_room);
 
-	if (!line)
-		return false;
-	for (unsigned i = 0; i < queue->line_count; i++)
-		line[i] = queue->line[(queue->line_first + i) & (queue->line_room - 1)];
-	free(queue->line);
-	queue->line = line;
-	queue->line_first = 0;
-	queue->line_room = room;
-	return true;
+	queue->line = line ? line : queue->line;
+	return line;
 }
 
 static bool line_push(struct link_queue *queue, const struct link_entry *entry)

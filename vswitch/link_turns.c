@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "util/bytes.h"
+#include "vswitch/link_ring.h"
 
 void link_turns_clear(struct link_turns *turns)
 {
@@ -24,18 +25,10 @@ unsigned link_turns_waiting(struct link_turns *turns, uint64_t now)
 
 static bool grow(struct link_turns *turns)
 {
-	unsigned room = turns->room ? 2 * turns->room : 64;
-	uint64_t *sent = malloc(room * sizeof(*sent));
+	uint64_t *sent = link_ring_grow(turns->sent, sizeof(*sent), &turns->first, &turns->room);
 
-	if (!sent)
-		return false;
-	for (unsigned i = 0; i < turns->count; i++)
-		sent[i] = turns->sent[(turns->first + i) & (turns->room - 1)];
-	free(turns->sent);
-	turns->sent = sent;
-	turns->first = 0;
-	turns->room = room;
-	return true;
+	turns->sent = sent ? sent : turns->sent;
+	return sent;
 }
 
 void link_turns_add(struct link_turns *turns, uint64_t now, uint64_t sent)
