@@ -6,18 +6,12 @@
 # timeout: 300
 set -u
 . "$(dirname "$0")/switch_lib.sh"
+. "$(dirname "$0")/switch_ovs.sh"
 lab_enter "$@"
 command -v ovs-vswitchd >/dev/null || lab_skip "openvswitch-switch is not installed"
 command -v busybox >/dev/null || lab_skip "busybox is not installed"
 
-export OVS_RUNDIR=$LAB OVS_LOGDIR=$LAB OVS_DBDIR=$LAB OVS_SYSCONFDIR=$LAB
-ovsdb-tool create conf.db /usr/share/openvswitch/vswitch.ovsschema
-lab_background ovsdb-server conf.db --remote="punix:$LAB/db.sock" --pidfile=db.pid --log-file=db.log 2>/dev/null
-vsctl() { ovs-vsctl --timeout=60 --db="unix:$LAB/db.sock" "$@"; }
-for _ in $(seq 600); do [ -S db.sock ] && break; sleep 0.1; done
-vsctl --no-wait init
-lab_background ovs-vswitchd "unix:$LAB/db.sock" --pidfile="$LAB/vs.pid" --unixctl="$LAB/vs.ctl" --log-file=vs.log --disable-system 2>/dev/null
-theirs() { timeout 60 ovs-appctl -t "$LAB/vs.ctl" "$@"; }
+ovs_start
 
 for i in 1 2 3 4 5; do
 	ip link add "o$i" type veth peer name "w$i"
@@ -44,15 +38,15 @@ sys.exit(not eval(sys.argv[1]))
 PYTHON
 		sleep 0.1
 	done
-	"$TENON" switch lacp lab show; theirs lacp/show; theirs bond/show
+	"$TENON" switch lacp lab show; ovs_ask lacp/show; ovs_ask bond/show
 	lab_fail "$1"
 }
 until_theirs() { # PATTERN COMMAND...
 	echo "$SECONDS s: $*"
 	local pattern=$1
 	shift
-	for _ in $(seq 200); do theirs "$@" 2>/dev/null | tr '\n' ' ' | grep -Eq "$pattern" && return; sleep 0.1; done
-	theirs "$@"
+	for _ in $(seq 200); do ovs_ask "$@" 2>/dev/null | tr '\n' ' ' | grep -Eq "$pattern" && return; sleep 0.1; done
+	ovs_ask "$@"
 	lab_fail "not seen at Open vSwitch: $pattern"
 }
 pings() { # COUNT INTERVAL: none is lost
@@ -66,7 +60,7 @@ until_ours 'bonds["a"]["state"] == "up" and all(l["carries"] and l["mux_state"] 
 until_theirs 'w1: current attached.*w2: current attached' lacp/show slb
 until_theirs 'lacp_status: negotiated.*member w1: enabled.*member w2: enabled' bond/show slb
 until_ours 'bonds["a"]["partner_system"] and links["a1"]["partner_key"] == links["a2"]["partner_key"] and "activity" in " ".join(links["a1"]["partner_states"])'
-theirs lacp/show slb | grep -q "partner sys_id: $(python3 -c 'import json; print(json.load(open("ours.json"))["bonds"][0]["system"])')" || lab_fail "our system there: $(theirs lacp/show slb)"
+ovs_ask lacp/show slb | grep -q "partner sys_id: $(python3 -c 'import json; print(json.load(open("ours.json"))["bonds"][0]["system"])')" || lab_fail "our system there: $(ovs_ask lacp/show slb)"
 reach "at first"
 
 # ---- A cable is cut, and comes back; another one loses all, and nobody sees it ----

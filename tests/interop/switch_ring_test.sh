@@ -6,6 +6,7 @@
 # timeout: 400
 ring=$(cd "$(dirname "$0")" && pwd)/switch_ring.py
 . "$(dirname "$0")/switch_lib.sh"
+. "$(dirname "$0")/switch_ovs.sh"
 lab_enter "$@"
 with_ovs=${TORTURE:-}
 [ -z "$with_ovs" ] || command -v ovs-vswitchd >/dev/null || lab_skip "openvswitch-switch is not installed"
@@ -27,20 +28,13 @@ fi
 for name in $stations; do pair "h$name" "${name}h"; done
 for name in l1 l2 lh; do ip link set $name master br0; done
 ip link set br0 up
-start_ovs() {
-	export OVS_RUNDIR=$LAB OVS_LOGDIR=$LAB OVS_DBDIR=$LAB OVS_SYSCONFDIR=$LAB
-	ovsdb-tool create conf.db /usr/share/openvswitch/vswitch.ovsschema
-	lab_background ovsdb-server conf.db --remote="punix:$LAB/db.sock" --pidfile=db.pid --log-file=db.log 2>/dev/null
-	for _ in $(seq 600); do [ -S db.sock ] && break; sleep 0.1; done
-	vsctl --no-wait init
-	lab_background ovs-vswitchd "unix:$LAB/db.sock" --pidfile="$LAB/vs.pid" --unixctl="$LAB/vs.ctl" --log-file=vs.log --disable-system 2>/dev/null
+begin_ovs() {
+	ovs_start
 	vsctl add-br vs -- set bridge vs datapath_type=netdev rstp_enable=true other_config:rstp-forward-delay=4 other_config:rstp-max-age=6 ||
 		{ lab_fail "Open vSwitch does not start"; lab_done; }
 	for name in o1 o2 oh; do vsctl add-port vs $name; done
 }
-vsctl() { ovs-vsctl --timeout=60 --db="unix:$LAB/db.sock" "$@"; }
-theirs() { timeout 30 ovs-appctl -t "$LAB/vs.ctl" "$@"; }
-[ -z "$with_ovs" ] || start_ovs
+[ -z "$with_ovs" ] || begin_ovs
 one() { # PRIORITY
 	lab_switch one --stp rstp,priority="$1",hello=1,max-age=6,forward-delay=4 --port l=packet:1l --port o=packet:1o --port c=packet:1c --port h=packet:1h
 	one=$LAB_PID
@@ -54,15 +48,15 @@ lab_background python3 "$ring" $hosts >heard
 whole() {
 	local before=$SECONDS
 	for try in $(seq 900); do
-		[ $try = 300 ] && [ -n "$with_ovs" ] && { echo "# $1: Open vSwitch's flows are purged"; theirs revalidator/purge; }
+		[ $try = 300 ] && [ -n "$with_ovs" ] && { echo "# $1: Open vSwitch's flows are purged"; ovs_ask revalidator/purge; }
 		[[ "$(tail -n 1 heard 2>/dev/null)" =~ ^[0-9]+\ [0-4]$hosts$ ]] && { echo "# $1: whole after $((SECONDS - before)) s, $(tail -n 1 heard | cut -d " " -f 1) came again"; return; }
 		sleep 0.1
 	done
 	lab_fail "$1: $(tail -n 3 heard)"
 	"$TENON" switch stp one show
 	"$TENON" switch stp two show
-	[ -z "$with_ovs" ] || theirs rstp/show vs
-	[ -z "$with_ovs" ] || theirs dpctl/dump-flows
+	[ -z "$with_ovs" ] || ovs_ask rstp/show vs
+	[ -z "$with_ovs" ] || ovs_ask dpctl/dump-flows
 	bridge link show
 	lab_done
 }

@@ -4,6 +4,7 @@
 # protocol of 1998. Each pair of cables is a loop that one of the two must open.
 # timeout: 300
 . "$(dirname "$0")/switch_lib.sh"
+. "$(dirname "$0")/switch_ovs.sh"
 lab_enter "$@"
 pair() { # OURS THEIRS
 	ip link add "$1" type veth peer name "$2"
@@ -48,21 +49,14 @@ fi
 
 # ---- Open vSwitch ----
 if command -v ovs-vswitchd >/dev/null; then
-	export OVS_RUNDIR=$LAB OVS_LOGDIR=$LAB OVS_DBDIR=$LAB OVS_SYSCONFDIR=$LAB
 	for i in 1 2 3 4; do pair "o$i" "w$i"; done
-	ovsdb-tool create conf.db /usr/share/openvswitch/vswitch.ovsschema
-	lab_background ovsdb-server conf.db --remote="punix:$LAB/db.sock" --pidfile=db.pid --log-file=db.log 2>/dev/null
-	vsctl() { ovs-vsctl --timeout=60 --db="unix:$LAB/db.sock" "$@"; }
-	for _ in $(seq 600); do [ -S db.sock ] && break; sleep 0.1; done
-	vsctl --no-wait init
-	lab_background ovs-vswitchd "unix:$LAB/db.sock" --pidfile="$LAB/vs.pid" --unixctl="$LAB/vs.ctl" --log-file=vs.log --disable-system 2>/dev/null
+	ovs_start
 	tree() { vsctl add-br "$1" -- set bridge "$1" datapath_type=netdev rstp_enable=true -- add-port "$1" "$2" -- add-port "$1" "$3"; }
 	tree ours w1 w2
 	tree theirs w3 w4
-	theirs() { timeout 60 ovs-appctl -t "$LAB/vs.ctl" rstp/show "$1"; }
 	# We are the root: their port to our first one is theirs to the root, the other is blocked.
 	start ours rstp,priority=4096 o1 o2
-	until_said 'w2 +Alternate +Discarding.*w1 +Root +Forwarding|w1 +Root +Forwarding.*w2 +Alternate +Discarding' theirs ours
+	until_said 'w2 +Alternate +Discarding.*w1 +Root +Forwarding|w1 +Root +Forwarding.*w2 +Alternate +Discarding' ovs_ask rstp/show ours
 	until_tree ours 't["is_root"] and all(q["state"] == "forwarding" and q["protocol"] == "rstp" for q in p.values())'
 	# They are: one of ours is blocked, and takes over when the other's cable is cut.
 	start theirs rstp,priority=61440 o3 o4
