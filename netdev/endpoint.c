@@ -28,6 +28,18 @@ static int bad_endpoint(const char *text, const char *scheme, struct error *erro
 			 text, scheme, scheme, scheme);
 }
 
+/* ::ffff:192.0.2.1 is IPv4's address 192.0.2.1, and is reached as that. */
+static void take_mapped(struct endpoint *endpoint)
+{
+	const struct sockaddr_in6 *mapped = &endpoint->address.in6;
+	struct sockaddr_in ipv4 = { .sin_family = AF_INET, .sin_port = mapped->sin6_port };
+
+	memcpy(&ipv4.sin_addr, mapped->sin6_addr.s6_addr + 12, sizeof(ipv4.sin_addr));
+	memset(&endpoint->address, 0, sizeof(endpoint->address));
+	endpoint->address.in = ipv4;
+	endpoint->length = sizeof(ipv4);
+}
+
 /* HOST:PORT, which is cut into pieces. */
 static bool parse_internet(struct endpoint *endpoint, char *text)
 {
@@ -44,7 +56,11 @@ static bool parse_internet(struct endpoint *endpoint, char *text)
 		endpoint->address.in6.sin6_family = AF_INET6;
 		endpoint->address.in6.sin6_port = htons((uint16_t)port);
 		endpoint->length = sizeof(endpoint->address.in6);
-		return inet_pton(AF_INET6, host + 1, &endpoint->address.in6.sin6_addr) == 1;
+		if (inet_pton(AF_INET6, host + 1, &endpoint->address.in6.sin6_addr) != 1)
+			return false;
+		if (IN6_IS_ADDR_V4MAPPED(&endpoint->address.in6.sin6_addr))
+			take_mapped(endpoint);
+		return true;
 	}
 	endpoint->address.in.sin_family = AF_INET;
 	endpoint->address.in.sin_port = htons((uint16_t)port);
@@ -142,6 +158,8 @@ int endpoint_listen(const struct endpoint *endpoint, int type, struct error *err
 				 error_name(fd));
 	if (type == SOCK_STREAM)
 		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	else if (endpoint->address.any.sa_family == AF_INET6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
 	if (bind(fd, &endpoint->address.any, endpoint->length) ||
 	    (type == SOCK_STREAM && listen(fd, 8)))
 		rc = -errno;

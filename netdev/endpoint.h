@@ -49,7 +49,7 @@ static inline bool endpoint_is_local(const struct endpoint *endpoint)
 /* A socket for it, of SOCK_STREAM or SOCK_DGRAM; non-blocking, close-on-exec. A negative errno. */
 int endpoint_socket(const struct endpoint *endpoint, int type);
 
-/* The same, bound to it and, a stream one, listening; not for paths. With `error` set. */
+/* The same, bound to it and, a stream one, listening; not for paths. One of datagrams to :: leaves IPv4 to another socket of that port. With `error` set. */
 int endpoint_listen(const struct endpoint *endpoint, int type, struct error *error);
 
 /* Of a TCP connection: nothing is held back, and a peer whose machine is gone, which says nothing, is asked, and given up after 25 s. */

@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "netdev/endpoint.h"
 #include "util/bytes.h"
@@ -21,7 +22,8 @@ static void test_udp(void)
 		{ "[2001:db8::1]:7", "2001:db8::1", 7 },
 		{ "::1", "::1", 4789 },
 		{ "::", "::", 4789 },
-		{ "::ffff:192.0.2.1", "::ffff:192.0.2.1", 4789 },
+		{ "::ffff:192.0.2.1", "192.0.2.1", 4789 },
+		{ "[::ffff:c000:201]:7", "192.0.2.1", 7 },
 		{ "[::1]:7", "::1", 7 },
 		{ ":4789", NULL, 0 },
 		{ ":", NULL, 0 },
@@ -47,4 +49,25 @@ static void test_udp(void)
 	}
 }
 
-UNIT_MAIN("endpoint", UNIT(test_udp))
+/* A tunnel over IPv6 and one over IPv4 can be beside each other at their usual port. */
+static void test_both_families(void)
+{
+	struct endpoint first, second;
+	struct sockaddr_in6 bound;
+	socklen_t size = sizeof(bound);
+	int fd, other;
+
+	CU_ASSERT_EQUAL_FATAL(endpoint_parse_udp(&first, "::", 1, NULL), 0);
+	first.address.in6.sin6_port = 0;
+	fd = endpoint_listen(&first, SOCK_DGRAM, NULL);
+	CU_ASSERT_TRUE_FATAL(fd >= 0);
+	CU_ASSERT_EQUAL_FATAL(getsockname(fd, (struct sockaddr *)&bound, &size), 0);
+	CU_ASSERT_EQUAL_FATAL(
+		endpoint_parse_udp(&second, "127.0.0.1", ntohs(bound.sin6_port), NULL), 0);
+	other = endpoint_listen(&second, SOCK_DGRAM, NULL);
+	CU_ASSERT_TRUE(other >= 0);
+	close(other);
+	close(fd);
+}
+
+UNIT_MAIN("endpoint", UNIT(test_udp), UNIT(test_both_families))
