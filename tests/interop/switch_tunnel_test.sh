@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
-# Tunnels of a switch, with the kernel's VXLAN and Open vSwitch's Geneve at the other end.
+# Tunnels of a switch, with the kernel's VXLAN at the other end.
 # timeout: 300
 . "$(dirname "$0")/switch_lib.sh"
 lab_enter "$@"
@@ -109,58 +109,4 @@ kill "${LAB_PIDS[1]}"
 wait "${LAB_PIDS[1]}"
 tshark -r ub.pcap -T fields -e vxlan.vni -e udp.checksum 2>/dev/null | sort -u >fields
 grep -q '^42' fields || lab_fail "tshark sees no VNI: $(head -3 fields)"
-
-# ---- Geneve, with Open vSwitch's userspace datapath ----
-command -v ovs-vswitchd >/dev/null || { echo "# no Geneve: openvswitch-switch is not installed"; lab_done; }
-ip netns delete a
-underlay u d 192.0.4.1/24 192.0.4.9/24
-# It takes what the kernel leaves to be summed for damaged, and on a veth nobody sums (its own tests switch that off, too).
-sum_at_once() { # INTERFACE
-	python3 - "$1" <<'PYTHON'
-import array, fcntl, socket, struct, sys
-ETHTOOL_STXCSUM, SIOCETHTOOL = 0x17, 0x8946
-value = array.array("B", struct.pack("II", ETHTOOL_STXCSUM, 0))
-request = struct.pack("16sP", sys.argv[1].encode(), value.buffer_info()[0])
-fcntl.ioctl(socket.socket(socket.AF_INET, socket.SOCK_DGRAM), SIOCETHTOOL, request)
-PYTHON
-}
-sum_at_once ud
-export OVS_RUNDIR=$LAB/ovs OVS_LOGDIR=$LAB/ovs OVS_DBDIR=$LAB/ovs
-mkdir ovs
-ovsdb-tool create ovs/conf.db /usr/share/openvswitch/vswitch.ovsschema
-lab_background ovsdb-server --remote=punix:"$LAB/ovs/db.sock" ovs/conf.db 2>ovsdb.err
-for _ in $(seq 600); do [ -S ovs/db.sock ] && break; sleep 0.1; done
-db=--db=unix:$LAB/ovs/db.sock
-ovs-vsctl "$db" --no-wait init
-lab_background ip netns exec d ovs-vswitchd --disable-system "unix:$LAB/ovs/db.sock" 2>ovs.err
-ip -n d address flush dev vd
-timeout 60 ovs-vsctl "$db" add-br phy -- set bridge phy datapath_type=netdev -- add-port phy vd -- \
-	add-br int -- set bridge int datapath_type=netdev -- \
-	add-port int gv -- set interface gv type=geneve options:remote_ip=192.0.4.1 options:key=7 options:csum=true ||
-	{ cat ovs.err; lab_fail "Open vSwitch does not start"; lab_done; }
-ip -n d address add 192.0.4.2/24 dev phy
-ip -n d link set phy up
-ip -n d address add 10.0.0.4/24 dev int
-ip -n d link set int mtu 1400 up
-lab_switch lab --port a=tap:ta --port t=geneve:remote=192.0.4.2,vni=7
-lab_host a ta 10.0.0.1/24
-lab_reach a 10.0.0.4
-lab_transfer a d 3000000 10.0.0.4 tcp
-lab_transfer d a 3000000 10.0.0.1 tcp
-lab_transfer a d 60000 10.0.0.4 udp 1300
-# An option that may be passed over, and one that may not.
-ip netns exec d python3 - <<'PYTHON'
-import socket
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-frame = b"\xff" * 6 + bytes([2, 0, 0, 0, 0, 9]) + b"\x88\xb5" + b"z" * 46
-s.sendto(bytes.fromhex("0100655800000700" "01040100") + frame, ("192.0.4.1", 6081))
-s.sendto(bytes.fromhex("0140655800000700" "01048100") + frame, ("192.0.4.1", 6081))
-PYTHON
-for _ in $(seq 600); do
-	[ "$(lab_stat t drops)" = "{'critical_option': 1}" ] && break
-	sleep 0.1
-done
-[ "$(lab_stat t drops)" = "{'critical_option': 1}" ] || lab_fail "$(lab_show)"
-"$TENON" switch table list lab | grep -q '^02:00:00:00:00:09.*t ' || lab_fail "a frame with an option was lost"
-lab_end || lab_fail "the switch ended with $?"
 lab_done
