@@ -299,7 +299,7 @@ int command_link(int argc, char **argv)
 		  "[--loss LOSS] [--rate RATE] ...",
 		  "make the link to a port of a running switch bad" },
 		{ "clear", link_clear, "NAME PORT [--direction in|out|both]",
-		  "make it good again; what is on its way still arrives as it would have" },
+		  "make it good again; what is on its way still arrives" },
 		{ "schedule", link_schedule, "NAME PORT FILE|show|clear [--json]",
 		  "change links by a script with times: flaps, partitions, other models" },
 		{ "show", link_show, "NAME [PORT] [--json]",

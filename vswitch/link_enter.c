@@ -72,6 +72,8 @@ static const char *enter_packet(const struct link_entrance *at, const struct lin
 			link_ecn_mark(copy->bytes, length);
 		if (!i && fate.corrupt_bit >= 0)
 			copy->bytes[fate.corrupt_bit / 8] ^= (uint8_t)(1u << fate.corrupt_bit % 8);
+		copy->sent = fate.sent[i];
+		copy->in_order = way->model.keep_order;
 		link_turns_add(&at->queue->turns, at->now, fate.sent[i]);
 		if (link_queue_push(at->queue, copy, fate.due[i]))
 			entered++;

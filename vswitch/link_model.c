@@ -43,13 +43,6 @@ static uint64_t hash_name(const char *name)
 	return hash;
 }
 
-void link_way_start(struct link_way *way, const struct link_model *model, const char *link,
-		    bool out)
-{
-	*way = (struct link_way){ .model = *model };
-	way->key = random_mix(random_mix(model->seed) ^ random_mix(hash_name(link) + out));
-}
-
 /* 63 random bits. */
 static uint64_t draw(const struct link_way *way, enum purpose purpose)
 {
@@ -177,68 +170,100 @@ static uint64_t burst_of(const struct link_model *model)
 	return model->rate && model->burst ? wire_time(model, model->burst) : 0;
 }
 
-static uint64_t queue_of(const struct link_model *model)
-{
-	return model->queue_ns ? model->queue_ns : LINK_QUEUE_NS;
-}
-
 bool link_model_has_wire(const struct link_model *model)
 {
 	return model->rate || model->trace;
 }
 
-uint64_t link_way_change(struct link_way *way, const struct link_model *model, const char *link,
-			 bool out, uint64_t now)
+/* Gives a copy the next turn on the wire; when it is sent. */
+static uint64_t turn_of(struct link_way *way, uint64_t now, size_t length)
 {
-	uint64_t busy_until = way->busy_until, last_sent = way->last_sent, last_due = way->last_due;
-	uint64_t queue = MAX(queue_of(&way->model), queue_of(model));
-	uint64_t longest = now + queue + burst_of(model);
-	/* The last that had room is sent later than that, and one with a mark may wait for twice as long. */
-	uint64_t useful = longest + queue * (way->model.ecn ? 2 : 1);
-	bool down = way->down;
+	const struct link_model *model = &way->model;
+	uint64_t burst_ns = burst_of(model), sent = now;
 
-	if (way->model.rate == model->rate && way->model.burst == model->burst &&
-	    way->model.trace == model->trace)
-		longest = useful = UINT64_MAX;
-	busy_until = MIN(busy_until, longest);
-	if (last_sent > useful) {
-		last_sent = longest;
-		last_due = MIN(last_due, longest);
-	} else {
-		longest = UINT64_MAX;
-	}
-	if (!way->key || way->model.seed != model->seed)
-		link_way_start(way, model, link, out);
-	way->model = *model;
-	way->down = down;
-	way->busy_until = busy_until;
-	way->last_sent = last_sent;
-	way->last_due = last_due;
-	return longest;
+	if (model->trace)
+		link_trace_send(model->trace, &way->place, now, length, UINT64_MAX, &sent);
+	if (!model->rate)
+		return sent;
+	/* The bucket is full when all that was sent would have been at the rate. */
+	way->busy_until = MAX(now, way->busy_until) + wire_time(model, (uint64_t)length * 8);
+	return way->busy_until > now + burst_ns ? way->busy_until - burst_ns : now;
 }
 
-/* Gives a copy its turn on the wire, in a queue `times` as long as the model's. False: it would wait too long. */
+/* The same in a queue `times` as long as the model's. False, and nothing is taken: it would wait too long. */
 static bool take_turn(struct link_way *way, uint64_t now, size_t length, uint64_t waiting,
 		      unsigned times, uint64_t *sent)
 {
 	const struct link_model *model = &way->model;
-	uint64_t begin = MAX(now, way->busy_until), burst_ns = burst_of(model);
-	uint64_t queue = queue_of(model);
+	uint64_t longest = times * (model->queue_ns ? model->queue_ns : LINK_QUEUE_NS);
 
-	*sent = now;
-	if (model->trace)
-		return (!model->queue_packets || waiting < times * model->queue_packets) &&
-		       link_trace_send(model->trace, &way->place, now, length,
-				       model->queue_packets ? UINT64_MAX : times * queue, sent);
-	if (model->queue_packets ? waiting >= times * model->queue_packets
-				 : model->rate && begin - now > times * queue + burst_ns)
+	if (model->queue_packets) {
+		if (waiting >= times * model->queue_packets)
+			return false;
+	} else if (model->trace) {
+		return link_trace_send(model->trace, &way->place, now, length, longest, sent);
+	} else if (model->rate && MAX(now, way->busy_until) - now > longest + burst_of(model)) {
 		return false;
-	if (!model->rate)
-		return true;
-	/* The bucket is full when all that was sent would have been at the rate. */
-	way->busy_until = begin + wire_time(model, (uint64_t)length * 8);
-	*sent = way->busy_until > now + burst_ns ? way->busy_until - burst_ns : now;
+	}
+	*sent = turn_of(way, now, length);
 	return true;
+}
+
+/* ---- Changes ---- */
+
+/* The bucket lacks what it lacked, as far as it can now. */
+static uint64_t busy_until(const struct link_way *way, const struct link_model *model, uint64_t now)
+{
+	unsigned __int128 bits;
+
+	if (!way->model.rate || !model->rate || way->busy_until <= now)
+		return 0;
+	bits = (unsigned __int128)(way->busy_until - now) * way->model.rate / 1000000000;
+	return now + wire_time(model, MIN(bits, model->burst));
+}
+
+bool link_way_change(struct link_way *way, const struct link_model *model, const char *link,
+		     bool out, uint64_t now)
+{
+	bool another = way->model.rate != model->rate || way->model.burst != model->burst ||
+		       way->model.trace != model->trace;
+
+	if (another) {
+		way->busy_until = busy_until(way, model, now);
+		way->place = (struct link_trace_place){ 0 };
+	}
+	if (!way->key || way->model.seed != model->seed) {
+		way->key = random_mix(random_mix(model->seed) ^ random_mix(hash_name(link) + out));
+		way->number = 0;
+		way->bad = false;
+	}
+	way->model = *model;
+	return another;
+}
+
+void link_way_start(struct link_way *way, const struct link_model *model, const char *link,
+		    bool out)
+{
+	*way = (struct link_way){ 0 };
+	link_way_change(way, model, link, out, 0);
+}
+
+uint64_t link_way_turn_again(struct link_way *way, uint64_t now, size_t length, uint64_t sent)
+{
+	uint64_t again;
+
+	if (sent) {
+		/* It waits: there is not enough in the bucket for it. */
+		way->busy_until = now + burst_of(&way->model);
+		way->last_sent = now;
+	}
+	again = turn_of(way, now, length);
+	if (sent && sent < again) {
+		again = sent;
+		way->busy_until = sent + burst_of(&way->model);
+	}
+	way->last_sent = again = MAX(again, way->last_sent);
+	return again;
 }
 
 static uint64_t due_of(struct link_way *way, uint64_t sent, enum purpose purpose)
@@ -298,7 +323,7 @@ void link_way_decide(struct link_way *way, uint64_t now, size_t length, uint64_t
 			}
 			fate->mark = true;
 		}
-		/* Nothing passes what waits, also where the wire was another then. */
+		/* Nothing passes what waits. */
 		way->last_sent = sent = MAX(sent, way->last_sent);
 		fate->sent[fate->copies] = sent;
 		fate->due[fate->copies++] = due_of(way, sent, i ? DRAW_DELAY_COPY : DRAW_DELAY);

@@ -140,13 +140,15 @@ void link_way_start(struct link_way *way, const struct link_model *model, const 
 		    bool out);
 
 /*
- * Another model from now on: with another seed it begins anew, too. The wire stays as busy as it is, so that nothing passes those
- * that wait for it; but where that is for longer than twice the queue (of packets: LINK_QUEUE_NS; three times where there are marks), with another rate no longer
- * than a queue: a packet that takes a day at the old one holds none of the new.
- * Returns until when it can be busy by what came before.
+ * Another model from now on; with another seed packets are counted from 1 again. What happened stays counted. True: the wire is another one (rate, burst,
+ * trace); each that waits for it now takes its turn anew, in the order of coming (link_way_turn_again()).
  */
-uint64_t link_way_change(struct link_way *way, const struct link_model *model, const char *link,
-			 bool out, uint64_t now);
+bool link_way_change(struct link_way *way, const struct link_model *model, const char *link,
+		     bool out, uint64_t now);
+
+/* When a packet of `length` bytes, which waits, is sent by the wire as it is now. `sent` is not 0 of the first one, which may be on the wire: when it would have been by
+ * the old one; it is by whichever is earlier. */
+uint64_t link_way_turn_again(struct link_way *way, uint64_t now, size_t length, uint64_t sent);
 
 /* Why nothing of a packet arrives, as captures say it. */
 #define LINK_DROP_LOST       "link_lost"

@@ -178,3 +178,28 @@ struct link_frame *link_queue_pop(struct link_queue *queue, uint64_t now)
 		__builtin_prefetch(first->frame);
 	return frame;
 }
+
+static int by_sequence(const void *a, const void *b)
+{
+	const struct link_entry *first = a, *second = b;
+
+	return (first->sequence > second->sequence) - (first->sequence < second->sequence);
+}
+
+struct link_entry *link_queue_take_all(struct link_queue *queue, unsigned *count)
+{
+	struct link_entry *all = malloc(queue->count * sizeof(*all));
+
+	if (!all)
+		return NULL;
+	*count = queue->count;
+	for (unsigned i = 0; i < queue->line_count; i++)
+		all[i] = queue->line[(queue->line_first + i) & (queue->line_room - 1)];
+	for (unsigned i = 0; i < queue->heap_count; i++)
+		all[queue->line_count + i] = queue->heap[i];
+	qsort(all, *count, sizeof(*all), by_sequence);
+	queue->line_count = queue->heap_count = queue->count = 0;
+	queue->bytes = 0;
+	link_turns_restart(&queue->turns);
+	return all;
+}

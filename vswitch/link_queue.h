@@ -21,6 +21,8 @@
 
 /* A frame in memory of its own; it asks for nothing. */
 struct link_frame {
+	uint64_t sent; /* when it leaves the wire; this and ... */
+	bool in_order; /* ... that it comes after all that came before are given by who pushes it */
 	uint64_t due;
 	struct frame frame;
 	struct iovec piece;
@@ -59,5 +61,9 @@ struct link_frame *link_queue_pop(struct link_queue *queue, uint64_t now);
 
 /* When the first one is due; UINT64_MAX: there is none. */
 uint64_t link_queue_due(const struct link_queue *queue);
+
+/* Takes out all of them, of which there is one at least, in the order of coming, into a list that the caller frees; none waits for the wire then.
+ * NULL: out of memory, and all is as it was. */
+struct link_entry *link_queue_take_all(struct link_queue *queue, unsigned *count);
 
 #endif

@@ -5,7 +5,6 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-#include "util/bytes.h"
 #include "vswitch/link_ring.h"
 
 void link_turns_clear(struct link_turns *turns)
@@ -38,11 +37,7 @@ void link_turns_add(struct link_turns *turns, uint64_t now, uint64_t sent)
 	turns->sent[(turns->first + turns->count++) & (turns->room - 1)] = sent;
 }
 
-void link_turns_shorten(struct link_turns *turns, uint64_t latest)
+void link_turns_restart(struct link_turns *turns)
 {
-	for (unsigned i = 0; i < turns->count; i++) {
-		uint64_t *sent = &turns->sent[(turns->first + i) & (turns->room - 1)];
-
-		*sent = MIN(*sent, latest);
-	}
+	turns->first = turns->count = 0;
 }

@@ -21,7 +21,7 @@ unsigned link_turns_waiting(struct link_turns *turns, uint64_t now);
 /* One more, sent at `sent`, after those that are there. What is sent `now` does not wait; nor is one counted for which there is no memory. */
 void link_turns_add(struct link_turns *turns, uint64_t now, uint64_t sent);
 
-/* The wire is another one: none of them holds it for longer than until `latest`. */
-void link_turns_shorten(struct link_turns *turns, uint64_t latest);
+/* None waits any more. */
+void link_turns_restart(struct link_turns *turns);
 
 #endif

@@ -14,6 +14,7 @@
 #include "util/bytes.h"
 #include "util/log.h"
 #include "vswitch/internal.h"
+#include "vswitch/link_change.h"
 #include "vswitch/link_enter.h"
 
 struct port_link {
@@ -427,32 +428,15 @@ struct port *port_link_lower(const struct port *port)
 	return is_link ? link_of(port)->lower : NULL;
 }
 
-static void set_way(struct port_link *link, const struct link_model *model, bool out)
-{
-	struct link_way *way = out ? &link->out : &link->in;
-	struct link_turns *turns = out ? &link->leaving.turns : &link->arriving.turns;
-	struct link_trace *old = way->model.trace;
-	struct link_table *table = way->model.table;
-
-	link_trace_take(model->trace);
-	link_table_take(model->table);
-	if (old != model->trace)
-		way->place = (struct link_trace_place){ 0 };
-	link_turns_shorten(
-		turns, link_way_change(way, model, link->port.name, out,
-				       link->port.vswitch->clock(link->port.vswitch->clock_arg)));
-	link_trace_drop(old);
-	link_table_drop(table);
-}
-
 void port_link_set(struct port *port, unsigned directions, const struct link_model *model)
 {
 	struct port_link *link = link_of(port);
+	uint64_t now = port->vswitch->clock(port->vswitch->clock_arg);
 
 	if (directions & LINK_IN)
-		set_way(link, model, false);
+		link_change(&link->in, &link->arriving, model, port->name, false, now);
 	if (directions & LINK_OUT)
-		set_way(link, model, true);
+		link_change(&link->out, &link->leaving, model, port->name, true, now);
 	note_features(link);
 }
 
