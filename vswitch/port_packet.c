@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "netdev/link.h"
 #include "netdev/packet.h"
 #include "util/bytes.h"
 #include "util/cleanup.h"
@@ -258,10 +259,11 @@ static int check_is_alone(const struct port_packet *packet, struct error *error)
 static int packet_attach(struct port *port, struct error *error)
 {
 	struct port_packet *packet = packet_of(port);
+	struct link_place place;
 	int rc = check_is_alone(packet, error);
 
-	if (!rc)
-		rc = port_check_place(port, error);
+	if (!rc && packet_place(&packet->packet, &place))
+		rc = port_check_place(port, &place, error);
 	if (rc)
 		return rc;
 	rc = port_watch(port, &packet->watch, packet->packet.fd, packet_ready);

@@ -11,23 +11,21 @@
 #include "vswitch/internal.h"
 #include "vswitch/port_link.h"
 
-int port_check_place(struct port *port, struct error *error)
+int port_check_place(const struct port *port, const struct link_place *own, struct error *error)
 {
 	const struct vswitch *vswitch = port->vswitch;
-	struct link_place own, others;
+	struct link_place others;
 
-	if (!port->ops->place(port, &own))
-		return 0;
 	for (unsigned i = 0; i < vswitch->port_count; i++) {
 		struct port *lower = port_link_lower(vswitch->list[i]);
 		struct port *other = lower ? lower : vswitch->list[i];
 
 		if (other == port || !other->ops->place || !other->ops->place(other, &others) ||
-		    !link_place_same(&own, &others))
+		    !link_place_same(own, &others))
 			continue;
 		return error_set(error, -EBUSY,
 				 "switch %s: port %s: interface %s is port %s's already",
-				 vswitch->name, port->name, own.name, other->name);
+				 vswitch->name, port->name, own->name, other->name);
 	}
 	return 0;
 }

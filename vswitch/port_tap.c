@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <sys/mman.h>
 
+#include "netdev/link.h"
 #include "util/error.h"
 #include "vswitch/internal.h"
 #include "vswitch/port_place.h"
@@ -298,7 +299,8 @@ static unsigned transmit(struct port *port, struct frame *const *frames, unsigne
 static int tap_attach(struct port *port, struct error *error)
 {
 	struct port_tap *tap = tap_of(port);
-	int rc = port_check_place(port, error);
+	struct link_place place;
+	int rc = tap_place(&tap->tap, &place) ? port_check_place(port, &place, error) : 0;
 
 	if (rc)
 		return rc;
@@ -321,7 +323,7 @@ static void tap_describe(struct port *port, char where[PORT_TEXT_MAX], char stat
 
 	port_place_text(port, tap->name, where);
 	snprintf(state, PORT_TEXT_MAX, "%s",
-		 !port->up              ? "gone"
+		 !port->up              ? tap->taken ? "its interface is another port's" : "gone"
 		 : tap_is_up(&tap->tap) ? "up"
 					: "down: the interface is not up on the host");
 	tap_offload_names(tap->tap.offloads, features, PORT_TEXT_MAX);

@@ -67,6 +67,7 @@ struct port_tap {
 	struct tap next;
 	struct tap_batch *next_reads, *next_writes;
 	bool looking; /* there is a thread to join */
+	bool taken;   /* `next` is the interface, and another port's; in calls */
 	bool stopping;
 	pthread_mutex_t lock; /* of `stopping` */
 	pthread_cond_t stop;

@@ -5,12 +5,15 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <string.h>
 #include <time.h>
 
+#include "netdev/link.h"
 #include "util/cleanup.h"
 #include "util/error.h"
 #include "util/log.h"
 #include "vswitch/internal.h"
+#include "vswitch/port_place.h"
 #include "vswitch/port_tap.h"
 
 #define LOOK_NS 300000000 /* between two looks for it */
@@ -38,14 +41,28 @@ void port_tap_make_batches(struct tap_batch **reads, struct tap_batch **writes,
 		*writes = NULL;
 }
 
-/* In a call: goes on with the new one. */
+struct taking_over {
+	struct port_tap *tap;
+	struct error *error;
+};
+
+/* In a call: goes on with the new one, unless another port of the switch is on it: that may have come while this one was gone. */
 static int take_over(void *arg)
 {
-	struct port_tap *tap = arg;
-	int rc = tap->port.removed ? -ESHUTDOWN : port_tap_watch(tap, &tap->next);
+	const struct taking_over *taking = arg;
+	struct port_tap *tap = taking->tap;
+	struct link_place place;
+	int rc = tap->port.removed ? -ESHUTDOWN : 0;
 
+	if (!rc && tap_place(&tap->next, &place))
+		rc = port_check_place(&tap->port, &place, taking->error);
+	tap->taken = rc == -EBUSY;
 	if (rc)
 		return rc;
+	rc = port_tap_watch(tap, &tap->next);
+	if (rc)
+		return error_set(taking->error, rc, "port %s: cannot watch TAP interface %s: %s",
+				 tap->port.name, tap->name, error_name(rc));
 	tap_batch_destroy(tap->reads);
 	tap_batch_destroy(tap->writes);
 	tap_close(&tap->tap);
@@ -56,6 +73,33 @@ static int take_over(void *arg)
 	port_set_features(&tap->port, port_tap_features(&tap->tap));
 	port_set_up(&tap->port, true);
 	return 0;
+}
+
+static void let_go_of_next(struct port_tap *tap)
+{
+	tap_batch_destroy(steal_pointer(&tap->next_reads));
+	tap_batch_destroy(steal_pointer(&tap->next_writes));
+	tap_close(&tap->next);
+}
+
+/* One that is another port's is kept until that port goes: opened and closed at each look, it would have its carrier come and go under that one. */
+static int try_it(struct port_tap *tap, struct error *error)
+{
+	struct taking_over taking = { tap, error };
+	int rc;
+
+	if (tap->next.fd < 0) {
+		rc = tap_open(&tap->next, tap->name, &tap->options, error);
+		if (rc) {
+			error_prefix(error, "port %s", tap->port.name);
+			return rc;
+		}
+		port_tap_make_batches(&tap->next_reads, &tap->next_writes, &tap->next);
+	}
+	rc = vswitch_call(tap->port.vswitch, take_over, &taking);
+	if (rc && rc != -EBUSY)
+		let_go_of_next(tap);
+	return rc;
 }
 
 /* Sleeps; true: the port ends. */
@@ -79,30 +123,21 @@ static bool pause_or_stop(struct port_tap *tap)
 static void *look_for_it(void *arg)
 {
 	struct port_tap *tap = arg;
-	const char *name = tap->name;
-	bool told = false;
+	struct error told = { 0 };
 
 	while (!pause_or_stop(tap)) {
 		struct error error = { 0 };
-		int rc = tap_open(&tap->next, name, &tap->options, &error);
+		int rc = try_it(tap, &error);
 
 		if (!rc) {
-			port_tap_make_batches(&tap->next_reads, &tap->next_writes, &tap->next);
-			rc = vswitch_call(tap->port.vswitch, take_over, tap);
-			if (!rc) {
-				log_warning(tap->port.log,
-					    "port %s: TAP interface %s is there again",
-					    tap->port.name, name);
-				break;
-			}
-			tap_batch_destroy(steal_pointer(&tap->next_reads));
-			tap_batch_destroy(steal_pointer(&tap->next_writes));
-			tap_close(&tap->next);
-			error_set(&error, rc, "cannot watch it: %s", error_name(rc));
+			log_warning(tap->port.log, "port %s: TAP interface %s is there again",
+				    tap->port.name, tap->name);
+			break;
 		}
-		if (rc != -ENODEV && !told)
-			log_warning(tap->port.log, "port %s: %s", tap->port.name, error.text);
-		told |= rc != -ENODEV;
+		if (rc == -ENODEV || rc == -ESHUTDOWN || !strcmp(error.text, told.text))
+			continue;
+		log_warning(tap->port.log, "%s", error.text);
+		told = error;
 	}
 	return NULL;
 }
@@ -144,6 +179,7 @@ void port_tap_again_end(struct port_tap *tap)
 	pthread_mutex_unlock(&tap->lock);
 	if (tap->looking)
 		pthread_join(tap->thread, NULL);
+	let_go_of_next(tap);
 	pthread_cond_destroy(&tap->stop);
 	pthread_mutex_destroy(&tap->lock);
 }

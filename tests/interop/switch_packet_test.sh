@@ -40,6 +40,36 @@ circle p2=packet:tc tc c
 "$TENON" switch port remove lab c && "$TENON" switch port add lab c=packet:tc || lab_fail "packet:tc"
 circle c2=tap:tc tc c
 "$TENON" switch port remove lab c && "$TENON" nic delete tc || lab_fail "nic delete tc"
+# Nor when a TAP was gone, and is there again as another port's: another process has it, so that it can be given to that one first.
+state() { # PORT TEXT
+	for _ in $(seq 200); do [ "$(lab_stat "$1" state)" = "$2" ] && return; sleep 0.05; done
+	lab_fail "port $1 is \"$(lab_stat "$1" state)\", expected \"$2\""
+}
+"$TENON" nic create tc --up >/dev/null && "$TENON" switch port add lab c=tap:tc || lab_fail "tap:tc"
+ip link delete tc && state c gone
+cat >hold.py <<'PYTHON'
+import fcntl, os, struct, sys
+fd = os.open("/dev/net/tun", os.O_RDWR)
+fcntl.ioctl(fd, 0x400454ca, struct.pack("16sH22x", sys.argv[1].encode(), 0x1002))	# TUNSETIFF: a TAP, no PI
+fcntl.ioctl(fd, 0x400454cb, 1)	# TUNSETPERSIST
+print("made", flush=True)
+sys.stdin.read()
+PYTHON
+mkfifo held
+python3 hold.py tc <held >made &
+holder=$!
+exec 9>held
+for _ in $(seq 600); do [ -s made ] && break; sleep 0.05; done
+ip link set tc up && "$TENON" switch port add lab c2=packet:tc || lab_fail "packet:tc"
+exec 9>&-
+wait $holder
+state c "its interface is another port's"
+grep -q "port c: interface tc is port c2's already" switch.out || lab_fail "not told: $(cat switch.out)"
+state c2 up
+sleep 1 # three looks: the other port's carrier does not come and go with them
+[ "$(grep -c "port c2: interface tc is" switch.out)" -le 2 ] || lab_fail "its carrier comes and goes: $(cat switch.out)"
+"$TENON" switch port remove lab c2 && state c "up"
+"$TENON" switch port remove lab c && "$TENON" nic delete tc || lab_fail "nic delete tc"
 # One that is renamed says so, and goes on.
 rename() { ip link set "$1" down && ip link set "$1" name "$2" && ip link set "$2" up; }
 rename v0 v9 || lab_fail "rename"
