@@ -275,7 +275,7 @@ json_t *switch_filter_json(const char *expression, struct error *error)
 
 struct capture_words {
 	const char *filter, *direction, *format;
-	bool segments;
+	bool segments, keep;
 	uint64_t snaplen;
 };
 
@@ -283,14 +283,14 @@ struct capture_words {
 static bool make_params(struct live_capture *live, const struct capture_words *words)
 {
 	struct error error = { 0 };
+	const char *direction = words->direction ? words->direction : "both";
 	const char *format = words->format                                        ? words->format
 			     : capture_files_names_pcap(live->files_options.path) ? "pcap"
 										  : "pcapng";
 
-	if (strcmp(words->direction, "in") && strcmp(words->direction, "out") &&
-	    strcmp(words->direction, "both")) {
+	if (strcmp(direction, "in") && strcmp(direction, "out") && strcmp(direction, "both")) {
 		cli_usage_error("--direction %s: expected in (from the port), out (to it) or both",
-				words->direction);
+				direction);
 		return false;
 	}
 	if (strcmp(format, "pcap") && strcmp(format, "pcapng")) {
@@ -298,8 +298,8 @@ static bool make_params(struct live_capture *live, const struct capture_words *w
 		return false;
 	}
 	live->files_options.format = strcmp(format, "pcap") ? CAPTURE_PCAPNG : CAPTURE_PCAP;
-	live->params = json_pack("{s:s, s:s, s:b, s:I, s:i, s:o}", "direction", words->direction,
-				 "format", format, "segments", words->segments, "snaplen",
+	live->params = json_pack("{s:s, s:s, s:b, s:I, s:i, s:o}", "direction", direction, "format",
+				 format, "segments", words->segments, "snaplen",
 				 (json_int_t)words->snaplen, "pid", (int)getpid(), "label",
 				 describe_text(live->files_options.path));
 	if (live->port)
@@ -369,16 +369,22 @@ static int keep_capture(const struct live_capture *live)
 	return status;
 }
 
+/* Anything that a capture is begun with. */
+static bool is_begun(const struct live_capture *live, const struct capture_words *words)
+{
+	const struct capture_files_options *files = &live->files_options;
+
+	return live->port || files->path || files->most || files->force || files->row.bytes ||
+	       files->row.ns || files->row.keep || words->filter || words->direction ||
+	       words->format || words->segments || words->snaplen || words->keep;
+}
+
 static int stop_capture(const struct live_capture *live, uint64_t number)
 {
 	json_t *result = NULL;
-	int status;
+	int status = switch_ask(live->name, "switch.capture.stop",
+				json_pack("{s:I}", "id", (json_int_t)number), &result);
 
-	if (live->port || live->files_options.path)
-		return cli_usage_error(
-			"--stop: it needs the number of a capture, and nothing else");
-	status = switch_ask(live->name, "switch.capture.stop",
-			    json_pack("{s:I}", "id", (json_int_t)number), &result);
 	if (status == EXIT_DONE)
 		cli_note("%" JSON_INTEGER_FORMAT " packets captured, %" JSON_INTEGER_FORMAT " lost",
 			 json_integer_value(json_object_get(result, "written")),
@@ -398,11 +404,10 @@ static void block_signals(sigset_t *signals)
 
 int switch_capture(int argc, char **argv)
 {
-	struct capture_words words = { .direction = "both" };
+	struct capture_words words = { 0 };
 	struct live_capture live = { .fifo = -1, .files.output.fd = -1 };
 	struct capture_files_options *files = &live.files_options;
 	uint64_t most_files = 0, seconds = 0, stop = 0;
-	bool keep = false;
 	const struct cli_option options[] = {
 		{ "write", CLI_TEXT, &files->path, "FILE", "where to; - is standard output", 0, 0,
 		  'w' },
@@ -425,7 +430,7 @@ int switch_capture(int argc, char **argv)
 		{ "files", CLI_NUMBER, &most_files, "N", "keep only so many of these", 1,
 		  CAPTURE_ROW_KEEP_MOST },
 		{ "force", CLI_FLAG, &files->force, NULL, "over a file that holds something" },
-		{ "keep", CLI_FLAG, &keep, NULL,
+		{ "keep", CLI_FLAG, &words.keep, NULL,
 		  "the switch writes it and goes on by itself; it is in its configuration" },
 		{ "stop", CLI_NUMBER, &stop, "N", "end the capture of that number", 1, UINT32_MAX },
 		CLI_OPTION_END,
@@ -437,15 +442,18 @@ int switch_capture(int argc, char **argv)
 		return status;
 	live.name = operands.words[0];
 	live.port = operands.count > 1 ? operands.words[1] : NULL;
-	if (stop)
-		return stop_capture(&live, stop);
 	files->row.keep = (unsigned)most_files;
 	files->row.ns = seconds * 1000000000;
-	if (!check_files(files, keep) || !make_params(&live, &words)) {
+	if (stop && is_begun(&live, &words))
+		return cli_usage_error(
+			"--stop: it needs the number of a capture, and nothing else");
+	if (stop)
+		return stop_capture(&live, stop);
+	if (!check_files(files, words.keep) || !make_params(&live, &words)) {
 		json_decref(live.params);
 		return EXIT_USAGE;
 	}
-	if (keep) {
+	if (words.keep) {
 		status = keep_capture(&live);
 		json_decref(live.params);
 		return status;

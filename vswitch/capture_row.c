@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define DIGITS 5 /* of a file's number */
@@ -24,6 +25,27 @@ int capture_row_name(const struct capture_row *row, const char *path, unsigned n
 				       : snprintf(name, PATH_MAX, "%s", path);
 
 	return size < PATH_MAX ? 0 : -ENAMETOOLONG;
+}
+
+/* Where `path` is; returns its name there, or NULL: no such folder. */
+static const char *folder_of(const char *path, struct stat *folder)
+{
+	const char *slash = strrchr(path, '/');
+	char copy[PATH_MAX] = ".";
+	int length = slash ? (int)(slash - path) + 1 : 0;
+
+	if (length && snprintf(copy, sizeof(copy), "%.*s", length, path) >= PATH_MAX)
+		return NULL;
+	return stat(copy, folder) ? NULL : slash ? slash + 1 : path;
+}
+
+bool capture_row_same(const char *a, const char *b)
+{
+	struct stat folders[2];
+	const char *names[2] = { folder_of(a, &folders[0]), folder_of(b, &folders[1]) };
+
+	return names[0] && names[1] && !strcmp(names[0], names[1]) &&
+	       folders[0].st_dev == folders[1].st_dev && folders[0].st_ino == folders[1].st_ino;
 }
 
 void capture_row_shorten(const struct capture_row *row, const char *path, unsigned number)

@@ -27,6 +27,9 @@ bool capture_row_is(const struct capture_row *row);
 int capture_row_name(const struct capture_row *row, const char *path, unsigned number,
 		     char name[PATH_MAX]);
 
+/* Whether two rows would be of the same files, however their paths go there: one name in one folder. */
+bool capture_row_same(const char *a, const char *b);
+
 /* File `number` is there: takes away the one that is too many. */
 void capture_row_shorten(const struct capture_row *row, const char *path, unsigned number);
 

@@ -67,7 +67,8 @@ static int check_row_is_alone(const struct vswitch *vswitch,
 		const struct capture_session *other = vswitch->captures.list[i];
 
 		capture_status(other->capture, &status);
-		if (capture_has_ended(other->capture) || strcmp(status.path, options->path) != 0)
+		if (capture_has_ended(other->capture) ||
+		    !capture_row_same(status.path, options->path))
 			continue;
 		error_set(error, -EBUSY, "capture %s: capture %u of this switch writes that row",
 			  options->path, other->id);

@@ -48,9 +48,14 @@ refused 1 'port nobody: there is none' nobody -w b.pcap --keep
 refused 1 'port nobody: there is none' nobody -w b.pcap
 refused 1 'all.pcapng' -w all.pcapng --keep
 refused 1 'capture 1 of this switch writes that row' -w row.pcapng --keep --rotate-size 64K
+ln -s . here
+refused 1 'capture 1 of this switch writes that row' -w here/row.pcapng --keep --rotate-size 64K
 refused 2 'without --count' -w x.pcapng --keep --count 7
 refused 2 'writes a file' -w - --keep
 refused 2 'and nothing else' a --stop 1
+for word in "-w x.pcapng" "--filter arp" "--direction both" "--snaplen 64" "--format pcap" --segments "--count 7" "--rotate-size 64K" "--rotate-time 5" "--files 2" --force --keep; do
+	refused 2 'and nothing else' --stop 1 $word
+done
 refused 1 'none of that number' --stop 77
 refused 1 'No such file' -w no/such/x.pcapng --keep
 for i in 4 5 6 7 8 9; do keep -w more$i.pcap; done

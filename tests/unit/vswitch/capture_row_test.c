@@ -28,6 +28,31 @@ static void test_names(void)
 	CU_ASSERT_EQUAL(capture_row_name(&row, path, 1, name), -ENAMETOOLONG);
 }
 
+/* By a link to the folder, from elsewhere, or round about. */
+static void test_the_same_row(void)
+{
+	const char *folder = unit_directory();
+	char path[PATH_MAX], same[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/d", folder);
+	CU_ASSERT_EQUAL_FATAL(mkdir(path, 0700), 0);
+	snprintf(same, sizeof(same), "%s/link", folder);
+	CU_ASSERT_EQUAL_FATAL(symlink("d", same), 0);
+	snprintf(path, sizeof(path), "%s/d/a.pcapng", folder);
+	CU_ASSERT_TRUE(capture_row_same(path, path));
+	snprintf(same, sizeof(same), "%s/link/a.pcapng", folder);
+	CU_ASSERT_TRUE(capture_row_same(path, same));
+	snprintf(same, sizeof(same), "%s/link/..//d/./a.pcapng", folder);
+	CU_ASSERT_TRUE(capture_row_same(same, path));
+	snprintf(same, sizeof(same), "%s/a.pcapng", folder);
+	CU_ASSERT_FALSE(capture_row_same(path, same));
+	snprintf(same, sizeof(same), "%s/d/a.pcap", folder);
+	CU_ASSERT_FALSE(capture_row_same(path, same));
+	snprintf(same, sizeof(same), "%s/none/a.pcapng", folder);
+	CU_ASSERT_FALSE(capture_row_same(same, same));
+	CU_ASSERT_TRUE(capture_row_same("a", "./a"));
+}
+
 static void record(struct capture *capture, unsigned interface, uint64_t number)
 {
 	static uint8_t bytes[600];
@@ -214,6 +239,6 @@ static void test_what_cannot_be_a_row(void)
 	CU_ASSERT_TRUE(capture_close(capture, &error) < 0);
 }
 
-UNIT_MAIN("capture_row", UNIT(test_names), UNIT(test_a_row_by_size), UNIT(test_a_row_by_time),
-	  UNIT(test_a_row_that_waits_for_packets), UNIT(test_a_file_that_is_removed),
-	  UNIT(test_what_cannot_be_a_row))
+UNIT_MAIN("capture_row", UNIT(test_names), UNIT(test_the_same_row), UNIT(test_a_row_by_size),
+	  UNIT(test_a_row_by_time), UNIT(test_a_row_that_waits_for_packets),
+	  UNIT(test_a_file_that_is_removed), UNIT(test_what_cannot_be_a_row))
