@@ -341,14 +341,19 @@ static int keep_capture(const struct live_capture *live)
 {
 	const struct capture_files_options *files = &live->files_options;
 	CLEANUP_FREE char *path = switch_path_from_root(files->path);
-	json_t *params = json_copy(live->params), *result = NULL;
+	json_t *file = path ? json_string(path) : NULL, *params, *result = NULL;
 	int status;
 
+	if (!file)
+		return cli_usage_error("-w %s: %s: expected a path in UTF-8, which is what the "
+				       "switch can be told",
+				       files->path, path ? path : error_name(ENOMEM));
+	params = json_copy(live->params);
 	json_object_del(params, "pid");
 	json_object_del(params, "label");
 	if (!json_integer_value(json_object_get(params, "snaplen")))
 		json_object_del(params, "snaplen");
-	json_object_set_new(params, "file", json_string(path));
+	json_object_set_new(params, "file", file);
 	if (files->row.bytes)
 		json_object_set_new(params, "rotate_size",
 				    json_integer((json_int_t)files->row.bytes));

@@ -92,42 +92,76 @@ int switch_capture_check(json_t *params, struct error *error)
 	return rc;
 }
 
-/* As a configuration has it. NULL without memory. */
-static json_t *said_json(json_t *params, unsigned id)
+/* The file, from the root on, as far as JSON can say that: a folder's name may be no UTF-8. */
+static json_t *said_file(json_t *params)
+{
+	json_t *file = json_object_get(params, "file");
+	CLEANUP_FREE char *path = switch_path_from_root(json_string_value(file));
+	json_t *said = path ? json_string(path) : NULL;
+
+	return said ? said : json_incref(file);
+}
+
+/* As a configuration has it, without its number yet. NULL without memory. */
+static json_t *said_json(json_t *params)
 {
 	static const char *const keys[] = { "port",     "direction",   "snaplen",     "format",
 					    "segments", "rotate_size", "rotate_time", "files" };
-	CLEANUP_FREE char *path =
-		switch_path_from_root(json_string_value(json_object_get(params, "file")));
 	json_t *filter = json_object_get(params, "filter");
-	json_t *said = path ? json_pack("{s:i, s:s}", "id", (int)id, "file", path) : NULL;
+	json_t *said = json_pack("{s:i, s:o}", "id", 0, "file", said_file(params));
+	int failed = said ? 0 : -1;
 
-	if (!said)
-		return NULL;
-	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+	for (size_t i = 0; !failed && i < sizeof(keys) / sizeof(keys[0]); i++)
 		if (json_object_get(params, keys[i]))
-			json_object_set(said, keys[i], json_object_get(params, keys[i]));
-	if (json_is_object(filter))
-		json_object_set(said, "expression", json_object_get(filter, "expression"));
-	return said;
+			failed = json_object_set(said, keys[i], json_object_get(params, keys[i]));
+	if (!failed && json_is_object(filter))
+		failed = json_object_set(said, "expression", json_object_get(filter, "expression"));
+	if (!failed)
+		return said;
+	json_decref(said);
+	return NULL;
+}
+
+/* Begins it, or nothing. `said` goes into the list. */
+static int begin_kept(struct switch_control *control, const struct vswitch_capture_options *options,
+		      json_t *said, unsigned *id, struct error *error)
+{
+	int rc = vswitch_start_capture(control->vswitch, options, id, error);
+
+	if (rc) {
+		json_decref(said);
+		return rc;
+	}
+	json_integer_set(json_object_get(said, "id"), *id);
+	if (!control->kept)
+		control->kept = json_array();
+	if (!json_array_append_new(control->kept, said))
+		return 0;
+	vswitch_stop_capture(control->vswitch, *id, NULL, NULL);
+	return error_set(error, -ENOMEM, "capture %s: out of memory", options->path);
 }
 
 int switch_capture_keep(void *context, json_t *params, json_t **result, struct error *error)
 {
 	struct switch_control *control = context;
 	struct vswitch_capture_options options = { 0 };
+	json_t *said = NULL;
 	unsigned id;
 	int rc = take_capture(&options, params, error);
 
 	if (!rc)
 		rc = switch_param_filter(params, &options.filter, error);
+	if (!rc) {
+		said = said_json(params);
+		if (!said) {
+			filter_program_free(options.filter);
+			rc = error_set(error, -ENOMEM, "capture %s: out of memory", options.path);
+		}
+	}
 	if (!rc)
-		rc = vswitch_start_capture(control->vswitch, &options, &id, error);
+		rc = begin_kept(control, &options, said, &id, error);
 	if (rc)
 		return switch_answer(rc, error);
-	if (!control->kept)
-		control->kept = json_array();
-	json_array_append_new(control->kept, said_json(params, id));
 	*result = json_integer(id);
 	return 0;
 }

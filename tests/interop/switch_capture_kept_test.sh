@@ -89,6 +89,16 @@ end
 cd ..
 [ "$(packets row.0*.pcapng)" -gt 10 ] && [ "$(packets all.pcapng)" -gt 10 ] && ! ls elsewhere | grep -q pcap || { ls . elsewhere; lab_fail "captures of a configuration"; }
 
+# In a folder whose name JSON cannot have, as it was said.
+mkdir $'odd\xff' && cd $'odd\xff'
+echo '{"ports": ["a=tap:tapa"], "captures": [{"file": "x.pcapng"}]}' >odd.json
+lab_switch lab --config odd.json
+"$TENON" switch show lab --config | grep -q '"file": "x.pcapng"' || lab_fail "not in the configuration: $("$TENON" switch show lab --config)"
+refused 2 'expected a path in UTF-8' -w y.pcapng --keep
+"$TENON" switch capture lab --stop 1 2>said || lab_fail "stop: $(cat said)"
+lab_end || lab_fail "the switch ended with $?"
+cd ..
+
 # Of a port that comes later.
 python3 - <<'PYTHON' || lab_fail "absent: $(cat absent.json)"
 import json
