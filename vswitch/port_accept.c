@@ -40,19 +40,18 @@ int port_accept(const struct port *port, int listen_fd, int *spare_fd)
 
 #define RETRY_NS 1000000000ULL /* to watch it, where that failed */
 
-static void listener_changed(struct port_listener *listener)
+static int listener_changed(struct port_listener *listener)
 {
-	if (listener->changed)
-		listener->changed(listener->port);
+	return listener->changed ? listener->changed(listener->port) : 0;
 }
 
 void port_listener_rest(struct port_listener *listener, uint64_t ns)
 {
-	if (port_listener_rests(listener) || listener->fd < 0)
+	if (port_listener_rests(listener))
 		return;
 	port_unwatch(&listener->watch);
 	port_timer_arm(listener->port, &listener->rest, port_now(listener->port) + ns);
-	listener_changed(listener);
+	(void)listener_changed(listener); /* nothing is to be had for that */
 }
 
 void port_listener_used(struct port_listener *listener, uint64_t began)
@@ -73,6 +72,13 @@ static void somebody_waits(struct port_watch *watch)
 	port_listener_used(listener, began);
 }
 
+static int watch_it(struct port_listener *listener)
+{
+	return listener->fd < 0
+		       ? 0
+		       : port_watch(listener->port, &listener->watch, listener->fd, somebody_waits);
+}
+
 static void listener_rested(struct timer *timer)
 {
 	struct port_listener *listener = container_of(timer, struct port_listener, rest);
@@ -80,13 +86,14 @@ static void listener_rested(struct timer *timer)
 	int rc;
 
 	vswitch_lock_if_shared(port->vswitch, &port->out_lock);
-	rc = port_watch(port, &listener->watch, listener->fd, somebody_waits);
+	rc = watch_it(listener);
+	if (!rc)
+		rc = listener_changed(listener);
 	if (rc) {
 		log_warning(port->log, "port %s: its socket cannot be watched: %s", port->name,
 			    error_name(rc));
+		port_unwatch(&listener->watch);
 		port_timer_arm(port, timer, port_now(port) + RETRY_NS);
-	} else {
-		listener_changed(listener);
 	}
 	vswitch_unlock_if_shared(port->vswitch, &port->out_lock);
 }
@@ -95,7 +102,7 @@ int port_listener_begin(struct port_listener *listener, struct port *port)
 {
 	listener->port = port;
 	listener->rest.expire = listener_rested;
-	return port_watch(port, &listener->watch, listener->fd, somebody_waits);
+	return watch_it(listener);
 }
 
 void port_listener_stop(struct port_listener *listener)

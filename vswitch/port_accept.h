@@ -24,15 +24,16 @@ int port_accept(const struct port *port, int listen_fd, int *spare_fd);
 /* What a port listens with. */
 struct port_listener {
 	struct port *port;
-	int fd; /* the port's */
+	int fd; /* the port's; -1: nobody comes by himself, and only the share of time is kept */
 	void (*ready)(struct port *port);
-	void (*changed)(struct port *port); /* begins or ends to rest; or NULL */
+	/* Begins or ends to rest. A negative errno: the end failed, and is tried again. Or NULL. */
+	int (*changed)(struct port *port);
 	struct port_watch watch;
 	struct control_share share;
 	struct timer rest;
 };
 
-/* Has ready(port) called, as a watch is, when somebody waits at listener->fd. The rest is set, or 0. From attach(); 0, or a negative errno. */
+/* Has ready(port) called, as a watch is, when somebody waits at listener->fd. What is not said here is set, or 0. From attach(); 0, or a negative errno. */
 int port_listener_begin(struct port_listener *listener, struct port *port);
 /* From detach(). */
 void port_listener_stop(struct port_listener *listener);

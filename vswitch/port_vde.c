@@ -93,6 +93,12 @@ static void tell_folder(struct port *port)
 							     : VDE_PLACE_FREE);
 }
 
+static int rest_changed(struct port *port)
+{
+	tell_folder(port);
+	return 0;
+}
+
 static void vde_close(struct port_vde *vde)
 {
 	bool was_taken = vde->ctl_fd >= 0;
@@ -472,7 +478,7 @@ int vswitch_add_port_vde(struct vswitch *vswitch, const char *name,
 	vde->ctl_fd = vde->data_fd = vde->listener.fd = -1;
 	vde->listener.watch.fd = vde->ctl.fd = vde->watch.fd = -1;
 	vde->listener.ready = client_comes;
-	vde->listener.changed = tell_folder;
+	vde->listener.changed = rest_changed;
 	vde->spare_fd = port_spare_fd();
 	vde->patience.expire = patience_ended;
 	vde->datagrams.peers = true;

@@ -51,19 +51,6 @@ static void look_again_later(struct port_vhost_user *vhost)
 	port_timer_arm(&vhost->port, &vhost->retry, port_now(&vhost->port) + RETRY_NS);
 }
 
-/* What its peer had done since `began` counts; it is left alone where that was too much. */
-static void count_time(struct port_vhost_user *vhost, uint64_t began)
-{
-	uint64_t now = port_now(&vhost->port);
-	uint64_t rest = control_share_use(&vhost->share, now, control_share_clock() - began);
-
-	if (!rest || vhost->rest.place)
-		return;
-	port_unwatch(&vhost->control);
-	port_unwatch(&vhost->listener);
-	port_timer_arm(&vhost->port, &vhost->rest, now + rest);
-}
-
 static void handle_messages(struct port_vhost_user *vhost)
 {
 	struct error error = { 0 };
@@ -87,15 +74,28 @@ static void control_ready(struct port_watch *watch)
 	uint64_t began = control_share_clock();
 
 	handle_messages(vhost);
-	count_time(vhost, began);
+	port_listener_used(&vhost->listener, began);
 }
 
 /* While it rests, the end of that does it. */
 static int watch_control(struct port_vhost_user *vhost)
 {
-	return vhost->rest.place ? 0
-				 : port_watch(&vhost->port, &vhost->control,
-					      vhost_user_backend_fd(vhost->backend), control_ready);
+	return port_listener_rests(&vhost->listener)
+		       ? 0
+		       : port_watch(&vhost->port, &vhost->control,
+				    vhost_user_backend_fd(vhost->backend), control_ready);
+}
+
+/* Who is connected is left alone as long as those who would like to be. */
+static int front_end_rest_changed(struct port *port)
+{
+	struct port_vhost_user *vhost = vhost_user_of(port);
+
+	if (port_listener_rests(&vhost->listener)) {
+		port_unwatch(&vhost->control);
+		return 0;
+	}
+	return vhost->backend ? watch_control(vhost) : 0;
 }
 
 /* Takes `fd` over. */
@@ -138,32 +138,13 @@ static void take_front_end(struct port_vhost_user *vhost, int fd)
 	}
 }
 
-static void listener_ready(struct port_watch *watch)
+static void front_end_comes(struct port *port)
 {
-	struct port_vhost_user *vhost = vhost_user_of(watch->port);
-	uint64_t began = control_share_clock();
-	int fd = port_accept(&vhost->port, watch->fd, &vhost->spare_fd);
+	struct port_vhost_user *vhost = vhost_user_of(port);
+	int fd = port_accept(port, vhost->listener.fd, &vhost->spare_fd);
 
 	if (fd >= 0)
 		take_front_end(vhost, fd);
-	count_time(vhost, began);
-}
-
-static void rested(struct timer *timer)
-{
-	struct port_vhost_user *vhost = container_of(timer, struct port_vhost_user, rest);
-	int rc = 0;
-
-	if (vhost->socket.fd >= 0)
-		rc = port_watch(&vhost->port, &vhost->listener, vhost->socket.fd, listener_ready);
-	if (!rc && vhost->backend)
-		rc = watch_control(vhost);
-	if (!rc)
-		return;
-	log_warning(vhost->port.log, "port %s: its connection cannot be watched: %s",
-		    vhost->port.name, error_name(rc));
-	port_unwatch(&vhost->listener);
-	port_timer_arm(&vhost->port, timer, port_now(&vhost->port) + RETRY_NS);
 }
 
 /* ---- Front-ends that listen ---- */
@@ -205,7 +186,7 @@ static void look_again(struct timer *timer)
 static void vhost_user_detach(struct port *port)
 {
 	port_timer_disarm(port, &vhost_user_of(port)->retry);
-	port_timer_disarm(port, &vhost_user_of(port)->rest);
+	port_listener_stop(&vhost_user_of(port)->listener);
 }
 
 /* ---- The port ---- */
@@ -214,20 +195,15 @@ static void vhost_user_detach(struct port *port)
 static int vhost_user_attach(struct port *port, struct error *error)
 {
 	struct port_vhost_user *vhost = vhost_user_of(port);
-	int rc, fd;
+	int rc = port_listener_begin(&vhost->listener, port);
 
-	if (vhost->client) {
-		look_for_server(vhost);
-		return 0;
-	}
-	if (vhost->control.fd >= 0)
-		return connect_front_end(vhost, steal_fd(&vhost->control.fd), error);
-	fd = vhost->listener.fd;
-	rc = port_watch(port, &vhost->listener, fd, listener_ready);
-	vhost->listener.fd = fd; /* for vhost_user_destroy(), whatever came of it */
 	if (rc)
 		return error_set(error, rc, "port %s: cannot watch its socket: %s", port->name,
 				 error_name(rc));
+	if (vhost->client)
+		look_for_server(vhost);
+	else if (vhost->control.fd >= 0)
+		return connect_front_end(vhost, steal_fd(&vhost->control.fd), error);
 	return 0;
 }
 
@@ -240,8 +216,6 @@ static void vhost_user_destroy(struct port *port)
 		disconnect(vhost);
 	if (given >= 0)
 		close(given);
-	if (vhost->listener.fd >= 0)
-		port_unwatch(&vhost->listener);
 	unix_listener_close(&vhost->socket);
 	cleanup_close(&vhost->spare_fd);
 	free(vhost->pairs);
@@ -279,10 +253,11 @@ static struct port_vhost_user *vhost_user_create(unsigned pairs)
 	for (unsigned i = 0; i < pairs; i++)
 		vhost->pairs[i].kick.fd = -1;
 	vhost->port.ops = &ops;
-	vhost->listener.fd = vhost->control.fd = vhost->socket.fd = -1;
+	vhost->listener.fd = vhost->listener.watch.fd = vhost->control.fd = vhost->socket.fd = -1;
+	vhost->listener.ready = front_end_comes;
+	vhost->listener.changed = front_end_rest_changed;
 	vhost->spare_fd = port_spare_fd();
 	vhost->retry.expire = look_again;
-	vhost->rest.expire = rested;
 	vhost->header_size = PORT_VHOST_USER_HEADER_SHORT;
 	return vhost;
 }

@@ -6,13 +6,13 @@
 #include <sys/un.h>
 
 #include "util/bytes.h"
-#include "util/control_share.h"
 #include "util/error.h"
 #include "util/timer.h"
 #include "util/unix_socket.h"
 #include "virtio/virtqueue.h"
 #include "vswitch/flow_queue.h"
 #include "vswitch/port.h"
+#include "vswitch/port_accept.h"
 #include "vswitch/switch.h"
 
 struct vhost_user_backend;
@@ -45,9 +45,11 @@ struct port_vhost_user_slot {
 struct port_vhost_user {
 	struct port port;
 	struct vhost_user_backend *backend; /* NULL while nobody is connected */
-	struct port_watch listener, control;
-	int spare_fd;                /* see port_accept() */
-	struct unix_listener socket; /* that `listener` watches; path NULL if there is none */
+	struct unix_listener socket;        /* path NULL if there is none */
+	/* Of that socket; its share of time is that of the front-end's messages, too, and `control` is not watched while it rests. */
+	struct port_listener listener;
+	struct port_watch control;
+	int spare_fd; /* see port_accept() */
 
 	uint64_t negotiated;
 	size_t header_size; /* of the virtio-net header */
@@ -79,10 +81,6 @@ struct port_vhost_user {
 	struct sockaddr_un server;
 	struct timer retry;
 	struct error last; /* why the last try failed */
-
-	/* Its messages, and who comes: while `rest` is armed nobody looks at them. */
-	struct control_share share;
-	struct timer rest;
 };
 
 static inline struct port_vhost_user *vhost_user_of(struct port *port)

@@ -704,7 +704,7 @@ static int is_resting(void *arg)
 {
 	const struct port *port = vswitch_find_port(arg, "c");
 
-	return container_of(port, struct port_vhost_user, port)->rest.place != 0;
+	return container_of(port, struct port_vhost_user, port)->listener.rest.place != 0;
 }
 
 /* One that has memory mapped and unmapped without end is left alone for a while; others go on, and nothing of it is lost. */
