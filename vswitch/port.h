@@ -127,7 +127,8 @@ struct port_ops {
 	unsigned (*transmit)(struct port *port, struct frame *const *frames, unsigned count);
 
 	/* At the end of each round: does what is due at `now`; returns how much, and in *next when there will be more
-	 * (UINT64_MAX: never). Optional. */
+	 * (UINT64_MAX: never). That may be frames to receive, so who has it never rests (thread_ports.c). Optional: what has
+	 * nothing to do with frames is a timer's. */
 	unsigned (*tick)(struct port *port, uint64_t now, uint64_t *next);
 
 	/* Before sleeping: asks to be woken, and returns true if frames came meanwhile. */

@@ -29,8 +29,8 @@
 #include "vswitch/port_place.h"
 #include "vswitch/vlan.h"
 
-#define LOOK_NS    1000000000ULL /* between two looks at what the kernel dropped */
-#define CARRIER_NS 100000000ULL  /* and at the interface's state */
+#define LOOK_NS                                                                                    \
+	100000000ULL /* between two looks at the interface's state, and at what was dropped */
 
 struct port_packet {
 	struct port port;
@@ -38,7 +38,6 @@ struct port_packet {
 	struct port_watch watch;
 	struct datagrams datagrams;
 	struct timer carrier;
-	uint64_t look;                    /* when to look again */
 	uint64_t dropped, dropped_before; /* by the kernel; until the last look at the carrier */
 	bool heard;                       /* something was taken out of the ring since then */
 };
@@ -160,19 +159,6 @@ static void count_drops(struct port_packet *packet)
 	packet->port.counters.drops[PORT_DROP_OVERRUN] += drops;
 }
 
-/* While there is traffic: what is dropped only then. */
-static unsigned packet_tick(struct port *port, uint64_t now, uint64_t *next)
-{
-	struct port_packet *packet = packet_of(port);
-
-	*next = UINT64_MAX;
-	if (now < packet->look)
-		return 0;
-	packet->look = now + LOOK_NS;
-	count_drops(packet);
-	return 0;
-}
-
 static bool has_carrier(const struct port_packet *packet)
 {
 	unsigned flags = 0;
@@ -223,7 +209,7 @@ static void carrier_due(struct timer *timer)
 		port_set_up(port, up);
 	}
 	vswitch_unlock_if_shared(port->vswitch, &port->out_lock);
-	port_timer_arm(port, timer, port_now(port) + CARRIER_NS);
+	port_timer_arm(port, timer, port_now(port) + LOOK_NS);
 }
 
 static void packet_destroy(struct port *port)
@@ -275,7 +261,7 @@ static int packet_attach(struct port *port, struct error *error)
 			 "port %s: interface %s: no ring of received frames (%s): they are read",
 			 port->name, packet->packet.name, error_name(packet->packet.refused));
 	packet->carrier.expire = carrier_due;
-	port_timer_arm(port, &packet->carrier, port_now(port) + CARRIER_NS);
+	port_timer_arm(port, &packet->carrier, port_now(port) + LOOK_NS);
 	return 0;
 }
 
@@ -314,7 +300,6 @@ static const struct port_ops ops = {
 	.receive = packet_receive,
 	.release = packet_release,
 	.transmit = packet_transmit,
-	.tick = packet_tick,
 	.place = packet_port_place,
 	.describe = packet_describe,
 	.destroy = packet_destroy,
