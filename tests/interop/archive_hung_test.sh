@@ -49,7 +49,7 @@ for pid in $hung; do
 	[ "$(readlink /proc/"$pid"/fd/* | sort -u)" = /dev/null ] || fail "it has $(readlink /proc/"$pid"/fd/*)"
 done
 kill $server
-for _ in $(seq 300); do kill -0 $server 2>/dev/null || break; sleep 0.1; done
+for _ in $(seq 600); do kill -0 $server 2>/dev/null || break; sleep 0.1; done
 kill -0 $server 2>/dev/null && fail 'the server hangs, too'
 wait $server || fail "the server ended with $?"
 serve
@@ -60,7 +60,7 @@ server=
 # What hung changes nothing when it comes back.
 fsfreeze -u mnt
 for pid in $hung; do
-	for _ in $(seq 300); do kill -0 "$pid" 2>/dev/null || break; sleep 0.1; done
+	for _ in $(seq 600); do kill -0 "$pid" 2>/dev/null || break; sleep 0.1; done
 done
 grep -q 'lv create vg0/two' mnt/state/*/* && fail 'one that was left alone has kept something after all'
 serve

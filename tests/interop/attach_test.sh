@@ -119,7 +119,7 @@ kill -STOP "$holder"
 expect 0 '' "$TENON" lv resize vg/l --size 100M
 kill "$holder"
 kill -CONT "$holder"
-timeout 10 tail --pid="$holder" -f /dev/null || problem 'the mount does not end after a resize'
+timeout 25 tail --pid="$holder" -f /dev/null || problem 'the mount does not end after a resize'
 "$TENON" detach vg/l --force >/dev/null 2>&1
 device=$("$TENON" attach vg/l) || problem 'it cannot be attached again'
 expect 0 '' dd if=/dev/urandom of="$device" bs=1M seek=99 count=1 oflag=direct
@@ -142,7 +142,7 @@ kill -STOP "$holder"
 serve
 expect 1 'hung up' "$IO" $disk verify 0 512 1
 expect 1 "vg/l: it is kept for process $holder .*attach" "$TENON" copy vg/l -
-grep -q "was turned away: the device is kept for process $holder" serve.out || problem "not told: $(cat serve.out)"
+wait_for grep -q "was turned away: the device is kept for process $holder" serve.out || problem "not told: $(cat serve.out)"
 kill -CONT "$holder"
 back() { dd if="$device" of=piece bs=4K count=1 iflag=direct 2>/dev/null; }
 wait_for back

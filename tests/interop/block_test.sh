@@ -97,7 +97,7 @@ while_held() {
 	bash -c "exec $holder" <fifo >held 2>&1 &
 	pid=$!
 	exec 3>fifo
-	for _ in $(seq 100); do
+	for _ in $(seq 1200); do
 		case $holder in
 		qemu*)	grep -q . /proc/locks && ls -l /proc/$pid/fd 2>/dev/null | grep -q image && break ;;
 		*)	grep -q holding held && break ;;

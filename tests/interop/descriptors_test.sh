@@ -24,7 +24,7 @@ for closed in '' '<&-' '>&-' '2>&-' '<&- >&-' '<&- 2>&-' '>&- 2>&-' '<&- >&- 2>&
 		exec "$TENON" serve --verbose --socket-dir s
 	) >>said 2>&1 &
 	server=$!
-	for _ in $(seq 100); do
+	for _ in $(seq 1200); do
 		[ -S s/vg0-root.sock ] && ls run/serve-*.sock >/dev/null 2>&1 && break
 		sleep 0.05
 	done

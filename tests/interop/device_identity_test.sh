@@ -128,10 +128,13 @@ expect 1 'in use by process' "$TENON" copy d.img hard.img --force
 expect 1 'in use' "$HELPERS/block_io" -l a.img info
 stop
 # What only reads shares with others who read.
-"$HELPERS/block_io" -r -l "$C" hold >held < <(sleep 5) &
-for _ in $(seq 100); do grep -q holding held && break; sleep 0.05; done
+mkfifo hold
+"$HELPERS/block_io" -r -l "$C" hold >held <hold &
+exec 3>hold
+for _ in $(seq 1200); do grep -q holding held && break; sleep 0.05; done
 expect 0 '' "$TENON" copy c.img /dev/null
 expect 1 'in use' "$TENON" copy d.img c.img --force
+exec 3>&-
 wait $!
 
 # --- A loop over a file that nobody can open any more can be read, not written to.

@@ -53,12 +53,16 @@ done
 
 # --- A signal ends a rebuild and a check in order, and is what the command dies of: the array stays good.
 command -v python3 >/dev/null && cat >by_signal <<-'PYTHON'
-	import signal, subprocess, sys, time
+	import re, signal, subprocess, sys, time
 	number = getattr(signal, sys.argv[1])
-	for attempt in range(12):
+	def begun(pid): # it blocks them, and reads them from a file
+	    mask, = re.findall("SigBlk:\\s*([0-9a-f]+)", open("/proc/%d/status" % pid).read())
+	    return int(mask, 16) >> (number - 1) & 1
+	for _ in range(12):
 	    p = subprocess.Popen(sys.argv[2:], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
 	                         preexec_fn=lambda: [signal.signal(s, signal.SIG_DFL) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)])
-	    time.sleep(0.03 + 0.02 * attempt)
+	    while p.poll() is None and not begun(p.pid):
+	        time.sleep(0.001)
 	    p.send_signal(number)
 	    said = p.communicate(timeout=30)[1]
 	    if p.returncode == -number and b"interrupted" in said:
@@ -108,7 +112,7 @@ kill $server && wait $server || problem "the second server ended with $?: $(cat 
 # --- QEMU has it; the kernel has it through a loop device.
 if command -v qemu-io >/dev/null; then
 	exec 9> >(exec qemu-io -f raw a.img >qemu 2>&1)
-	for _ in $(seq 100); do grep -q 'qemu-io>' qemu 2>/dev/null && break; sleep 0.05; done
+	for _ in $(seq 1200); do grep -q 'qemu-io>' qemu 2>/dev/null && break; sleep 0.05; done
 	before=$(stat -c %y a.img)
 	for words in "raid fail r a.img" "raid create x --level 1 a.img b.img --force" "raid rebuild r" "copy data a.img --force" "vg create x a.img --force"; do
 		expect 1 'in use' env TENON_DEVICES=a.img:c.img $TENON $words

@@ -67,7 +67,7 @@ use 120
 wait_for has_lease
 for to in b.img a.img b.img; do
 	kill -STOP "$nbdkit"
-	timeout 30 "$TENON" lv extend vg/l --size +4M >out 2>&1
+	timeout 60 "$TENON" lv extend vg/l --size +4M >out 2>&1
 	rc=$?
 	[ $rc = 0 ] || { [ $rc = 1 ] && grep -q "process $nbdkit .*kill -CONT $nbdkit" <<<"$(tr '\n' ' ' <out)"; } ||
 		problem "a stopped client: $rc, $(cat out)"
@@ -89,7 +89,7 @@ enter() {
 enter
 for change in 'lv extend vg/l --size +4M' 'lv move vg/l a.img' 'pv move b.img a.img' 'lv limit vg/l --iops 1000' 'lv rename vg/l m' \
 	'lv change vg/l --read-only' 'lv convert vg/l --type raid1' 'lv remove vg/l'; do
-	expect 1 "kill -CONT $user" timeout 30 "$TENON" $change
+	expect 1 "kill -CONT $user" timeout 60 "$TENON" $change
 done
 kill -CONT "$user"
 wait "$user"
@@ -98,19 +98,19 @@ grep -q 'over 1' inside.out || problem "it was not told: $(cat inside.out)"
 enter
 kill -9 "$user"
 wait "$user" 2>/dev/null
-expect 0 '' timeout 20 "$TENON" lv move vg/l a.img
-expect 0 '' timeout 20 "$TENON" lv rename vg/l m
-expect 0 '' timeout 20 "$TENON" lv rename vg/m l
+expect 0 '' timeout 60 "$TENON" lv move vg/l a.img
+expect 0 '' timeout 60 "$TENON" lv rename vg/l m
+expect 0 '' timeout 60 "$TENON" lv rename vg/m l
 # One that runs, lies and never leaves: a change is refused, with who it is, after a while that has an end.
 enter lie
 expect 1 "process $user .*does not end that" timeout 60 "$TENON" lv extend vg/l --size +4M
 kill -9 "$user"
 wait "$user" 2>/dev/null
-expect 0 '' timeout 20 "$TENON" lv extend vg/l --size +4M
+expect 0 '' timeout 60 "$TENON" lv extend vg/l --size +4M
 # A server ends beside one that is stopped inside; what it had locked is not free, and it is said why; it may write where it was then, or be killed.
 enter
 kill "$server"
-for _ in $(seq 200); do kill -0 "$server" 2>/dev/null || break; sleep 0.1; done
+for _ in $(seq 600); do kill -0 "$server" 2>/dev/null || break; sleep 0.1; done
 ! kill -0 "$server" 2>/dev/null || problem 'a server does not end beside a stopped process'
 wait "$server" || problem "the server ended with $?: $(cat serve.out)"
 expect 1 "in use by process $user .*stopped" "$TENON" lv extend vg/l --size +4M
@@ -139,7 +139,7 @@ def has_lease():
 
 server = int(sys.argv[1])
 connection = nbd.Connection("nbd.sock")
-for _ in range(100):
+for _ in range(600):
     connection.ask(nbd.FLUSH)
     if has_lease():
         break
@@ -183,7 +183,7 @@ for _ in $(seq ${TORTURE:+1}3); do
 	wait_for has_lease
 	kill -9 "$nbdkit"
 	wait "$nbdkit" 2>/dev/null
-	expect 0 '' timeout 20 "$TENON" lv extend vg/l --size +4M
+	expect 0 '' timeout 60 "$TENON" lv extend vg/l --size +4M
 	used 3
 	export_disk
 done

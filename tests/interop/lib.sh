@@ -38,7 +38,7 @@ problem() {
 
 # expect STATUS PATTERN COMMAND...: its exit status, and an extended regular expression in what it says.
 expect() {
-	local status=$1 pattern=$2 limit='timeout 60' rc out
+	local status=$1 pattern=$2 limit='timeout 300' rc out
 	shift 2
 	[ "$(type -t "$1")" != function ] || limit=
 	out=$($limit "$@" 2>&1)

@@ -30,7 +30,7 @@ expect 2 'given twice' "$TENON" serve vg --socket-dir s --limit vg/l=iops=1 --li
 launch serve.out "$TENON" serve vg --socket-dir s --limit vg/m=iops=5,bandwidth=1M,burst=2s --limit vg/none=iops=1 ||
 	problem "no server: $(cat serve.out)"
 server=$launched
-grep -q 'limit vg/none: it is not served' serve.out || problem "not told of a limit for nothing: $(cat serve.out)"
+wait_for grep -q 'limit vg/none: it is not served' serve.out || problem "not told of a limit for nothing: $(cat serve.out)"
 expect 0 'vg/l: no limit' "$TENON" lv limit vg/l
 expect 0 'vg/m: at most 5 requests and 1 MiB a second, .* 2s' "$TENON" lv limit vg/m
 json "d['name'] == 'vg/m' and d['iops'] == 5 and d['bandwidth_bytes'] == 1 << 20 and d['burst_ns'] == 2 * 10**9" \

@@ -123,7 +123,7 @@ use - linear striped
 wait_for has_lease
 for to in b.img a.img b.img; do
 	kill -STOP "$process"
-	timeout 30 "$TENON" lv extend vg/linear --size +4M >out 2>&1
+	timeout 60 "$TENON" lv extend vg/linear --size +4M >out 2>&1
 	rc=$?
 	[ $rc = 0 ] || { [ $rc = 1 ] && grep -q "process $process .*kill -CONT $process" <<<"$(tr '\n' ' ' <out)"; } ||
 		problem "a stopped mount: $rc, $(cat out)"
@@ -151,8 +151,8 @@ wait_for has_lease
 kill -9 "$process"
 kill "$user"
 wait "$user" 2>/dev/null
-expect 0 '' timeout 20 "$TENON" lv move vg/linear a.img
-expect 0 '' timeout 20 "$TENON" vg check vg
+expect 0 '' timeout 60 "$TENON" lv move vg/linear a.img
+expect 0 '' timeout 60 "$TENON" vg check vg
 expect 0 '' "$TENON" unmount m
 attach
 use - linear striped mirror
@@ -194,7 +194,7 @@ dd if=m/linear of=/dev/null bs=4K count=100 status=none
 wait_for has_lease
 exec 5<&-
 wait_for has_none
-expect 0 '' timeout 10 "$TENON" unmount m
+expect 0 '' "$TENON" unmount m
 [ -z "$(find run -name 'mount-*')" ] || problem 'the process of the mount is left'
 ended() { ! grep -qs '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$process/status"; }
 # What the server is asked on behalf of a thread is given up: it would take minutes.
@@ -220,7 +220,7 @@ kill "$process"
 wait_for ended
 kill "$user"
 wait "$user" 2>/dev/null
-free() { timeout 20 "$TENON" lv rename vg/linear other >/dev/null 2>&1; }
+free() { timeout 60 "$TENON" lv rename vg/linear other >/dev/null 2>&1; }
 wait_for free
 
 [ $failures = 0 ] || { echo "$failures failed"; exit 1; }

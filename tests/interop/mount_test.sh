@@ -351,7 +351,7 @@ import os, time
 fd = os.open("m/l", os.O_RDWR)
 end = time.monotonic() + 2
 n = 0
-while n < 300 or time.monotonic() < end:
+while n < 50 or time.monotonic() < end:
     text = b"%8d" % n * 512
     at = n % 1000 * 4096
     assert os.pwrite(fd, text, at) == 4096 and os.pread(fd, 4096, at) == text, n
@@ -372,7 +372,7 @@ python3 ill.py "$process" <ill.end >ill.out 2>&1 &
 pids+=($!)
 exec 3>ill.end
 wait_for grep -q '^ill' ill.out
-expect 0 '' timeout -s KILL 60 python3 well.py
+expect 0 '' timeout -s KILL 300 python3 well.py
 exec 3>&-
 
 # ---- Another mount that is stopped says nothing of one that was killed ----
@@ -407,7 +407,7 @@ launch mount.out "$TENON" mount vg m --foreground || problem "in the foreground:
 kill -9 $server
 wait $server 2>/dev/null
 expect 1 'Input/output' dd if=m/l of=/dev/null bs=1M count=1
-grep -q 'vg/l' mount.out || problem "the log: $(cat mount.out)"
+wait_for grep -q 'vg/l' mount.out || problem "the log: $(cat mount.out)"
 expect 0 '' "$TENON" unmount m
 wait "$launched" || problem "it ended with $?"
 

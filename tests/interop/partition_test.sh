@@ -155,11 +155,11 @@ expect 1 'overlap' $TENON vg create h overlap.img:1
 expect 1 'overlap' $TENON vg create h overlap.img:2
 expect 0 '' $TENON vg create h1 beyond.img:1
 expect 1 'bytes 20480000 to .* there are 67108864|no partition 2' $TENON vg create h2 beyond.img:2
-expect 0 '' timeout 5 $TENON vg create h3 ebr.img:1
+expect 0 '' $TENON vg create h3 ebr.img:1
 # A chain that bites its tail ends where it does so, as for partx and the kernel.
-expect 0 'dos +1, 5 ' timeout 5 $TENON device list --device ebr.img
-expect 1 'no partition 6' timeout 5 $TENON vg create h4 ebr.img:6
-expect 1 'no partition' timeout 5 $TENON vg create h4 ebr.img:77
+expect 0 'dos +1, 5 ' $TENON device list --device ebr.img
+expect 1 'no partition 6' $TENON vg create h4 ebr.img:6
+expect 1 'no partition' $TENON vg create h4 ebr.img:77
 expect 0 '' $TENON vg create k 4k.img:1
 [ "$(dd if=4k.img bs=1M skip=1 count=1 status=none | head -c 520 | tail -c 8)" = LABELONE ] || problem 'a partition of a table with 4096-byte sectors'
 expect 1 'no partition table' $TENON vg create n data:1

@@ -14,7 +14,7 @@ server=$launched
 json 'd["servers"][0]["exports"][0]["failed_requests"] == 0' "$TENON" status --json
 truncate -s 20M a.img
 expect 1 'nput/output error' "$TENON" copy vg/l out
-grep -Eq '^tenon: warning: vg/l: reading [0-9]+ bytes at byte [0-9]+: ' serve.out || problem "not in the log: $(cat serve.out)"
+wait_for grep -Eq '^tenon: warning: vg/l: reading [0-9]+ bytes at byte [0-9]+: ' serve.out || problem "not in the log: $(cat serve.out)"
 json 'd["servers"][0]["exports"][0]["failed_requests"] > 0' "$TENON" status --json
 truncate -s 64M a.img
 kill "$server"

@@ -24,7 +24,7 @@ problem() { echo "FAILED line ${BASH_LINENO[1]}: $*"; failures=$((failures + 1))
 ends() {
 	local status=$1 pattern=$2 said rc
 	shift 2
-	said=$(timeout 20 "$@" 2>&1)
+	said=$(timeout 40 "$@" 2>&1)
 	rc=$?
 	[ $rc = "$status" ] || problem "'$*' gave $rc, expected $status: $said"
 	grep -Eq -- "$pattern" <<<"$said" || problem "'$*' said: $said; expected: $pattern"
@@ -80,11 +80,11 @@ time.sleep(60)
 PYTHON
 clients=$!
 pids="$pids $clients"
-for _ in $(seq 200); do grep -q full clients.out && break; sleep 0.05; done
+for _ in $(seq 1200); do grep -q full clients.out && break; sleep 0.05; done
 grep -q full clients.out || problem "the deaf client: $(cat clients.out)"
 ends 0 '' "$TENON" lv create vgq/y --size 4M
 kill "$server"
-for _ in $(seq 100); do kill -0 "$server" 2>/dev/null || break; sleep 0.05; done
+for _ in $(seq 400); do kill -0 "$server" 2>/dev/null || break; sleep 0.05; done # less than a client is waited for (RPC_PEER_NS)
 kill -0 "$server" 2>/dev/null && problem "the server does not end while clients hang"
 wait "$server" || problem "the server ended with $?"
 kill -CONT "$stopped"
@@ -106,13 +106,13 @@ for how in STOP TERM KILL; do
 	pids="$pids $copying"
 	exec 7>stream
 	head -c 1M /dev/urandom >&7
-	for _ in $(seq 200); do grep -q tenon-blk-client /proc/$copying/maps 2>/dev/null && break; sleep 0.02; done
+	for _ in $(seq 3000); do grep -q tenon-blk-client /proc/$copying/maps 2>/dev/null && break; sleep 0.02; done
 	[ $how = KILL ] || kill -STOP "$server"
 	[ $how != KILL ] || kill -KILL "$server"
 	head -c 2M /dev/urandom >&7 2>/dev/null &
 	exec 7>&-
 	[ $how != TERM ] || { sleep 0.2; kill -TERM $copying; }
-	for _ in $(seq 300); do kill -0 $copying 2>/dev/null || break; sleep 0.05; done
+	for _ in $(seq 1200); do kill -0 $copying 2>/dev/null || break; sleep 0.05; done
 	kill -KILL $copying 2>/dev/null && problem "a copy goes on without its server ($how)"
 	wait $copying
 	case $how$? in
@@ -145,10 +145,10 @@ os.kill(os.getpid(), signal.SIGSTOP)
 PYTHON
 machines=$!
 pids="$pids $machines"
-for _ in $(seq 200); do grep -q there machines.out && break; sleep 0.05; done
+for _ in $(seq 1200); do grep -q there machines.out && break; sleep 0.05; done
 grep -q there machines.out || problem "the machines: $(cat machines.out)"
 kill "$server"
-for _ in $(seq 60); do kill -0 "$server" 2>/dev/null || break; sleep 0.05; done
+for _ in $(seq 160); do kill -0 "$server" 2>/dev/null || break; sleep 0.05; done # less than last requests are waited for (LAST_TIMEOUT)
 kill -0 "$server" 2>/dev/null && problem "the server does not end while machines hang"
 wait "$server" || problem "the server ended with $?: $(cat said.vgr)"
 
@@ -164,12 +164,12 @@ frozen() {
 	fsfreeze -f mnt || return
 	"$TENON" copy data.img vhost-user:s5/vgf-k.sock >/dev/null 2>&1 &
 	pids="$pids $!"
-	sleep 1
+	for _ in $(seq 1200); do grep -qs '^State:[[:space:]]*D' /proc/"$server"/task/*/status && break; sleep 0.05; done # one writes
 	kill "$server"
-	for _ in $(seq 100); do grep -q 'ending: waits for' "said.--socket-dir" && break; sleep 0.05; done
+	for _ in $(seq 1200); do grep -q 'ending: waits for' "said.--socket-dir" && break; sleep 0.05; done
 	grep -q 'ending: waits for requests in flight of the client at vgf/k (s5/vgf-k.sock)' "said.--socket-dir" ||
 		problem "not said for whom it waits: $(cat "said.--socket-dir")"
-	for _ in $(seq 100); do "$TENON" copy md/rr /dev/null --device x.img --device y.img >/dev/null 2>&1 && break; sleep 0.1; done
+	for _ in $(seq 600); do "$TENON" copy md/rr /dev/null --device x.img --device y.img >/dev/null 2>&1 && break; sleep 0.1; done
 	ends 0 '' "$TENON" copy md/rr /dev/null --device x.img --device y.img
 	kill -0 "$server" || problem "the server did not wait for the disk"
 	fsfreeze -u mnt

@@ -71,6 +71,13 @@ meddle() {
 	done
 }
 
+# A moment, after something was written in this round.
+some_time() {
+	local had=$1 i
+	for ((i = 0; i < 3000 && $(wc -l <flushed) == had; i++)); do sleep 0.02; done
+	sleep 0.$((RANDOM % 8))$((RANDOM % 10))
+}
+
 play() {
 	kind="$*"
 	round=0
@@ -85,11 +92,12 @@ play() {
 	for ((round = 1; round <= rounds && !failures; round++)); do
 		start
 		verify
+		had=$(wc -l <flushed)
 		write_pieces $round &
 		writer=$!
 		meddle &
 		meddler=$!
-		sleep 0.$((RANDOM % 8))$((RANDOM % 10))
+		some_time "$had"
 		kill -9 $server
 		wait $server 2>/dev/null
 		kill -9 $meddler
@@ -132,14 +140,15 @@ play_move() {
 	export TENON_DEVICES=$work/d.img:$work/e.img
 	"$TENON" vg create vg d.img e.img --extent-size 1M && "$TENON" lv create vg/l --size 8M d.img || problem 'a group and a volume'
 	touch begun flushed
-	for ((round = 1; round <= 2 * rounds && !failures; round++)); do
+	for ((round = 1; (round <= 2 * rounds || (half == 0 && round < 50)) && !failures; round++)); do
 		start
 		verify
+		had=$(wc -l <flushed)
 		write_pieces $round &
 		writer=$!
 		move_about &
 		meddler=$!
-		sleep 0.$((RANDOM % 8))$((RANDOM % 10))
+		some_time "$had"
 		kill -9 $server
 		wait $server 2>/dev/null
 		kill -9 $meddler
@@ -161,7 +170,7 @@ play_move() {
 	wait $server || problem "the server ended with $?"
 	server=
 	! command -v pvck >/dev/null || pvck --dump metadata d.img >/dev/null 2>pvck || problem "pvck: $(cat pvck)"
-	echo "$half of $((2 * rounds)) kills were in the middle of a move"
+	echo "$half of $((round - 1)) kills were in the middle of a move"
 }
 
 play --bitmap internal a.img b.img

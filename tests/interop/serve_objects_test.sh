@@ -16,7 +16,7 @@ serve() {
 	rm -f out
 	"$TENON" serve "$@" >out 2>err &
 	server=$!
-	for _ in $(seq 200); do
+	for _ in $(seq 1200); do
 		grep -q '^ready' out && return
 		kill -0 $server 2>/dev/null || return
 		sleep 0.05
@@ -160,10 +160,10 @@ s.connect(sys.argv[1])
 s.sendall(struct.pack('<III', 1, 1, 0))
 s.recv(20)
 open('connected', 'w')
-time.sleep(20)
+time.sleep(600)
 PYTHON
 client=$!
-for _ in $(seq 200); do [ -e connected ] && break; sleep 0.05; done
+for _ in $(seq 1200); do [ -e connected ] && break; sleep 0.05; done
 json "d['clients'] == 1" "$TENON" lv show vg0/root --json
 expect 0 'vg0/root: the client that has it is told of its new size' "$TENON" lv resize vg0/root --size 12M
 expect 1 'vg0/root: a client is connected' "$TENON" lv remove vg0/root

@@ -119,11 +119,11 @@ end
 lab_switch lab --port a=tap:tapa --port b=tap:tapb --capture own.pcapng
 "$TENON" switch capture lab -w live.pcapng 2>live.out &
 live=$!
-for _ in $(seq 200); do [ "$(shown | grep -c recording)" = 2 ] && break; sleep 0.05; done
+for _ in $(seq 1200); do [ "$(shown | grep -c recording)" = 2 ] && break; sleep 0.05; done
 "$TENON" switch capture lab --stop 1 2>said || lab_fail "stop of its own: $(cat said)"
 kill -9 $live
 wait $live 2>/dev/null
-for _ in $(seq 200); do [ -z "$(shown)" ] && break; sleep 0.05; done
+for _ in $(seq 1200); do [ -z "$(shown)" ] && break; sleep 0.05; done
 [ -z "$(shown)" ] || lab_fail "a capture whose reader was killed is there still: $(shown)"
 lab_end || lab_fail "the switch ended with $?"
 
@@ -133,7 +133,7 @@ lab_switch lab --port a=tap:tapa --port b=tap:tapb
 hosts
 keep -w small/x.pcapng --rotate-size 100K
 lab_transfer pa pb 2000000 10.0.0.2 tcp
-for _ in $(seq 200); do [ "$(shown | grep -c 'ended: No space left')" = 1 ] && break; sleep 0.05; done
+for _ in $(seq 1200); do [ "$(shown | grep -c 'ended: No space left')" = 1 ] && break; sleep 0.05; done
 shown | grep -q 'ended: No space left on device [1-9]' || lab_fail "a full disk: $(shown)"
 for file in small/x.0*; do capinfos "$file" >infos 2>&1 || lab_fail "$file: $(cat infos)"; done
 "$TENON" switch show lab --config | grep -q small/x.pcapng || lab_fail "it is not in the configuration any more"

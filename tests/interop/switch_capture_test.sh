@@ -8,7 +8,7 @@ set -u
 . "$(dirname "$0")/switch_lib.sh"
 lab_enter "$@"
 
-ping_through() { timeout 20 ip netns exec pa busybox ping -c 1 -W 5 10.0.0.2 >ping || { cat ping; lab_fail "ping: $1"; }; }
+ping_through() { timeout 60 ip netns exec pa busybox ping -c 1 -W 30 10.0.0.2 >ping || { cat ping; lab_fail "ping: $1"; }; }
 # All of a capture is whole records: prints how many.
 whole() {
 	python3 - "$1" <<'PYTHON'
@@ -34,11 +34,11 @@ hosts() {
 	lab_host pa tapa 10.0.0.1/24
 	lab_host pb tapb 10.0.0.2/24
 }
-end() { # within seconds
+end() { # of itself, not when somebody reads
 	local before=$SECONDS rc
 	lab_end; rc=$?
 	[ $rc = "$1" ] || { cat switch.out; lab_fail "exit status $rc"; }
-	[ $((SECONDS - before)) -le 4 ] || lab_fail "it took $((SECONDS - before)) s to end"
+	[ $((SECONDS - before)) -le 30 ] || lab_fail "it took $((SECONDS - before)) s to end"
 	ip netns delete pa; ip netns delete pb
 	sleep 0.2
 }
@@ -68,9 +68,9 @@ hosts
 for _ in $(seq 100); do [ -e reading ] && break; ping_through "begin"; done
 lab_transfer pa pb 60000000 10.0.0.2 tcp
 ping_through "the reader is paused"
-lost=$(timeout 5 "$TENON" switch show lab --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["captures"][0]["lost"])')
+lost=$(timeout 60 "$TENON" switch show lab --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["captures"][0]["lost"])')
 [ "${lost:-0}" -gt 0 ] || lab_fail "no frames lost, or switch show does not answer"
-grep -q 'frames are lost' switch.out || { cat switch.out; lab_fail "the loss was not said"; }
+lab_said 'frames are lost'
 "$TENON" switch show lab | grep -q "^capture .*paused.pcapng: recording.* [1-9][0-9]* lost" || lab_fail "switch show: $("$TENON" switch show lab | tail -1)"
 end 0
 kill -CONT $reader; wait $reader
@@ -99,8 +99,7 @@ rm -f switch.out
 "$TENON" switch run lab --port a=tap:tapa --port b=tap:tapb --capture - >pipe 2>switch.out &
 LAB_PID=$!; LAB_PIDS+=($LAB_PID)
 wait $reader
-for _ in $(seq 100); do grep -qs 'reader left' switch.out && break; sleep 0.05; done
-grep -q 'its reader left' switch.out || { cat switch.out; lab_fail "not told that the reader left"; }
+lab_said 'its reader left'
 hosts
 ping_through "the reader has left"
 [ "$(capture state)" = 'ended: Broken pipe' ] || lab_fail "state: $(capture state)"
@@ -110,10 +109,10 @@ end 0
 lab_switch lab --port a=tap:tapa --port b=tap:tapb
 hosts
 "$TENON" switch capture lab -w live.pcapng 2>live.err & live=$!
-for _ in $(seq 200); do [ "$("$TENON" switch show lab | grep -c ^capture)" = 1 ] && break; sleep 0.05; done
+for _ in $(seq 1200); do [ "$("$TENON" switch show lab | grep -c ^capture)" = 1 ] && break; sleep 0.05; done
 ping_through "captured live"
 # What is still on its way in the switch stays there.
-for _ in $(seq 100); do [ "$(whole live.pcapng 2>/dev/null || echo 0)" -ge 2 ] && break; sleep 0.1; done
+for _ in $(seq 600); do [ "$(whole live.pcapng 2>/dev/null || echo 0)" -ge 2 ] && break; sleep 0.1; done
 kill -STOP $LAB_PID
 kill -TERM $live
 for _ in $(seq 600); do kill -0 $live 2>/dev/null || break; sleep 0.05; done
@@ -132,7 +131,7 @@ for file in small/x.pcap small/x.pcapng; do
 	hosts
 	lab_transfer pa pb 20000000 10.0.0.2 tcp
 	ping_through "the disk is full"
-	grep -q 'writing failed.*No space left' switch.out || { cat switch.out; lab_fail "not told that the disk is full"; }
+	lab_said 'writing failed.*No space left'
 	[ "$(capture state)" = 'ended: No space left on device' ] || lab_fail "state: $(capture state)"
 	written=$(capture written)
 	end 1

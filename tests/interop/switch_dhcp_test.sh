@@ -24,7 +24,7 @@ lease() { # NAMESPACE INTERFACE NAME
 }
 resolves() { # NAMESPACE NAME ADDRESS [SERVER]
 	# A server that is being started refuses, and is asked again.
-	for _ in $(seq 100); do
+	for _ in $(seq 200); do
 		timeout 60 ip netns exec "$1" busybox nslookup "$2" "${4:-10.1.0.1}" >names 2>&1
 		grep -q "refused\|timed out" names || break
 		sleep 0.3

@@ -26,29 +26,43 @@ stop_pmd() {
 	done
 }
 
+had() { lab_show >had.json; }
+counts() { # CONNECTIONS WHAT: until a and b have had so many, and have received and sent a thousand frames since had()
+	for _ in $(seq 600); do
+		lab_show | python3 -c '
+import json, sys
+had = {p["name"]: p for p in json.load(open("had.json"))["ports"]}
+ports = [p for p in json.load(sys.stdin)["ports"] if p["name"] in ("a", "b")]
+assert all(p["connections"] >= int(sys.argv[1]) for p in ports)
+assert all(p[way] > had[p["name"]][way] + 1000 for p in ports for way in ("rx_frames", "tx_frames"))' "$1" 2>/dev/null && return
+		sleep 0.1
+	done
+	lab_fail "$2: the ports do not get so far: $(lab_show)"
+}
+is_down() { # PORT
+	for _ in $(seq 600); do [ "$(lab_stat "$1" up)" = False ] && return; sleep 0.1; done
+	lab_fail "port $1 is up with nobody there"
+}
+
 lab_switch lab --port a=vhost-user --port b=vhost-user --port t=tap:tapt
 round=0
 for ring in "" ,packed_vq=1,in_order=0 ,packed_vq=1,in_order=1 ,packed_vq=1,in_order=0,mrg_rxbuf=0; do
 	round=$((round + 1))
-	had=$(lab_stat a rx_frames)
-	seen=
-	pmd "$ring" 4 --forward-mode=flowgen --flowgen-flows=4 --txpkts=$((round * 300)) &
-	for _ in $(seq 50); do
-		seen=$(lab_stat a features)
-		case $seen in *event_idx* | *indirect* | *packed*) break ;; esac
-		sleep 0.05
-	done
-	wait $! || lab_fail "testpmd$ring"
+	had
+	pmd "$ring" 90 --forward-mode=flowgen --flowgen-flows=4 --txpkts=$((round * 300)) &
+	PMD=$!
+	counts $round "testpmd$ring"
+	seen=$(lab_stat a features)
+	stop_pmd
+	wait $PMD || lab_fail "testpmd$ring"
 	case $ring,$seen in
 	*packed*packed* | ,*) ;;
 	*) lab_fail "port a$ring: negotiated $seen" ;;
 	esac
 	for port in a b; do
 		[ "$(lab_stat $port connections)" = $round ] || lab_fail "port $port$ring: connections"
-		[ "$(lab_stat $port tx_frames)" -gt 1000 ] || lab_fail "port $port$ring: nothing went out"
-		[ "$(lab_stat $port up)" = False ] || lab_fail "port $port is up with nobody there"
+		is_down $port
 	done
-	[ "$(lab_stat a rx_frames)" -gt $((had + 1000)) ] || lab_fail "port a$ring: nothing came in"
 	grep -aE 'RX-packets: [0-9]{4}' pmd.out >/dev/null || { tail -n 40 pmd.out; lab_fail "testpmd$ring received nothing"; }
 done
 # What came in at a went out at b, or is counted there; the TAP's stack sends a few frames besides. While
@@ -69,19 +83,10 @@ lab_end || lab_fail "the switch's exit status was $?"
 # The front-ends listen, and the switch connects: it is there first; it is killed and another one goes on with the same rings; and front-ends go
 # and come.
 clients=(--port "a=vhost-user:a.sock,client" --port "b=vhost-user:$LAB/b.sock,client")
-counts() { # PORTS' CONNECTIONS: until both have so many, and have sent and received
-	for _ in $(seq 400); do
-		lab_show | python3 -c '
-import json, sys
-ports = json.load(sys.stdin)["ports"]
-assert all(p["connections"] >= int(sys.argv[1]) and p["rx_frames"] > 1000 and p["tx_frames"] > 1000 for p in ports)' "$1" 2>/dev/null && return
-		sleep 0.1
-	done
-	lab_fail "$2: the ports do not get so far: $(lab_show)"
-}
 for ring in "" ,packed_vq=1,in_order=0; do
 	rm -f a.sock b.sock
 	lab_switch lab "${clients[@]}"
+	had
 	lab_stat a state | grep -q "cannot connect to a.sock: No such file" || lab_fail "the port does not say why it is down: $(lab_stat a state)"
 	pmd "$ring,server=1" 90 --forward-mode=flowgen --flowgen-flows=4 --txpkts=300 &
 	PMD=$!
@@ -89,11 +94,13 @@ for ring in "" ,packed_vq=1,in_order=0; do
 	kill -9 $LAB_PID
 	wait $LAB_PID
 	lab_switch lab "${clients[@]}"
+	had
 	counts 1 "another switch$ring"
 	stop_pmd
 	wait $PMD || lab_fail "testpmd$ring,server=1"
-	[ "$(lab_stat a up)" = False ] || lab_fail "port a is up with nobody there"
+	is_down a
 	rm -f a.sock b.sock
+	had
 	pmd "$ring,server=1" 90 --forward-mode=flowgen --flowgen-flows=4 --txpkts=300 &
 	PMD=$!
 	counts 2 "another front-end$ring"
@@ -105,12 +112,14 @@ done
 for ring in "" ,packed_vq=1,in_order=0; do
 	rm -f a.sock b.sock
 	lab_switch lab --port "a=vhost-user:a.sock,client,queues=4" --port "b=vhost-user:$LAB/b.sock,client,queues=8"
+	had
 	pmd "$ring,queues=4,cq=1,server=1" 90 --rxq=4 --txq=4 --forward-mode=flowgen --flowgen-flows=64 --txpkts=300 &
 	PMD=$!
 	counts 1 "four queues$ring"
 	kill -9 $LAB_PID
 	wait $LAB_PID
 	lab_switch lab --port "a=vhost-user:a.sock,client,queues=4" --port "b=vhost-user:$LAB/b.sock,client,queues=8"
+	had
 	counts 1 "another switch, four queues$ring"
 	lab_stat b features | grep -q "queues=4" || lab_fail "port b$ring: $(lab_stat b features)"
 	stop_pmd

@@ -28,7 +28,7 @@ lab_host there o5 10.0.0.2/24
 
 until_ours() { # EXPRESSION over bonds, links
 	echo "$SECONDS s: $1"
-	for _ in $(seq 200); do
+	for _ in $(seq 600); do
 		"$TENON" switch lacp lab show --json >ours.json && python3 - "$1" <<'PYTHON' && return
 import json, sys
 s = json.load(open("ours.json"))
@@ -45,7 +45,7 @@ until_theirs() { # PATTERN COMMAND...
 	echo "$SECONDS s: $*"
 	local pattern=$1
 	shift
-	for _ in $(seq 200); do ovs_ask "$@" 2>/dev/null | tr '\n' ' ' | grep -Eq "$pattern" && return; sleep 0.1; done
+	for _ in $(seq 600); do ovs_ask "$@" 2>/dev/null | tr '\n' ' ' | grep -Eq "$pattern" && return; sleep 0.1; done
 	ovs_ask "$@"
 	lab_fail "not seen at Open vSwitch: $pattern"
 }
@@ -156,7 +156,7 @@ until_theirs 'member w3: disabled.*member w4: enabled.*active member' bond/show 
 lab_end || lab_fail "the switch's end"
 # A primary link that there is none of may come later; it is said.
 lab_switch lab --port a=bond,bond-mode=active-backup,bond-primary=nosuch --port a1=packet:o1,bond=a
-grep -q "warning: port a: bond-primary=nosuch: it has no link of that name" switch.out || lab_fail "a primary link that is none: $(cat switch.out)"
+lab_said "warning: port a: bond-primary=nosuch: it has no link of that name"
 lab_end || lab_fail "the switch's end"
 lab_switch lab --port a=bond,bond-mode=active-backup,bond-primary=a1 --port a1=packet:o1,bond=a
 grep -q "bond-primary" switch.out && lab_fail "a primary link: $(cat switch.out)"

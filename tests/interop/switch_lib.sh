@@ -5,6 +5,7 @@
 #
 #	lab_enter "$@"			restarts the script in there; skips where that is not allowed
 #	lab_switch NAME OPTION...	starts `tenon switch run` and waits until it is ready
+#	lab_said PATTERN			waits until its log has that, which a thread of its own writes
 #	lab_show				prints what `tenon switch show --json` says of it
 #	lab_stat PORT KEY		one number of a port
 #	lab_end				ends the switch; its exit status
@@ -63,6 +64,11 @@ lab_switch() {
 	cat switch.out
 	lab_fail "the switch did not start"
 	exit 1
+}
+
+lab_said() {
+	for _ in $(seq 1200); do grep -q -- "$1" switch.out && return; sleep 0.05; done
+	lab_fail "line ${BASH_LINENO[0]}: not said: $1: $(cat switch.out)"
 }
 
 lab_show() { "$TENON" switch show "$LAB_SWITCH" --json; }
@@ -140,7 +146,7 @@ digest.update(b"".join(sorted(datagrams) if kind == "unordered" else datagrams))
 print(got, digest.hexdigest())
 PYTHON
 	local receiver=$!
-	for _ in $(seq 200); do [ -e port ] && break; sleep 0.05; done
+	for _ in $(seq 1200); do [ -e port ] && break; sleep 0.05; done
 	timeout 60 ip netns exec "$from" python3 - "$kind" "$bytes" "$address" "$size" >sent <<'PYTHON'
 import hashlib, random, socket, sys
 kind, total, address, size = sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4])

@@ -20,6 +20,7 @@ export TENON_RUNTIME_DIR=$work/run
 failures=0
 problem() { echo "FAILED line ${BASH_LINENO[0]}: $*"; failures=$((failures + 1)); }
 start() { # NAME ARGUMENT...
+	rm -f "$1.out"
 	"$TENON" switch run "$@" >"$1.out" 2>&1 &
 	pids+=($!)
 	for _ in $(seq 1200); do grep -qs ready "$1.out" && return; sleep 0.05; done
@@ -67,7 +68,7 @@ rows = {row["name"]: row for row in json.loads(subprocess.check_output([sys.argv
 assert "has 256 clients" in rows["b"]["problem"], rows
 assert glob.glob(sys.argv[1])
 PYTHON
-for _ in $(seq 100); do "$TENON" switch show b >shown 2>&1 && break; sleep 0.1; done
+for _ in $(seq 600); do "$TENON" switch show b >shown 2>&1 && break; sleep 0.1; done
 grep -q '^one ' shown || problem "it is lost: $(cat shown)"
 
 # One that was killed is told once.

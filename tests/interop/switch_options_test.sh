@@ -24,7 +24,7 @@ problem() { echo "FAILED line ${BASH_LINENO[0]}: $*"; failures=$((failures + 1))
 refused() { # STATUS TEXT ARGUMENT...
 	local status=$1 text=$2 rc
 	shift 2
-	timeout 10 "$TENON" switch run "$@" >said 2>&1
+	timeout 60 "$TENON" switch run "$@" >said 2>&1
 	rc=$?
 	[ $rc = "$status" ] && grep -qF -- "$text" said || problem "run $*: $rc, expected $status and '$text': $(cat said)"
 }
@@ -74,7 +74,7 @@ socket.socket(socket.AF_UNIX).connect(sys.argv[1])' shared/a.sock 2>/dev/null
 	# Who is in no group but his own cannot give sockets to another.
 	mkdir -m 777 users
 	install -m 755 "$TENON" users/tenon # our own folder may be nobody else's to enter
-	setpriv --reuid 4712 --regid 4712 --clear-groups env TENON_RUNTIME_DIR="$work/users/run" timeout 10 users/tenon \
+	setpriv --reuid 4712 --regid 4712 --clear-groups env TENON_RUNTIME_DIR="$work/users/run" timeout 60 users/tenon \
 		switch run x --socket-dir users/d --socket-group 4711 --port a=vhost-user >said 2>&1
 	grep -q 'one that this user is in' said || problem "another's group: $(cat said)"
 	[ ! -e users/d ] || problem "a folder was left"

@@ -42,7 +42,7 @@ get_lease() {
 get_lease
 cat >talk.py <<'PYTHON'
 import os, socket, sys
-# Listens at, or connects to, HOST PORT; says SAYS, and prints what the other said. "ask" connects, and ends its half of the connection with the other one.
+# Listens at, or connects to, HOST PORT; says SAYS, and prints what the other said. "ask" connects within SECONDS, and ends its half of the connection with the other one.
 role, host, port, says = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4].encode()
 if role == "listen":
     s = socket.socket()
@@ -53,7 +53,7 @@ if role == "listen":
     s.settimeout(20)
     s = s.accept()[0]
 else:
-    s = socket.create_connection((host, port), 3 if role == "ask" else 20)
+    s = socket.create_connection((host, port), int(sys.argv[5]) if role == "ask" else 20)
 s.settimeout(20)
 s.sendall(says)
 if role != "ask":
@@ -91,18 +91,18 @@ heard "after another was started"
 
 # The guest connects to ADDRESS, and a service of the host that listens at LISTENS answers. (The passt of Debian 12 never tells a guest that ended its half
 # early that the host has ended, too.)
-reaches() { # ADDRESS LISTENS
+reaches() { # ADDRESS LISTENS [SECONDS]
 	rm -f listens
 	timeout 100 python3 talk.py listen "$2" 9000 "the host" >one 2>&1 &
 	local listener=$!
 	for _ in $(seq 1200); do [ -e listens ] && break; sleep 0.05; done
-	timeout 100 ip netns exec a python3 talk.py ask "$1" 9000 "the guest" >other 2>&1
+	timeout 100 ip netns exec a python3 talk.py ask "$1" 9000 "the guest" "${3:-20}" >other 2>&1
 	kill $listener 2>/dev/null
 	wait $listener 2>/dev/null
 	[ "$(cat other)" = "the host" ]
 }
 # The same passt refuses with a segment that Linux does not take for an answer.
-is_refused() { ! reaches "$@" && grep -q -e ConnectionRefusedError -e "timed out" other; }
+is_refused() { ! reaches "$@" 3 && grep -q -e ConnectionRefusedError -e "timed out" other; }
 reaches 192.0.2.1 127.0.0.1 || lab_fail "the router's address does not lead to the host's 127.0.0.1: $(cat one other)"
 is_refused 192.0.2.1 192.0.2.10 || lab_fail "the router's address leads to another address of the host: $(cat other)"
 another_passt --no-map-gw

@@ -24,7 +24,7 @@ PYTHON
 }
 state() { lab_show | python3 -c 'import json, sys; print([p["state"] for p in json.load(sys.stdin)["ports"] if p["name"] == sys.argv[1]][0])' "$1"; }
 wait_state() {
-	for _ in $(seq 100); do [ "$(state "$1")" = "$2" ] && return; sleep 0.05; done
+	for _ in $(seq 1200); do [ "$(state "$1")" = "$2" ] && return; sleep 0.05; done
 	lab_fail "port $1 is \"$(state "$1")\", expected \"$2\""
 }
 
@@ -44,7 +44,7 @@ lab_transfer pc pa 60000 10.0.0.1 udp
 # Several queues or one: one owner, who is named.
 for tap in tapm tapa; do
 	[ $tap = tapm ] || ip -n pa link set tapa netns $$
-	TENON_RUNTIME_DIR=$LAB/other timeout 10 "$TENON" switch run x --port m=tap:$tap >refused 2>&1
+	TENON_RUNTIME_DIR=$LAB/other timeout 60 "$TENON" switch run x --port m=tap:$tap >refused 2>&1
 	[ $? = 1 ] && grep -q "process $LAB_PID (.*switch run lab" refused || { cat refused; lab_fail "a second owner of $tap"; }
 done
 ip link set tapa netns pa && ip -n pa address add 10.0.0.1/24 dev tapa && ip -n pa link set tapa up
@@ -85,7 +85,7 @@ for _ in 1 2 3; do
 	lab_host pb tapb 10.0.0.2/24
 done
 ip -n pa neigh flush all
-timeout 20 ip netns exec pa busybox ping -c 1 -W 5 10.0.0.2 >ping || { cat ping; lab_fail "ping"; }
+timeout 60 ip netns exec pa busybox ping -c 1 -W 30 10.0.0.2 >ping || { cat ping; lab_fail "ping"; }
 ip -n pb link delete tapb
 wait_state b gone
 lab_end || lab_fail "the switch's exit status was $?"

@@ -11,7 +11,7 @@ lab_enter "$@"
 refuse() { # STATUS TEXT ARGUMENT...
 	local status=$1 text=$2
 	shift 2
-	timeout 10 "$TENON" switch "$@" >refused 2>&1
+	timeout 60 "$TENON" switch "$@" >refused 2>&1
 	local rc=$?
 	[ $rc = "$status" ] || { cat refused; lab_fail "switch $*: exit status $rc, expected $status"; }
 	grep -q -- "$text" refused || { cat refused; lab_fail "switch $*: no \"$text\" in the message"; }
@@ -24,7 +24,7 @@ lab_host pa tapa 10.0.0.1/24 fd00::1/64
 lab_host pb tapb 10.0.0.2/24 fd00::2/64
 lab_host pc tapc 10.0.0.3/24 fd00::3/64
 for target in 10.0.0.2 10.0.0.3 fd00::2 fd00::3; do
-	timeout 20 ip netns exec pa busybox ping -c 1 -W 5 $target >ping || { cat ping; lab_fail "ping $target"; }
+	timeout 60 ip netns exec pa busybox ping -c 1 -W 30 $target >ping || { cat ping; lab_fail "ping $target"; }
 done
 
 lab_transfer pa pb 50000000 10.0.0.2 tcp

@@ -62,7 +62,7 @@ done
 # The way becomes narrower, which the kernel says, and wide again, which nobody does.
 ip link set ub mtu 1400
 ip netns exec a busybox ping -c 2 -W 1 -s 1400 10.0.0.2 >/dev/null
-for _ in $(seq 300); do lab_show | grep -q '"mtu=1350"' && break; sleep 0.1; done
+for _ in $(seq 600); do lab_show | grep -q '"mtu=1350"' && break; sleep 0.1; done
 lab_show | grep -q '"mtu=1350"' || lab_fail "narrower: $(lab_show)"
 # Gone for a moment, the route says nothing: what did not fit before is not taken to fit now. Back, and wider, it does.
 ip link set ub down
@@ -70,9 +70,9 @@ sleep 12
 lab_show | grep -q '"mtu=1350"' || lab_fail "without a route: $(lab_show)"
 ip link set ub up
 ip link set ub mtu 1500
-for _ in $(seq 300); do lab_show | grep -q '"mtu=1450"' && break; sleep 0.1; done
+for _ in $(seq 600); do lab_show | grep -q '"mtu=1450"' && break; sleep 0.1; done
 lab_show | grep -q '"mtu=1450"' || lab_fail "wide again: $(lab_show)"
-grep -q 'warning: port t: frames of at most 1364' switch.out || lab_fail "narrower is no warning: $(cat switch.out)"
+lab_said 'warning: port t: frames of at most 1364'
 grep -q 'warning: port t: frames of at most 1464' switch.out && lab_fail "wider is a warning: $(cat switch.out)"
 "$TENON" switch port add lab u=vxlan:remote=192.0.2.2,vni=43 2>err && lab_fail "two tunnels of one port"
 grep -q 'another local address or port' err || lab_fail "$(cat err)"

@@ -156,7 +156,7 @@ grep -q 'a jump back' out || { cat out; lab_fail "protochain"; }
 refuse() {
 	local code=$1 text=$2 rc
 	shift 2
-	timeout 20 "$TENON" switch capture "$@" >out 2>&1; rc=$?
+	timeout 60 "$TENON" switch capture "$@" >out 2>&1; rc=$?
 	[ $rc = "$code" ] && grep -q -- "$text" out || { cat out; lab_fail "$*: $rc, not $code and \"$text\""; }
 }
 refuse 2 'filter "frob"' lab a -w x.pcapng --filter frob

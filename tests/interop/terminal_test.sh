@@ -109,7 +109,7 @@ expect 0 '^r0 +clean, degraded ' "$TENON" raid list
 expect 0 "^r0 +$red\\[33mclean, degraded$red\\[0m" "$TENON" raid list --color always
 
 # The progress line: never wider than the terminal, also after that has become narrower; of a stream too.
-slow() { for _ in 1 2 3 4; do head -c 2M /dev/zero; sleep 0.4; done; }
+slow() { for _ in 1 2 3 4 5 6 7 8; do head -c 2M /dev/zero; sleep 0.4; done; }
 export -f slow
 export TENON
 # shellcheck disable=SC2016

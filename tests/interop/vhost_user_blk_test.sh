@@ -28,7 +28,7 @@ cd "$work"
 failures=0
 fail() { echo "FAILED: $*"; failures=$((failures + 1)); }
 await() { # FILE: until the socket is there
-	for _ in $(seq 100); do [ -S "$1" ] && return 0; sleep 0.05; done
+	for _ in $(seq 1200); do [ -S "$1" ] && return 0; sleep 0.05; done
 	fail "no socket $1"; cat ./*.log; return 1
 }
 stop() { kill "$1"; wait "$1" 2>/dev/null; }

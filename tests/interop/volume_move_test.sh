@@ -119,9 +119,11 @@ t pv move a.img c.img --rate 1M --no-wait
 "$tenon" lv list vg0 >/dev/null
 t lv create vg0/beside --size 1M
 refused 'a move is half done' pv move b.img
-# who waits for it learns that the server has gone
+# who waits for it learns that the server has gone; SIGTERM is blocked while one waits
 "$tenon" pv move a.img --continue >waits 2>&1 & mover=$!
-sleep 0.3
+blocks() { grep -q '^SigBlk:.*[4-7c-f]...$' /proc/$mover/status; }
+waits() { blocks && sleep 0.3 && blocks; }
+await waits
 kill -9 $server; wait $server 2>/dev/null || true
 server=
 ! wait $mover || fail "who waited for a server that was killed"

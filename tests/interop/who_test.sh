@@ -137,11 +137,12 @@ expect 0 'nothing runs' "$TENON" status
 
 # A server that begins, and a command in the same moment: one of them does the work, and neither is refused.
 for n in 1 2 3 4 5; do
+	rm -f serve.out
 	"$TENON" serve --socket-dir s >serve.out 2>&1 &
 	server=$!
 	sleep 0.0$n
 	"$TENON" lv create vg0/new$n --size 4M >said 2>&1 || grep -q "process $server .*/serve-$server.sock\|in use by process" said || problem "beside a start: $(cat said)"
-	kill $server
+	! started $server serve.out || kill $server
 	wait $server || grep -q 'in use by process' serve.out || problem "the server: $(cat serve.out)"
 done
 
