@@ -254,7 +254,7 @@ void guest_echo(struct guest *guest, const char *text)
 	int got;
 
 	do { /* a call may come for nothing, when a queue starts */
-		CU_ASSERT_EQUAL_FATAL(poll(&(struct pollfd){ guest->call_fd, POLLIN, 0 }, 1, 5000),
+		CU_ASSERT_EQUAL_FATAL(poll(&(struct pollfd){ guest->call_fd, POLLIN, 0 }, 1, 60000),
 				      1);
 		CU_ASSERT_EQUAL(read(guest->call_fd, &count, 8), 8);
 		got = virtqueue_driver_take(&guest->queue, &taken, &written);
@@ -283,7 +283,7 @@ void raw_send(int fd, uint32_t request, uint32_t flags, const void *payload, uin
 uint64_t raw_answer(int fd, uint32_t request)
 {
 	struct vhost_user_receiver receiver;
-	struct timeval time = { .tv_sec = 2 };
+	struct timeval time = { .tv_sec = 60 };
 
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &time, sizeof(time));
 	vhost_user_receiver_init(&receiver);

@@ -512,7 +512,7 @@ static void test_out_of_descriptors(void)
 	getrlimit(RLIMIT_NOFILE, &old);
 	few = (struct rlimit){ (rlim_t)fd + 1, old.rlim_max };
 	setrlimit(RLIMIT_NOFILE, &few);
-	alarm(10);
+	alarm(300);
 	CU_ASSERT_EQUAL(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
 	CU_ASSERT_EQUAL(read(fd, &byte, 1), 0);
 	alarm(0);
@@ -634,7 +634,7 @@ static void test_a_front_end_that_listens(void)
 		struct net_guest *guest;
 		int fd;
 
-		alarm(60);
+		alarm(300);
 		fd = accept4(listener.fd, NULL, NULL, SOCK_CLOEXEC);
 		alarm(0);
 		CU_ASSERT_EQUAL_FATAL(vhost_user_frontend_adopt(&frontend, fd, "p", &error), 0);
@@ -665,7 +665,7 @@ static void test_an_eventfd_of_two_ports_blocks_nobody(void)
 	usleep(20000); /* now it sleeps */
 	eventfd_write(fd, 1);
 	usleep(20000);
-	alarm(10);
+	alarm(300);
 	status_of(&lab, 0, &status);
 	vswitch_status_free(status);
 	alarm(0);

@@ -166,7 +166,7 @@ static void test_a_port_that_answers_polling_keeps_nobody_waiting(void)
 	CU_ASSERT_EQUAL_FATAL(vswitch_create(&lab, &options, NULL), 0);
 	CU_ASSERT_EQUAL_FATAL(vswitch_add_port(lab, &steady->port, "steady", NULL), 0);
 	CU_ASSERT_EQUAL_FATAL(vswitch_start(lab, NULL), 0);
-	alarm(100);
+	alarm(300);
 	for (unsigned i = 0; i < 1000; i++)
 		(void)awake();
 	alarm(0);

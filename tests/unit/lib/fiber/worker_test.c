@@ -364,7 +364,7 @@ static int take_from_ring(void *arg)
 	fiber_sleep(MILLISECOND); /* now it sleeps, armed */
 	CU_ASSERT_TRUE(atomic_load(&ring.armed) || ring.polls);
 	pthread_create(&feeder, NULL, feed_ring, &ring);
-	CU_ASSERT_EQUAL(fiber_queue_wait(&ring.done, 20 * SECOND), 0);
+	CU_ASSERT_EQUAL(fiber_queue_wait(&ring.done, 300 * SECOND), 0);
 	CU_ASSERT_EQUAL(ring.taken, ring.want);
 	CU_ASSERT_FALSE(ring.taken_on_fiber);
 	pthread_join(feeder, NULL);
@@ -399,7 +399,7 @@ static int take_beside_idle_rings(void *arg)
 	fiber_sleep(MILLISECOND);
 	worker_counters(worker_current(), &before);
 	pthread_create(&feeder, NULL, feed_ring, &busy);
-	CU_ASSERT_EQUAL(fiber_queue_wait(&busy.done, 20 * SECOND), 0);
+	CU_ASSERT_EQUAL(fiber_queue_wait(&busy.done, 300 * SECOND), 0);
 	pthread_join(feeder, NULL);
 	worker_counters(worker_current(), &after);
 	CU_ASSERT_TRUE(after.polls - before.polls < busy.polls + IDLE_RINGS);
@@ -411,7 +411,7 @@ static int take_beside_idle_rings(void *arg)
 		atomic_fetch_add(&idle[i].entries, 1);
 		CU_ASSERT_TRUE(atomic_load(&idle[i].armed));
 		eventfd_write(idle[i].poller.fd, 1);
-		woken += fiber_queue_wait(&idle[i].done, 20 * SECOND) == 0;
+		woken += fiber_queue_wait(&idle[i].done, 300 * SECOND) == 0;
 	}
 	CU_ASSERT_EQUAL(woken, IDLE_RINGS);
 	for (unsigned i = 0; i < IDLE_RINGS; i++) {
@@ -460,7 +460,7 @@ static int share_an_eventfd(void *arg)
 
 static void test_an_eventfd_of_two_pollers_blocks_nobody(void)
 {
-	alarm(20);
+	alarm(300);
 	fiber_run_real(fiber_run_first_engine(), share_an_eventfd, NULL);
 	fiber_run_real(WORKER_ENGINE_AIO, share_an_eventfd, NULL);
 	alarm(0);

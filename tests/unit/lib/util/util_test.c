@@ -240,13 +240,19 @@ static unsigned lines_of(struct log *log, unsigned count)
 static void test_a_flood_of_messages_is_cut(void)
 {
 	struct log log;
-	unsigned lines;
+	unsigned few, lines;
+	long began;
 
-	log_to_stderr(&log, LOG_LEVEL_WARNING);
-	CU_ASSERT_EQUAL(lines_of(&log, 5), 5);
-	lines = lines_of(&log, 2000);
-	CU_ASSERT(lines >= LOG_LINES_PER_SECOND - 5);
-	CU_ASSERT(lines < 2000);
+	do { /* until no other second begins among them */
+		log_to_stderr(&log, LOG_LEVEL_WARNING);
+		few = lines_of(&log, 5);
+		began = log.second;
+		lines = lines_of(&log, 2000);
+	} while (log.second != began);
+	CU_ASSERT_EQUAL(few, 5);
+	/* The first five are repeated. */
+	CU_ASSERT(lines >= LOG_LINES_PER_SECOND - 10);
+	CU_ASSERT(lines <= LOG_LINES_PER_SECOND);
 	/* After a second it goes on, and says that something is missing. */
 	log.second--;
 	CU_ASSERT_EQUAL(lines_of(&log, 1), 2);
@@ -257,7 +263,7 @@ static void test_an_event_is_taken_without_waiting(void)
 {
 	int fd = eventfd(3, 0), other = inotify_init(), pipes[2];
 
-	alarm(10);
+	alarm(300);
 	CU_ASSERT_EQUAL(event_take(fd), 1);
 	CU_ASSERT_EQUAL(event_take(fd), 0);
 	CU_ASSERT(event_take(other) < 0);
