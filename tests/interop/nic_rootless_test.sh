@@ -13,7 +13,7 @@ if [ "$(id -u)" = 0 ]; then
 	work=$(mktemp -d)
 	cp "$TENON" "$(readlink -f "$0")" "$work"
 	chmod -R 755 "$work"
-	unshare -n sleep 120 &
+	unshare -n sleep 3600 &
 	other=$!
 	cd "$work"
 	TENON=$work/tenon OTHER=$other setpriv --reuid=65534 --regid=65534 --clear-groups "$work/$(basename "$0")"
@@ -36,7 +36,7 @@ cd "$work"
 # Two namespaces, each of a user namespace of its own; they are there once the shell in them says so.
 for host in one two; do
 	mkfifo $host
-	unshare -rn sh -c 'echo $$ >'$host'; exec sleep 120' &
+	unshare -rn sh -c 'echo $$ >'$host'; exec sleep 3600' &
 	pids+=($!)
 	read -r pid <$host
 	eval $host=$pid

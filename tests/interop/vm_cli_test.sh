@@ -15,7 +15,7 @@ failed=0
 expect() {
 	local wanted=$1 text=$2 status=0
 	shift 2
-	timeout 20 "$tenon" vm "$@" </dev/null >said 2>&1 || status=$?
+	timeout 60 "$tenon" vm "$@" </dev/null >said 2>&1 || status=$?
 	if [ $status != "$wanted" ] || ! grep -qF -- "$text" said; then
 		echo "tenon vm $*: exit status $status, expected $wanted and '$text'; it said:"
 		cat said
