@@ -25,7 +25,7 @@ for guest in one two; do
 	"$TENON" copy root-$guest.ext4 demo/$guest
 done
 
-rig_boot svm --name outer --memory 1G --deadline 550 --with tenon \
+rig_boot svm --name outer --memory 1G --with tenon \
 	--disk d0.img --disk d1.img --disk d2.img \
 	--file "$(rig_kernel svm):/boot/vmlinuz" --file boot.cpio:/boot/initrd --script - <<'GUEST'
 cd /run

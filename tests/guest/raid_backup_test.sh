@@ -32,7 +32,7 @@ grep -q 'has nothing, as of sector' refused || { cat refused; rig_fail "another 
 # nothing. What watches may miss the end, and leaves sync_max where the reshape last was, where a check would stand for ever: when the
 # reshape is over it is ended, and what it set is set back.
 cp a.img judged0; cp b.img judged1; cp c.img judged2
-rig_boot uml --deadline 60 --disk judged0 --disk judged1 --disk judged2 --file kept --file none --with mdadm --modules raid456 --script - <<'GUEST'
+rig_boot uml --disk judged0 --disk judged1 --disk judged2 --file kept --file none --with mdadm --modules raid456 --script - <<'GUEST'
 set -e
 md=/sys/block/md0/md
 mdadm --assemble /dev/md0 --verbose --backup-file=/root/none $DISKS >/result/none 2>&1 && exit 9

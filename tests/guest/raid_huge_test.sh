@@ -78,7 +78,7 @@ while read -r name bytes; do
 	done
 	echo "$line"
 done <made >sets
-rig_boot uml --name judge "${disks[@]}" --file "$WORK/sets:/sets" --memory 512M --with mdadm --with blockdev --deadline 300 \
+rig_boot uml --name judge "${disks[@]}" --file "$WORK/sets:/sets" --memory 512M --with mdadm --with blockdev \
 	--modules 'raid456 raid10 raid0 linear?' --script - <<'GUEST'
 	set -e
 	md=/sys/block/md0/md

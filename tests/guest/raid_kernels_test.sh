@@ -45,7 +45,7 @@ disks=() sets=
 for image in [a-h][0-9]; do disks+=(--disk "$image"); sets+=" $image"; done
 echo "$sets" >sets
 
-rig_boot uml --name md --deadline 60 "${disks[@]}" --with mdadm --modules "linear? raid0 raid1 raid10 raid456" --file sets --script - <<'GUEST'
+rig_boot uml --name md "${disks[@]}" --with mdadm --modules "linear? raid0 raid1 raid10 raid456" --file sets --script - <<'GUEST'
 	uname -r >/result/version
 	set -- $DISKS
 	names=$(cat /root/sets)

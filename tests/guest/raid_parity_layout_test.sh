@@ -25,7 +25,7 @@ for layout in $rotating $six; do cases+=" 6:$layout:${TORTURE:+4 6:$layout:}7"; 
 cases=$(echo $cases)
 
 # 29 rows of 4 KiB chunks: every layout has turned round several times by then.
-rig_boot uml --name layout "${disks[@]}" --disk known:ro --with mdadm --modules raid456 --deadline 300 --script - <<GUEST
+rig_boot uml --name layout "${disks[@]}" --disk known:ro --with mdadm --modules raid456 --script - <<GUEST
 	set -e
 	for case in $cases; do
 		level=\${case%%:*} count=\${case##*:} layout=\${case#*:}; layout=\${layout%=*}

@@ -47,7 +47,7 @@ in_guest() {
 			printf '\n%s\n' "$commands"
 		done
 	} >script
-	rig_boot uml --name "$dir.guest" --deadline 300 "${disks[@]}" --disk known:ro --with mdadm --with blockdev \
+	rig_boot uml --name "$dir.guest" "${disks[@]}" --disk known:ro --with mdadm --with blockdev \
 		--modules raid456 --script script
 }
 make_disks() {

@@ -79,7 +79,7 @@ cat >script <<'GUEST'
 		over
 	done
 GUEST
-rig_boot uml --disk a --disk b --disk c --disk d --with mdadm --modules "raid456 raid1 raid10 raid0" --memory 384M --deadline 300 --script script
+rig_boot uml --disk a --disk b --disk c --disk d --with mdadm --modules "raid456 raid1 raid10 raid0" --memory 384M --script script
 failed=0
 results=$(rig_results)
 judge() { # HOW STATE

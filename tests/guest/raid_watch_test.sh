@@ -116,7 +116,7 @@ PROGRAM
 GUEST
 disks=()
 for disk in a b c d e f g h; do truncate -s 24M $disk; disks+=(--disk $disk); done
-rig_boot uml "${disks[@]}" --with mdadm --modules "raid456 raid1" --memory 384M --deadline 240 --file common --script script
+rig_boot uml "${disks[@]}" --with mdadm --modules "raid456 raid1" --memory 384M --file common --script script
 
 # ---- The same with a server and `raid watch` ----
 mkdir ours

@@ -38,7 +38,7 @@
 #     --modules "A B"        loads kernel modules, with what they need; order and _ or - do not matter
 #     --file FILE[:DEST]     puts a file or folder into the guest (default: its /root)
 #     --script FILE|-        what to run; it may have a #! line. --run 'COMMANDS' is the short form
-#     --memory 256M  --cpus 1 (more: tcg, in turn, and kvm)  --deadline 120 (seconds)  --append 'KERNEL PARAMETERS'
+#     --memory 256M  --cpus 1 (more: tcg, in turn, and kvm)  --deadline 800 (seconds)  --append 'KERNEL PARAMETERS'
 #     --result-size 64M      how much the script may leave in /result
 #     In the guest, DISKS lists the disks, DISK0, DISK1 ... are the single ones; /result takes files;
 #     what the script writes to standard output is on the console.
@@ -52,7 +52,7 @@
 #                            a guest); rig_kernel RIG is the kernel for it. Without --disk the script's
 #                            results are not collected.
 # rig_daemon NAME COMMAND... runs a server on the host until the test ends, log in WORK/NAME.log; rig_kill_daemon NAME: SIGKILL.
-# rig_await SECONDS COMMAND...  repeats the command until it succeeds; fails after SECONDS.
+# rig_await SECONDS COMMAND...  repeats the command until it succeeds; fails after SECONDS, or 300, as a processor may be shared with many.
 # rig_skip REASON, rig_fail REASON  end the test.
 #
 # Two boots, of one test or of several, do not see each other. Every process is ended by its process
@@ -134,7 +134,7 @@ rig_kill_daemon() {
 }
 
 rig_await() {
-	local end=$((SECONDS + $1)); shift
+	local end=$((SECONDS + ($1 > 300 ? $1 : 300))); shift
 	until "$@" 2>/dev/null; do
 		[ $SECONDS -lt $end ] || { echo "failed: waited in vain for: $*" >&2; return 1; }
 		sleep 0.05
@@ -305,7 +305,7 @@ rig_qemu_command() {
 }
 
 rig_start() {
-	local rig=$1 name=guest dir script= text= memory=256M cpus=1 deadline=120 append= result_size=64M qmp=
+	local rig=$1 name=guest dir script= text= memory=256M cpus=1 deadline=800 append= result_size=64M qmp=
 	local disks=() nics=() with=() modules=() files=() command=()
 	shift
 	rig_require "$rig"

@@ -140,7 +140,7 @@ kill $(jobs -p)
 clean
 GUEST
 rig_start uml --name guest "${nics[@]}" --with "$ip" --with "$(command -v bridge)" --modules "virtio_net bonding bridge" \
-	--with "$duplex" --script guest.sh --memory 256M --deadline 240
+	--with "$duplex" --script guest.sh --memory 256M
 console=$(rig_console guest)
 shows() { # EXPRESSION
 	"$TENON" switch lacp lab show --json | python3 -c '

@@ -76,7 +76,7 @@ echo "READY: PARTED"
 comes joined
 GUEST
 rig_start uml --name guest --nic vhost-user:a.sock --nic vhost-user:b.sock --nic vhost-user:c.sock --nic vhost-user:d.sock \
-	--with "$(command -v ip)" --with "$(command -v bridge)" --modules "virtio_net bridge 8021q veth" --script guest.sh --memory 256M --deadline 240
+	--with "$(command -v ip)" --with "$(command -v bridge)" --modules "virtio_net bridge 8021q veth" --script guest.sh --memory 256M
 console=$(rig_console guest)
 rig_await 120 grep -q "^READY: JOINED" "$console" || { tail -n 60 "$console"; "$TENON" switch stp lab show; rig_fail "the trees did not come to be"; }
 "$TENON" switch stp lab show --json >tree

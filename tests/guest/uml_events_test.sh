@@ -38,7 +38,7 @@ until_most $(($(most) + 300))
 kill $!
 received >/result/after
 GUEST
-rig_boot uml --name guest "${nics[@]}" --with "$ip" --modules virtio_net --script guest.sh --memory 128M --deadline 110
+rig_boot uml --name guest "${nics[@]}" --with "$ip" --modules virtio_net --script guest.sh --memory 128M
 paste -d " " "$(rig_results)/before" "$(rig_results)/after" >counts
 cat counts
 # Each has taken some of the last hundreds, too.

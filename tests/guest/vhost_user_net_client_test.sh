@@ -62,7 +62,7 @@ for way in ,server ,server+packed=on ,server,queues=4 ,again ,again+packed=on ,a
 	start
 	name=guest${way//[^a-z0-9]/}
 	rig_start tcg --name "$name" --nic "vhost-user:a.sock,02:00:00:00:00:0a$way" --nic "vhost-user:b.sock,02:00:00:00:00:0b$way" --qmp qmp \
-		--modules virtio_net --with "$count" --memory 192M --deadline 400 --script - <<-GUEST
+		--modules virtio_net --with "$count" --memory 192M --script - <<-GUEST
 		set -e
 		for i in eth0 eth1; do
 			echo 1 >/proc/sys/net/ipv6/conf/\$i/disable_ipv6 2>/dev/null || :

@@ -88,7 +88,7 @@ if [ "${RIG_NESTED-}" != yes ] && [ "$(id -u)" = 0 ] && rig_kvm_usable; then
 	cp "$WORK/set/root.img" "$WORK/set/result.img" "$WORK/"
 else
 	echo "in a guest with emulated SVM"
-	rig_boot svm --deadline 550 --memory 1200M --with tenon --modules tun --file set --file around \
+	rig_boot svm --memory 1200M --with tenon --modules tun --file set --file around \
 		--script - <<-'GUEST'
 		sh around /root/set || exit 1
 		cp set/root.img set/result.img /result/

@@ -131,7 +131,7 @@ if [ "${RIG_NESTED-}" != yes ] && [ "$(id -u)" = 0 ] && rig_kvm_usable; then
 	PATH=$(dirname "$TENON"):$PATH timeout 300 sh "$WORK/around" "$WORK/set"
 else
 	echo "in a guest with emulated SVM"
-	rig_boot svm --deadline 550 --memory 1200M --with tenon --file set --file around \
+	rig_boot svm --memory 1200M --with tenon --file set --file around \
 		--run 'sh around /root/set' || exit 1
 	[ -e "$WORK/set/memtest" ] || echo "memtest86+ is not installed, and was left out"
 	sed -n 's/\r$//; /the kernel wants/p; /memtest86+ runs/p' "$(rig_console)"

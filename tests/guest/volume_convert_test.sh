@@ -79,7 +79,7 @@ for i in 0 1 2 3 4 5; do
 	truncate -s 64M r$i
 	reshaped+=(--disk r$i)
 done
-rig_boot uml --deadline 300 --name begun "${reshaped[@]}" --with lvm2 --with dmsetup --modules "$modules" --file shapes --script begin
+rig_boot uml --name begun "${reshaped[@]}" --with lvm2 --with dmsetup --modules "$modules" --file shapes --script begin
 sort "$(rig_results begun)/sums" >sums.txt
 # reshaped NAME: its first bytes, as many as it has in the end and had before.
 shaped() {
@@ -187,7 +187,7 @@ cat >judge <<'GUEST'
 	lvconvert -y --type raid10 re/pairs
 	lvconvert -y --type raid5_n re/order
 GUEST
-rig_boot uml --deadline 500 --name judged "${disks[@]}" "${reshaped[@]}" --file shapes --with lvm2 --modules "$modules" --file ways --script judge
+rig_boot uml --name judged "${disks[@]}" "${reshaped[@]}" --file shapes --with lvm2 --modules "$modules" --file ways --script judge
 result=$(rig_results judged)
 diff <(sort made.txt) <(sort "$result/before") || rig_fail "dm-raid reads otherwise"
 grep -v ' 0 *$' "$result/mismatches" && rig_fail "dm-raid finds differences"

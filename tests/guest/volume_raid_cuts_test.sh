@@ -113,7 +113,7 @@ for ((moment = 0; moment < moments; moment++)); do
 	disks=()
 	for i in 0 1 2 3 4; do truncate -s 12M cut$moment/t$i; disks+=(--disk cut$moment/t$i); done
 	truncate -s 64K cut$moment/journal
-	rig_start uml --deadline 240 --name writes "${disks[@]}" --disk cut$moment/journal --with lvm2 --with "$helper" --modules "$modules" --file helper --script writes.sh
+	rig_start uml --name writes "${disks[@]}" --disk cut$moment/journal --with lvm2 --with "$helper" --modules "$modules" --file helper --script writes.sh
 	rig_await 200 written || rig_fail "dm-raid writes nothing: $(tail -3 "$(rig_console writes)")"
 	sleep 0.$((100 + RANDOM % 900))
 	kill -STOP -- "-$(cat writes/uml/pid)"

@@ -17,7 +17,7 @@ boot() {
 	local name=$1 disk disks=()
 	shift
 	for disk; do disks+=(--disk $disk); done
-	rig_boot uml --deadline 300 --name $name "${disks[@]}" --with lvm2 --with dmsetup --modules "$modules" --script $name.sh
+	rig_boot uml --name $name "${disks[@]}" --with lvm2 --with dmsetup --modules "$modules" --script $name.sh
 	result=$(rig_results $name)
 }
 # same FILE NAME TEXT: the volume reads as FILE says.

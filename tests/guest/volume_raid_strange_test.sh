@@ -109,7 +109,7 @@ cat >make.sh <<'GUEST'
 	for name in up mend5 mend6 mend10 six wider wider10; do quiet lvchange --driverloaded n --minrecoveryrate 0 --maxrecoveryrate 0 half/$name; done
 	sync
 GUEST
-rig_boot uml --deadline 560 --memory 320M --name made "${disks[@]}" --with lvm2 --modules "$modules" --file names --script make.sh
+rig_boot uml --memory 320M --name made "${disks[@]}" --with lvm2 --modules "$modules" --file names --script make.sh
 cp "$(rig_results made)/digests" made.txt
 export TENON_DEVICES=$WORK/s?:$WORK/h?
 
@@ -184,7 +184,7 @@ cat >judge.sh <<'GUEST'
 GUEST
 disks=()
 for disk in s? h?; do disks+=(--disk $disk); done
-rig_boot uml --deadline 300 --memory 320M --name judge "${disks[@]}" --with lvm2 --modules "$modules" --file notes --script judge.sh
+rig_boot uml --memory 320M --name judge "${disks[@]}" --with lvm2 --modules "$modules" --file notes --script judge.sh
 [ ! -e "$(rig_results judge)/otherwise" ] || rig_fail "lvm2 reads otherwise: $(cat "$(rig_results judge)/otherwise")"
 grep -v ' 0$' "$(rig_results judge)/mismatches" && rig_fail "dm-raid finds differences"
 [ "$(wc -l <"$(rig_results judge)/mismatches")" = "$(wc -l <notes)" ] || rig_fail "not all were checked"

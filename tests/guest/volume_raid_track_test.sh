@@ -12,7 +12,7 @@ for i in 0 1 2 3; do truncate -s 40M p$i; disks+=(--disk p$i); done
 export TENON_DEVICES=$WORK/p?
 digest() { md5sum | cut -d ' ' -f 1; }
 try() { "$TENON" "$@" >log 2>&1 || { cat log; rig_fail "'$*'"; }; }
-boot() { rig_boot uml --deadline 200 --name $1 "${disks[@]}" --with lvm2 --modules "raid1 dm-raid" --file notes --script $1.sh; }
+boot() { rig_boot uml --name $1 "${disks[@]}" --with lvm2 --modules "raid1 dm-raid" --file notes --script $1.sh; }
 # same NAME FILE: what the volume reads as, by a file of lines "NAME DIGEST".
 same() { [ "$("$TENON" copy vg/$1 - 2>log | digest)" = "$(sed -n "s/^$1 //p" $2)" ] || { cat log; rig_fail "$1 reads otherwise than $2 says"; }; }
 : >notes

@@ -153,7 +153,7 @@ cat >judge <<'GUEST'
 	sums second "$raids"
 	vgchange -an re
 GUEST
-rig_boot uml --deadline 400 --name judged "${disks[@]}" --file shapes --with lvm2 --modules "$modules" --script judge
+rig_boot uml --name judged "${disks[@]}" --file shapes --with lvm2 --modules "$modules" --script judge
 result=$(rig_results judged)
 cp sums first
 if [ -e "$result/fewer" ]; then

@@ -10,4 +10,4 @@ tenon=${TENON:-$PWD/build/tenon}
 [ -w /dev/kvm ] || { echo "there is no /dev/kvm here"; exit 77; }
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-timeout -k 5 290 python3 "$PWD/tests/interop/vm_run.py" "$tenon" "$work"
+timeout -k 5 850 python3 "$PWD/tests/interop/vm_run.py" "$tenon" "$work"
