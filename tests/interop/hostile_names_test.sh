@@ -192,8 +192,9 @@ for hostile in '\x1b[2J\x1b[1;1H' '../../../x' 'a\nb' '\xff\xfe\x80' '\xc2\x9b2J
 		shows lv list
 		shows vg show victimgroupname
 		shows_json lv show victimgroupname/victimvolume
-		timeout -s TERM 0.2 "$TENON" serve --verbose --socket-dir s2 >out 2>err
-		cat out err >>"said.$number"
+		launch out "$TENON" serve --verbose --socket-dir s2 && kill "$launched" # ready, or refused
+		wait "$launched"
+		cat out >>"said.$number"
 		checked "$old as $hostile"
 	done
 done
