@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 # Static analysis of everything that is compiled: cppcheck, clang-tidy.
-# timeout: 900
 set -u
 cd "$(dirname "$0")/.." || exit 1
 # Other versions have other opinions.

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 # What tests/run counts, and what it does not run again with -c: what passed or was skipped, and is the same test still.
-# timeout: 60
 set -u
 cd "$(dirname "$0")/.." || exit 1
 run=$PWD/tests/run

@@ -3,7 +3,6 @@
 # Workers beside each other under ThreadSanitizer: messages and calls, a group's changes computed elsewhere, a server with two data workers, and a
 # mount whose threads read and write by leases. TORTURE=1: all unit tests but those that run more fibers at once than it can count, in their short form:
 # all takes ten times as long here, and more than one thread is not what the long forms are about.
-# timeout: 900
 set -u
 cd "$(dirname "$0")/.." || exit 1
 build=build-sanitize-thread

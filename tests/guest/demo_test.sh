@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # The demo, as `make demo` runs it, without a terminal: it must hold to the end, say its proofs, and
 # leave nothing behind.
-# timeout: 600
 set -eu
 . "$(dirname "$0")/rig.sh"
 rig_begin

@@ -4,7 +4,6 @@
 # entries, grown and renamed ones, odd sizes and offsets, names with and without a host, one member, levels
 # and formats that tenon does not assemble. Read by the command line whole and with each member missing,
 # written, and given back.
-# timeout: 280
 . "$(dirname "$0")/rig.sh"
 set -eu
 rig_begin

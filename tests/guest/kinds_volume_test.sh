@@ -3,7 +3,6 @@
 # Groups of the real lvm2 that are seldom met: a small metadata ring that has wrapped often, PVs without metadata,
 # groups that are exported, partial, shared or of another host, volume types that tenon does not open beside
 # ones that it does, groups across md arrays. Read and changed by the command line, and given back.
-# timeout: 280
 . "$(dirname "$0")/rig.sh"
 set -eu
 rig_begin

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Bad links beside Linux's netem with the same parameters: the same distributions of delay, loss, runs of loss, duplicates, order and rate, by
 # tests of two samples, each at a level of 1e-5. Delays are in seconds, so that a busy host is no more than noise.
-# timeout: 300
 . "$(dirname "$0")/rig.sh"
 set -eu
 rig_begin

@@ -4,7 +4,6 @@
 # (rig svm), tenon serves two volumes of a mirror, runs a switch, and boots two guests with Debian's stock
 # kernel under KVM; they ping each other and write files while a disk is replaced, and power off. Then the
 # real kernel judges the disks.
-# timeout: 900
 set -eu
 . "$(dirname "$0")/rig.sh"
 rig_begin

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # A reshape in place that was killed in the middle here: mdadm takes tenon's backup file, and the real md goes on to the end. What has no
 # piece, and a file of another array, mdadm refuses, as tenon does.
-# timeout: 200
 . "$(dirname "$0")/rig.sh"
 set -eu
 rig_begin

@@ -3,7 +3,6 @@
 # Bitmaps in a file (mdadm --bitmap=/path), which superblocks say nothing of: after a crash tenon makes all of such an
 # array agree; a member that missed writes gets all of it; and after writes of ours md does not believe the file, so that a
 # member which it would bring back by the file is not brought back with old data.
-# timeout: 180
 . "$(dirname "$0")/rig.sh"
 set -eu
 rig_begin

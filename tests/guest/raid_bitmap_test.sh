@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Bitmaps that are given to arrays later, and taken away, both ways: what tenon added mdadm -X reads and md uses, what md
 # added tenon uses and removes; superblocks at the end and at the start.
-# timeout: 240
 . "$(dirname "$0")/rig.sh"
 set -eu
 rig_begin

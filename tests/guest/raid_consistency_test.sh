@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # What an array goes by after a crash is changed, by mdadm --grow --consistency-policy and by tenon raid grow --consistency, in turn: each goes on
 # with what the other made, and md, killed, or short of a member, finds the data by the log that tenon gave an array.
-# timeout: 300
 . "$(dirname "$0")/rig.sh"
 set -eu
 rig_begin

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Real containers of firmware's metadata, made by mdadm: DDF and Intel's (IMSM), each with a mirror in it. They are named, nobody reads, erases or
 # overwrites them unless told, and who tells --yes or --force has told: then mdadm finds nothing of them but what lies elsewhere.
-# timeout: 120
 . "$(dirname "$0")/rig.sh"
 set -eu
 rig_begin

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # The arrays of LVM's RAID segments, both ways: lvm2 and dm-raid make and fill them; tenon assembles their data and metadata volumes, reads
 # them whole and degraded, writes, fails a member; dm-raid takes what came of it, finds it sound and reads the same.
-# timeout: 300
 . "$(dirname "$0")/rig.sh"
 set -eu
 rig_begin

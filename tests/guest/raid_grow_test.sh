@@ -1,7 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 # Arrays that grew, both ways: what tenon grew md takes, finds sound and of the same size, and what md grew tenon reads.
-# timeout: 300
 . "$(dirname "$0")/rig.sh"
 set -eu
 rig_begin

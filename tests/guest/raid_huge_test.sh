@@ -3,7 +3,6 @@
 # Members of 5 and 15 TiB, in sparse files: sectors beyond 2^32 of a member and of an array, superblocks at the end, bitmaps of huge arrays. What tenon
 # writes around each border is there for md, and the other way round, also without a member; a member that was away is filled by its bitmap.
 # Levels 5 and 10; TORTURE=1: also 6, 0 and linear.
-# timeout: 600
 . "$(dirname "$0")/rig.sh"
 set -eu
 rig_begin

@@ -4,7 +4,6 @@
 # what the journal says, whole and without a member, and md finds parity right and reads the same. And md carries out what tenon
 # left when it was killed. Without its journal an array is refused. Journals that tenon gave to arrays, to its own and to one of md's that
 # had lost its own, are md's too.
-# timeout: 400
 . "$(dirname "$0")/rig.sh"
 set -eu
 rig_begin

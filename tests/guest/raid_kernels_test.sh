@@ -1,7 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 # What `raid examine --kernels` says of this kernel's version is what its md does: takes an array, or refuses it.
-# timeout: 180
 . "$(dirname "$0")/rig.sh"
 set -eu
 rig_begin

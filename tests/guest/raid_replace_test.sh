@@ -6,7 +6,6 @@
 # What was cut off needs a resync, too, and Linux 6.12 does that first (6.1 does it last). Its RAID10 then writes to the replacement with an
 # error in the request from the start, and fails it for that (raid10_sync_request() presets bi_status, and only the bios of members are
 # reset): the member that was being replaced stays, and nothing is lost. So after a cut md is to do with ours what it does with its own.
-# timeout: 300
 . "$(dirname "$0")/rig.sh"
 set -eu
 rig_begin

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Reshapes, both ways: what md left in the middle tenon reads, also without any one member, writes to, and carries on; what tenon left in the
 # middle, killed or stopped, md carries on.
-# timeout: 900
 . "$(dirname "$0")/rig.sh"
 set -eu
 rig_begin

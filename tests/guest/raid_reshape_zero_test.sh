@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Level 0 gets a third member, which goes by way of level 4 without parity: what mdadm and md left in the middle is read here, written to, carried
 # on and taken back to level 0, and md assembles that; what we left in the middle md carries on.
-# timeout: 300
 . "$(dirname "$0")/rig.sh"
 set -eu
 rig_begin

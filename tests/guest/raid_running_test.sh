@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Of arrays that run, `mdadm --detail` and /proc/mdstat say what `raid show` says: of copies of md's members, made meanwhile, and of arrays in
 # the same state that a server runs. And mismatch_cnt and bad blocks are what a check and superblocks say here.
-# timeout: 400
 . "$(dirname "$0")/rig.sh"
 set -eu
 rig_begin

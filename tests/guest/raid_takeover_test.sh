@@ -1,7 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 # Arrays to which tenon gave another level: md assembles each, at that level, with the same data, and finds no mismatch; also without its first member.
-# timeout: 300
 . "$(dirname "$0")/rig.sh"
 set -eu
 rig_begin

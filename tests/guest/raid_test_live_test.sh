@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # `tenon raid test --live`: in real time, with the array served to a guest that uses it through a hang that it waits for, a loss and its
 # rebuild, and a power loss that takes it along.
-# timeout: 300
 . "$(dirname "$0")/rig.sh"
 set -eu
 rig_begin

@@ -3,7 +3,6 @@
 # `tenon raid test --target both`: scenarios against tenon's arrays and the kernel's md, on the same simulated disks. Where they come to
 # the same, no difference is said; where docs/rebuild-lab.md explains one, it is that one. Nothing is left of a guest, also where the
 # command is killed. TORTURE=1: every ready scenario.
-# timeout: 600
 . "$(dirname "$0")/rig.sh"
 set -eu
 rig_begin

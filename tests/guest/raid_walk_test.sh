@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # A random walk over arrays, by us and by the real md in turn: after each step both read the same, whole and without members, say the same of
 # size and members, and either carries on what the other left. TORTURE=1: many episodes, md takes steps, too; SEED=N FIRST=N EPISODES=N STEPS=N repeat some.
-# timeout: 900
 . "$(dirname "$0")/rig.sh"
 set -eu
 rig_begin

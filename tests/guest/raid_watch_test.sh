@@ -1,7 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 # `raid watch` and `mdadm --monitor --program` tell the same story with the same events: those of each array in the same order.
-# timeout: 400
 . "$(dirname "$0")/rig.sh"
 set -eu
 rig_begin

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # The harness itself: each rig boots and brings back what its script left; failure, a hang and a dead
 # kernel are told apart; two guests at once keep apart; no process stays behind.
-# timeout: 400
 set -eu
 . "$(dirname "$0")/rig.sh"
 rig_begin

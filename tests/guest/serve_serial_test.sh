@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 # A guest's disks have the serial numbers that `tenon lv show` tells, each its own, however alike the names are.
-# timeout: 120
 . "$(dirname "$0")/rig.sh"
 set -u
 rig_begin

@@ -3,7 +3,6 @@
 # Bonds of the switch with Linux's bonding driver at the other end: 802.3ad fast and slow, balance-xor, and a bridge of Linux's before
 # a bond of one active link. All links come together, traffic goes over all of them, a link that fails, or is taken away, is done
 # without; after a failover who is where is told.
-# timeout: 300
 . "$(dirname "$0")/rig.sh"
 set -eu
 rig_begin

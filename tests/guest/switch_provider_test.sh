@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # A provider's bridges (802.1ad), ours and Linux's: two cables between them are a loop, which their own tree opens. A customer has a bridge of Linux's
 # behind each, whose tree passes through the provider's as if it were a wire, and so do the customer's VLANs.
-# timeout: 300
 . "$(dirname "$0")/rig.sh"
 set -eu
 rig_begin

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Eight NICs of a guest of User Mode Linux that are signalled at once, thousands of times, each take all that they were given: no
 # signal of the switch is lost, nor one by User Mode Linux (README.md), which by itself has six of the eight stand still within a second.
-# timeout: 150
 . "$(dirname "$0")/rig.sh"
 set -eu
 rig_begin

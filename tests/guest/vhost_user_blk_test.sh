@@ -3,7 +3,6 @@
 # Our vhost-user-blk server with a stock Linux guest in QEMU as front-end: writing, reading, flush,
 # discard, write-zeroes, serial number, cache mode, two queues, a read-only disk, guest reboot in between
 # (a second guest finds what the first wrote).
-# timeout: 120
 . "$(dirname "$0")/rig.sh"
 set -eu
 rig_begin

@@ -6,7 +6,6 @@
 # which it has not looked at. At the end both links are taken down and up by QEMU's monitor. Split and packed rings. TORTURE=1: ten times.
 # The guest is stopped meanwhile: QEMU before 9.0 does not see all that a guest without KVM writes while it is copied (pages of its stack were old ones, and it
 # ended in an oops, in 3 of 6 runs).
-# timeout: 900
 set -eu
 . "$(dirname "$0")/rig.sh"
 rig_begin

@@ -5,7 +5,6 @@
 # the same rings, and the guest counts frames that were lost, or came twice: no more of these than the switch may have in its hands. Once each with four queue pairs, whose
 # frames are of 64 flows. Where the
 # switch listens, the guest is first reset under its traffic (QEMU's system_reset), and begins anew. TORTURE=1: 20 times.
-# timeout: 900
 set -eu
 . "$(dirname "$0")/rig.sh"
 rig_begin

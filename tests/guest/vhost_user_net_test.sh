@@ -5,7 +5,6 @@
 # guest leaves and another comes to its port. The first two guests' traffic is in VLANs of Linux's: one has a customer's tag,
 # in the provider's (802.1ad), the other the customer's only, at a port that puts it into the provider's. As root, a guest also sends to the host's stack, on a TAP
 # without offloads, for which its large frames are cut in software.
-# timeout: 180
 . "$(dirname "$0")/rig.sh"
 set -eu
 rig_begin

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # `tenon vm run --disk VG/LV` boots what is on the volume, by a server of its own or the one that has it, in a guest with emulated SVM; the
 # volumes grow meanwhile, and after the end, also that of a machine that was killed, nothing has them.
-# timeout: 900
 set -eu
 . "$(dirname "$0")/rig.sh"
 rig_begin

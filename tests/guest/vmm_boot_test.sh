@@ -3,7 +3,6 @@
 # Our own monitor boots the unmodified Debian kernel under KVM: two processors, a disk, a NIC on our switch,
 # a restart, a back-end that hangs up and comes back, the power button. Where this host's KVM runs Linux at speed, here;
 # else in a guest of QEMU's whose processor has (emulated) SVM.
-# timeout: 900
 set -eu
 . "$(dirname "$0")/rig.sh"
 rig_begin

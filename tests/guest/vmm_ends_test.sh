@@ -3,7 +3,6 @@
 # How machines of our own monitor end, with the unmodified Debian kernel under KVM: a panic that the guest tells
 # by pvpanic, a reboot, a power-off; a read-only disk; the least memory that a kernel is let start with, in
 # which it must get to speak; a server of disks that is stopped; and, where it is installed, memtest86+. Rigs as in vmm_boot_test.sh.
-# timeout: 900
 set -eu
 . "$(dirname "$0")/rig.sh"
 rig_begin

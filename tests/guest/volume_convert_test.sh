@@ -3,7 +3,6 @@
 # Volumes that get other types and numbers of images, both ways: what tenon makes of its volumes dm-raid activates, fills and finds sound, also
 # where the command was killed as soon as it was committed; lvm2 converts these on, and tenon reads what came of it. Beside them reshapes that lvm2
 # began and the power cut: tenon reads them in the middle, with a PV missing too, and goes on; where it is killed in the middle dm-raid goes on.
-# timeout: 900
 . "$(dirname "$0")/rig.sh"
 set -eu
 rig_begin

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Moves of extents that one side leaves half done, and the other takes to their end or undoes: lvm2 with the real device-mapper, and
 # tenon. Linear, striped and RAID volumes, in several parts.
-# timeout: 400
 . "$(dirname "$0")/rig.sh"
 set -eu
 rig_begin

@@ -4,7 +4,6 @@
 # keeps any subset; lvm2 and dm-raid activate what is left, bring it into line when they are told to, find no difference and have every flushed byte;
 # with a PV missing, too, and raid6 with two. (That its bitmap has regions marked is not enough for dm-raid of 6.1, of its own images neither.) Theirs: dm-raid is stopped at a moment between two writes; tenon reads the same, without a PV where the
 # level promises that, and brings it into line. SEED=N repeats one.
-# timeout: 900
 . "$(dirname "$0")/rig.sh"
 set -eu
 rig_begin

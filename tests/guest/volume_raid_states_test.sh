@@ -5,7 +5,6 @@
 # same, brings all images into line, and dm-raid finds no difference then. Beside them mirrors of the older type, which dm-mirror left in sync, half
 # copied and half written, with logs of all kinds: tenon reads what their first leg has, without it what the log vouches for, and makes of
 # them what lvm2 takes.
-# timeout: 900
 . "$(dirname "$0")/rig.sh"
 set -eu
 rig_begin

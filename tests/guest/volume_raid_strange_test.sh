@@ -3,7 +3,6 @@
 # RAID volumes of lvm2 that few have: odd stripes, regions and layouts, in pieces, made of other types, with write-mostly images, one that is split off,
 # images that were moved, with snapshots, caches, thin pools and integrity on them; and conversions, repairs and reshapes that were half done when the
 # power went. tenon reads them whole and without each PV, and writes nothing; two PVs are lost, it makes all of it anew, and lvm2 and dm-raid accept that.
-# timeout: 900
 . "$(dirname "$0")/rig.sh"
 set -eu
 rig_begin

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # LVM's RAID volumes, both ways: lvm2 and dm-raid make and fill them, tenon reads them whole and without a PV, repairs, writes; tenon makes
 # and fills them, lvm2 activates, compares all images and reads the same, also without a PV.
-# timeout: 400
 . "$(dirname "$0")/rig.sh"
 set -eu
 rig_begin

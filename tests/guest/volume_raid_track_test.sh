@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Images of mirrors that are split off for a while and put back (lvconvert --trackchanges, --merge), by us and by lvm2 with dm-raid in turn: what is
 # split off is as it was, each takes back what the other split off and wrote past, and dm-raid finds no difference in the end.
-# timeout: 600
 . "$(dirname "$0")/rig.sh"
 set -eu
 rig_begin

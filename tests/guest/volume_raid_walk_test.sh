@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # A random walk over RAID volumes, by us and by the real lvm2 with dm-raid in turn: made, filled, grown, converted, images replaced, disks lost and
 # repaired. After each step both list and read the same, and dm-raid finds no difference. SEED=N STEPS=N repeat one; TORTURE=1: 200 steps.
-# timeout: 900
 . "$(dirname "$0")/rig.sh"
 set -eu
 rig_begin

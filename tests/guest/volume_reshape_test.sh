@@ -5,7 +5,6 @@
 # in turn tenon reads, lets go of and reshapes once more. One that is only committed dm-raid (6.1) begins when it is activated, and moves nothing until
 # its table is loaded again, which lvm2 does itself when nothing has come in between: tenon goes on with it. Until then 6.12 makes a volume of fewer
 # stripes shorter than it will be.
-# timeout: 600
 . "$(dirname "$0")/rig.sh"
 set -eu
 rig_begin

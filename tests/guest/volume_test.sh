@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # The real device-mapper: groups of ours are activated, read, written and changed by lvm2 in a guest and
 # come back; groups that the guest makes are read and changed here.
-# timeout: 280
 set -eu
 . "$(dirname "$0")/rig.sh"
 rig_begin

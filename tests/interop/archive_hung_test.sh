@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
-# timeout: 200
 # The archive lies on a file system that hangs, deaf to signals: changes are made all the same, and told of; the server ends in time, and
 # with it all that it holds. What hangs has nothing of it.
 set -u

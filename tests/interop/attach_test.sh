@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # `tenon attach`: a volume as a loop device of this host. A real ext4 on it, mounted by the kernel, and what a machine then sees;
 # who may have it; what is left when the server or the mount behind it is killed.
-# timeout: 300
 set -u
 # In a mount namespace of its own: those that other tests make meanwhile would have copies of the mounts here, and the loop device
 # be in use there.

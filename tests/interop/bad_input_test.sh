@@ -3,7 +3,6 @@
 # Bad input, as people give it: files of the wrong kind, damaged and foreign images, names of every sort, one
 # device twice, devices in use, places without room or permission. Each gets one message and exit status 1, and
 # nothing changes on any image.
-# timeout: 300
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 TENON=$(realpath "${TENON:-build/tenon}")

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Logs in the format of dm-log-writes, ours and others': QEMU's blklogwrites writes one that we replay,
 # and goes on with one that we began; xfstests' replay-log replays ours (if $REPLAY_LOG or the PATH has it).
-# timeout: 60
 set -u
 cd "$(dirname "$0")/../.."
 io=$(pwd)/${BUILD:-build}/tests/helpers/block_io

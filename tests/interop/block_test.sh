@@ -3,7 +3,6 @@
 # lib/block's files against other readers and writers of the same image: dd, cmp, qemu-img, qemu-io,
 # on the work folder's file system, on tmpfs, and (as root) on a loop device with 4096-byte sectors, a
 # file system on it, where direct I/O wants 4096 bytes for a device of 512-byte blocks.
-# timeout: 120
 set -u
 cd "$(dirname "$0")/../.."
 io=$(pwd)/${BUILD:-build}/tests/helpers/block_io

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # The command line's contract: exit status, one clear message for bad input and nothing changed on any disk,
 # JSON of every listing, and commands that a running server carries out.
-# timeout: 120
 set -u
 . "$(dirname "$0")/lib.sh"
 command -v python3 >/dev/null || { echo "python3 is not installed"; exit 77; }

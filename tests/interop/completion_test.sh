@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Completion in a real bash and a real zsh, from the files that `make install` puts in place: verbs, options, values, and
 # names that are on the devices.
-# timeout: 600
 set -u
 . "$(dirname "$0")/lib.sh"
 tests=$PWD/tests/interop

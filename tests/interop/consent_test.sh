@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Nothing is lost that could be recognised without somebody having said so: by an option, or by the answer to a question on
 # a terminal. A dry run, and every refusal, leave each byte of each device as it was.
-# timeout: 900
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 TENON=$(realpath "${TENON:-build/tenon}")

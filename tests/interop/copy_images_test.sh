@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # `tenon copy` from and to qcow2, vmdk, vdi, vhdx and vhd, by name and by --format. Judges: cmp, du, qemu-img compare, check. Also what
 # an image must not get at: other files that it names.
-# timeout: 240
 set -u
 . "$(dirname "$0")/lib.sh"
 for tool in qemu-img qemu-nbd; do

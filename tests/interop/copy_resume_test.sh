@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 # `tenon copy --resume`, --verify, --checksum. Judges: sha256sum, cmp, qemu-img compare, and nbdkit, which says what was read of it.
-# timeout: 300
 set -u
 PATH=$PATH:/usr/sbin
 . "$(dirname "$0")/lib.sh"

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # `tenon copy`: holes on every way, odd sizes, formats that are not the bytes of a disk, signals, media with errors,
 # and sources and destinations that change or are one. Judges: cmp, du, qemu-img, ddrescuelog.
-# timeout: 240
 set -u
 . "$(dirname "$0")/lib.sh"
 helpers=$(realpath "$(dirname "$TENON")/tests/helpers")

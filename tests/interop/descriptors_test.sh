@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Standard descriptors as parents leave them: closed ones never become a disk, and a listing that does not
 # arrive is not reported as done.
-# timeout: 60
 set -u
 . "$(dirname "$0")/../place.sh"
 # A tmpfs, where writes of a few bytes at any place are taken, is where messages would do harm.

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # A device that never answers (a file on a file system whose server is stopped): commands about anything else go on
 # and name it; what may lie on it is not written to; nobody waits for ever, and no process is left that holds something.
-# timeout: 240
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 TENON=$(realpath "${TENON:-build/tenon}")

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # One device under several names: loop devices over files, over loops, over parts of both, other nodes, links, bind
 # mounts; between processes in both orders, and within one command. And copies, which are not one device.
-# timeout: 240
 set -u
 . "$(dirname "$0")/lib.sh"
 HELPERS=$(realpath "${BUILD:-build}/tests/helpers")

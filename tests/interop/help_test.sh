@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # What the command says of itself: help in each form, other words for a verb, what was likely meant, the exit status of
 # wrong values, output that cannot be written; and that manual pages and --help have the same verbs and options.
-# timeout: 300
 set -u
 . "$(dirname "$0")/lib.sh"
 top=$PWD

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Names as hostile as a disk can carry: whatever shows them, a terminal gets no commands, a path no components, a line
 # no second line, and JSON stays JSON.
-# timeout: 240
 set -u
 . "$(dirname "$0")/lib.sh"
 command -v python3 >/dev/null || { echo "python3 is not installed"; exit 77; }

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # `tenon image build debian` without a mirror: in place of mmdebstrap there is one that says what it was told and gives a small
 # system. What becomes of that: the table, the ESP, owners, modes, who and where it is; as root and as an ordinary user; failures.
-# timeout: 240
 set -u
 PATH=$PATH:/usr/sbin
 for program in sgdisk mke2fs debugfs mkfs.fat mcopy fakeroot; do

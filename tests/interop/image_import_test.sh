@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # `tenon image import`: images of several formats become disks that are larger, with their tables and ext4 file systems as sgdisk,
 # sfdisk and e2fsck want them; seeds for cloud-init; what fails leaves what was there, and no volume that was made for nothing.
-# timeout: 300
 set -u
 PATH=$PATH:/usr/sbin
 for program in sgdisk sfdisk mke2fs resize2fs mkfs.fat mcopy qemu-img qemu-nbd debugfs; do

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # `tenon image list|show|extract`: what is on disks that sgdisk, sfdisk, mke2fs, mkfs.fat and mtools made, as they say it; with
 # tables that are damaged, links that lead out, names that are none; of files, partitions, volumes, also of a running server.
-# timeout: 240
 set -u
 PATH=$PATH:/usr/sbin
 for program in sgdisk sfdisk mke2fs mkfs.fat mcopy blkid; do

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # `tenon image build`: a guest that an ordinary user makes, in a file and in a volume, boots under QEMU to its shell,
 # has its disk, hears its power button; kernels are found, named, and unpacked; what fails leaves nothing behind.
-# timeout: 600
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 TENON=$(realpath "${TENON:-build/tenon}")

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Commands that are killed, that run out of room, that lack permission, or that meet a device in use: the metadata
 # stay good, data stay readable, and what was begun can be finished. And everything works without being root.
-# timeout: 300
 set -u
 . "$(dirname "$0")/lib.sh"
 command -v python3 >/dev/null || { echo "python3 is not installed"; exit 77; }

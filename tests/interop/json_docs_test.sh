@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # docs/json.md is what `--json` prints: every verb that has it, over whole, degraded, recovering and broken arrays, whole
 # and partial groups, a server, a switch, and a machine where there can be one.
-# timeout: 300
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 TENON=$(realpath "${TENON:-build/tenon}")

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # A write that was given up, since its server was stopped, is not carried out over a newer one when the server goes on: by two mounts of one volume, one of
 # which asks the server, the other reads and writes by a lease; and by one that comes back.
-# timeout: 120
 set -u
 . "$(dirname "$0")/lib.sh"
 command -v python3 >/dev/null || { echo 'python3 is not installed'; exit 77; }

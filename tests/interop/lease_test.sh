@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Leases (lib/block/lease.h): the nbdkit plugin reads and writes a linear volume by itself, and lets go of it whenever what the volume lies
 # on changes; with changes, stopped and killed processes under an NBD client that knows what it wrote.
-# timeout: 300
 set -u
 . "$(dirname "$0")/lib.sh"
 PLUGIN=$(realpath "${TENON%/*}/nbdkit-tenon-plugin.so" 2>/dev/null) || { echo 'the plugin is not built'; exit 77; }

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 # Bad links between real network stacks: delay, loss of a list, wrong bits that checksums find, rate; live, and good again.
-# timeout: 300
 set -u
 . "$(dirname "$0")/switch_lib.sh"
 command -v python3 >/dev/null || { echo "python3 is not installed"; exit 77; }

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Limits of a volume that is served: they hold for all clients and queues, change while requests wait, follow the volume
 # through a rename and a resize, and hold up nobody who leaves or ends.
-# timeout: 300
 set -u
 . "$(dirname "$0")/lib.sh"
 IO=$(realpath build/tests/helpers/block_io 2>/dev/null) || { echo 'block_io is not built'; exit 77; }

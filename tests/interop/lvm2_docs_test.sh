@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 # The tables for those who come from LVM2 name commands and options that there are.
-# timeout: 60
 set -eu
 cd "$(dirname "$0")/../.."
 tenon=${TENON:-$PWD/${BUILD:-build}/tenon}

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # What `tenon mount` reads and writes by itself (tools/mount_direct.c): linear and striped volumes beside one that is not leased, each byte against a
 # model, while volumes change, and the mount or the server is stopped or killed.
-# timeout: 300
 set -u
 . "$(dirname "$0")/lib.sh"
 command -v python3 >/dev/null || { echo 'python3 is not installed'; exit 77; }

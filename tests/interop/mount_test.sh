@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # `tenon mount`: volumes as files beside machines, by root and by another user; every byte against a model; who has a disk
 # alone and who shares it; volumes that come, grow and go; a server and a mount that are killed.
-# timeout: 300
 set -u
 . "$(dirname "$0")/lib.sh"
 IO=$(realpath build/tests/helpers/block_io 2>/dev/null) || { echo 'block_io is not built'; exit 77; }

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # NBD as a disk: copies, a volume group and a mirror on what nbdkit and qemu-nbd export; servers that fail requests, are killed,
 # stopped, or hostile.
-# timeout: 300
 set -u
 . "$(dirname "$0")/lib.sh"
 PATH=$PATH:/usr/sbin:/sbin

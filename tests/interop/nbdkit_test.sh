@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # The nbdkit plugin, judged by other people's NBD clients: nbdinfo, nbdcopy, qemu-img, qemu-io, fio; machines and NBD clients
 # see one disk; a server that is killed.
-# timeout: 300
 set -u
 . "$(dirname "$0")/lib.sh"
 IO=$(realpath build/tests/helpers/block_io 2>/dev/null) || { echo 'block_io is not built'; exit 77; }

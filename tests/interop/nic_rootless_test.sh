@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # An ordinary user's network namespaces (`unshare -rn`), from outside of them: TAPs that `tenon nic` makes there, and a switch
 # between two of them, without root anywhere; the namespace of another user is refused.
-# timeout: 120
 set -u
 TENON=${TENON:-$(cd "$(dirname "$0")/../.." && pwd)/${BUILD:-build}/tenon}
 fail() { echo "FAILED: $*"; failures=$((failures + 1)); }

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 # `tenon nic`, judged by iproute2, in namespaces of the test's own: TAPs, veth, bridges; what is refused changes nothing.
-# timeout: 120
 . "$(dirname "$0")/switch_lib.sh"
 lab_enter "$@"
 nic() { "$TENON" nic "$@"; }

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Partitions inside images as devices: tables made by sfdisk, physical volumes in them seen by the real lvm2, locks
 # that let two processes have two partitions and nobody the whole beside them, and hostile tables.
-# timeout: 120
 set -u
 . "$(dirname "$0")/lib.sh"
 PATH=$PATH:/usr/sbin:/sbin

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Arrays of random levels, shapes and sizes, whose servers and commands are killed at any moment, under NBD clients and changes of the array:
 # nothing that was flushed is lost (raid_campaign.py). TORTURE=1: 200 kills; KILLS=N and SEED=N others.
-# timeout: 300
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/lib.sh"

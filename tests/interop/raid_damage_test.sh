@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Damaged fields of superblocks, bitmaps and logs: what tenon says of them is what docs/raid-damage.md says, and whatever is refused is left as it
 # was. Some of them, or all with TORTURE=1; tests/guest/raid_damage_test.sh asks mdadm and md.
-# timeout: 900
 set -u
 . "$(dirname "$0")/lib.sh"
 damage=$PWD/tests/interop/raid_damage.py document=$PWD/docs/raid-damage.md

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 # What `mdadm --examine` says of members in many states, `raid examine` says, too: line by line.
-# timeout: 300
 set -u
 . "$(dirname "$0")/lib.sh"
 judge=$PWD/tests/interop/raid_examine.py

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 # Arrays that grow, and members that are replaced: by a command, by a server, and by a server that is killed in the middle.
-# timeout: 240
 set -u
 . "$(dirname "$0")/lib.sh"
 cd "$work" || exit 1

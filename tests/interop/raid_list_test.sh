@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # `raid list` has the arrays that `mdadm --examine --brief` finds: of one name, with spares, short of members, in a reshape, or with too few of them;
 # and says in what state they are.
-# timeout: 120
 set -u
 . "$(dirname "$0")/lib.sh"
 PATH=$PATH:/usr/sbin:/sbin

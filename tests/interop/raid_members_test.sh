@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Members that cannot be opened, that ran apart, that become shorter under a server, that run full during a command:
 # nothing is lost without a word. And what a check and --test tell a script.
-# timeout: 120
 set -u
 . "$(dirname "$0")/lib.sh"
 IO=$(realpath build/tests/helpers/block_io 2>/dev/null)

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Arrays of arrays: what is done with an inner one starts no outer one, which would lose the members that it has elsewhere;
 # an array that had left another one comes back, under a server and without one; and what lies below something is not written to beside it.
-# timeout: 240
 set -u
 . "$(dirname "$0")/lib.sh"
 server=

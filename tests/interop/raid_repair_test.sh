@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Check and repair of arrays of random levels and shapes, with sectors that members cannot read, that their logs name, and that are silently wrong,
 # side by side: nothing right becomes wrong, and what the rest tells is repaired (raid_repair.py). TORTURE=1: 300 arrays; FIRST=N LAST=N others.
-# timeout: 300
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/lib.sh"

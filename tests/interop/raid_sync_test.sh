@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 # Resyncs, rebuilds and checks of arrays that a server runs: ended, slowed down, told of.
-# timeout: 240
 set -u
 . "$(dirname "$0")/lib.sh"
 cd "$work" || exit 1

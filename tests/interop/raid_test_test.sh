@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # `tenon raid test`: each ready scenario ends as it says, byte for byte the same twice; what is wrong in a scenario is said with
 # its line and column before anything runs.
-# timeout: 900
 set -u
 . "$(dirname "$0")/lib.sh"
 cd "$work" || exit 1

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 # What happens to arrays is told (raid watch), spares go in by themselves, and move between the arrays of a group.
-# timeout: 300
 set -u
 . "$(dirname "$0")/lib.sh"
 cd "$work" || exit 1

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 # The examples of docs/rebuild-lab.md: its commands run, and say what the page says, but for the figures.
-# timeout: 300
 set -u
 . "$(dirname "$0")/lib.sh"
 page=$PWD/docs/rebuild-lab.md

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 # --dry-run of what changes groups, volumes and arrays: says what would be done or refuses it, and every byte stays as it is.
-# timeout: 600
 set -u
 . "$(dirname "$0")/lib.sh"
 cd "$work" || exit 1

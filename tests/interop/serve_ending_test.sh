@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Commands that meet a server while it ends do what they were asked to: by the server, or on the devices once it has let go
 # of them. Nothing is done twice or not at all, and none says anything of a connection.
-# timeout: 600
 set -u
 . "$(dirname "$0")/lib.sh"
 cd "$work" || exit 1

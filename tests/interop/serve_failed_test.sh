@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 # A disk that fails under a server: its image was cut. Who reads hears of an error, the log says which and where, and the listings count it.
-# timeout: 60
 set -u
 . "$(dirname "$0")/lib.sh"
 command -v python3 >/dev/null || { echo 'python3 is not installed'; exit 77; }

@@ -3,7 +3,6 @@
 # A server of a volume group on a mirror is killed at any moment, under writes and changes, and started again.
 # Each written piece is flushed before it is noted, so what was noted must be there; at last the members are equal
 # and mdadm and pvck find nothing. TORTURE=1: many more times.
-# timeout: 120
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 TENON=$(realpath "${TENON:-build/tenon}")

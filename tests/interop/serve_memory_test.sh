@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # A server that changes a group again and again for months has the memory that it had: volumes are created, changed and removed, 200 times;
 # TORTURE=1: 10,000 times.
-# timeout: 600
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 TENON=$(realpath "${TENON:-build/tenon}")

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # What is said of volumes that a server has: by the server, without a look at the devices; and what a listing does with a server
 # whose lists have no end.
-# timeout: 120
 set -u
 . "$(dirname "$0")/lib.sh"
 command -v python3 >/dev/null || { echo "python3 is not installed"; exit 77; }

@@ -3,7 +3,6 @@
 # A server with several data workers: two groups, one of them on an array, and a second array, each piece at home on
 # one worker. Commands about each, with one worker and with two; an end under load; a kill.
 # SHORT=1: two workers only, and no other tests.
-# timeout: 600
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 TENON=$(realpath "${TENON:-build/tenon}")

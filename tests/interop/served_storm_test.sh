@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # A mount, NBD connections and a machine write and read one volume at once, while it moves, grows, becomes a mirror and again linear, is limited, and
 # whoever has it is stopped or killed: served_storm.py.
-# timeout: 300
 set -u
 . "$(dirname "$0")/lib.sh"
 export TENON

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 # Captures that a switch writes by itself: rows of files, whole for tshark and capinfos, in its configuration; what is refused changes nothing.
-# timeout: 120
 . "$(dirname "$0")/switch_lib.sh"
 lab_enter "$@"
 for tool in tshark capinfos; do command -v $tool >/dev/null || lab_skip "$tool is not installed"; done

@@ -3,7 +3,6 @@
 # Captures of `tenon switch`: a reader that pauses, leaves or never comes, and a disk that is full, hold neither
 # the network nor `switch show` nor SIGTERM; loss is said at once; the output ends at a whole packet; and
 # standard output, when it is the capture, has nothing else in it.
-# timeout: 120
 set -u
 . "$(dirname "$0")/switch_lib.sh"
 lab_enter "$@"

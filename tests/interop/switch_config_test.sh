@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 # A switch as a file: what it writes of itself makes the same one again; wrong files make none.
-# timeout: 120
 . "$(dirname "$0")/switch_lib.sh"
 methods=$(sed -n 's/^\t{ "\(switch\.[a-z.]*\)", .*/\1/p' "$(dirname "$0")/../../tools/switch_control.c" | grep -v '\.stop$')
 lab_enter "$@"

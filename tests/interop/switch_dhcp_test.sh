@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # A port `dhcp`: hosts get addresses by DHCP and router advertisements and resolve names, in the segment and beyond it through an
 # uplink; leases outlive the server, which ends with the switch, also by kill -9.
-# timeout: 240
 . "$(dirname "$0")/switch_lib.sh"
 PATH=$PATH:/usr/sbin:/sbin
 command -v dnsmasq >/dev/null || lab_skip "dnsmasq is not installed"

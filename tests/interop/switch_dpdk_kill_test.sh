@@ -3,7 +3,6 @@
 # DPDK's virtio-user between two ports of a switch, which connects to it: numbered frames go through both, while now the switch and now DPDK is
 # killed (SIGKILL) and another one started, over split and packed rings, with one queue pair and with four. Frames come again each time, unchanged,
 # twice at most what a switch had in its hands; and once both live, each comes once. TORTURE=1: 30 kills each.
-# timeout: 600
 set -u
 . "$(dirname "$0")/switch_lib.sh"
 command -v dpdk-testpmd >/dev/null || lab_skip "dpdk-testpmd (package dpdk-dev) is not installed"

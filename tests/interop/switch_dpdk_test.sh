@@ -3,7 +3,6 @@
 # `tenon switch` with DPDK's virtio-user as vhost-user front-end, a driver that is not ours: frames pass
 # between two of its ports, over split and packed rings, in order and not; none is lost without a counter, it may
 # leave and come back; and frames reach a TAP; with four queue pairs on each of them. And where DPDK listens and the switch connects, also one that was killed.
-# timeout: 300
 set -u
 . "$(dirname "$0")/switch_lib.sh"
 command -v dpdk-testpmd >/dev/null || lab_skip "dpdk-testpmd (package dpdk-dev) is not installed"

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # IGMP and MLD snooping with Linux's own hosts, of each version, and Linux's bridge as another querier: who gets a group's packets,
 # who does not, and when that ends. A switch of two threads.
-# timeout: 300
 set -u
 . "$(dirname "$0")/switch_lib.sh"
 . "$(dirname "$0")/switch_groups.sh"

@@ -3,7 +3,6 @@
 # Bonds of the switch with Open vSwitch's at the other end (its userspace datapath, over veths): LACP active and passive, fast and slow,
 # and active-backup. Both ends come to the same, traffic goes over them, a cable that is cut and one that loses all unseen are done
 # without, and a link that is taken out, live, loses nothing.
-# timeout: 300
 set -u
 . "$(dirname "$0")/switch_lib.sh"
 . "$(dirname "$0")/switch_ovs.sh"

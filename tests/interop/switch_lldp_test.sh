@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 # LLDP with lldpd: what each tells the other, and that both say goodbye. And what the user may say.
-# timeout: 300
 set -u
 . "$(dirname "$0")/switch_lib.sh"
 command -v python3 >/dev/null || { echo "python3 is not installed"; exit 77; }

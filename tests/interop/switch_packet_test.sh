@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 # A port on a veth of the host by a packet socket, and ports that are capture files.
-# timeout: 180
 refuses=$(cd "$(dirname "$0")" && pwd)/no_packet_ring.py
 . "$(dirname "$0")/switch_lib.sh"
 lab_enter "$@"

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # passt as a switch's way to the outside, at a port qemu-stream that connects: an address by DHCP, a connection to the guest, connections of the guest to
 # the host by each address that leads there, and passt goes and comes back.
-# timeout: 240
 . "$(dirname "$0")/switch_lib.sh"
 command -v passt >/dev/null || lab_skip "passt is not installed"
 lab_enter "$@"

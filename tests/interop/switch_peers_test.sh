@@ -3,7 +3,6 @@
 # Peers that are stopped, or whose interface or namespace goes, cost nobody else anything: two hosts go on, verbs answer, and whoever comes back is
 # served again. The process of an uplink, a client of VDE, a host of a TAP, the veth of a packet port with its namespace, and
 # vhost-user front-ends that say nothing, half a message, or what is none.
-# timeout: 300
 . "$(dirname "$0")/switch_lib.sh"
 command -v vde_plug2tap >/dev/null || lab_skip "vde_plug2tap is not installed"
 ldconfig -p 2>/dev/null | grep -q 'libslirp\.so\.0' || lab_skip "libslirp0 is not installed"

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Ports that come, change and go while a switch of two threads runs, between real network stacks; VLANs with tags on the wire,
 # isolation, static addresses, counters, and its end by a command.
-# timeout: 300
 set -u
 . "$(dirname "$0")/switch_lib.sh"
 command -v python3 >/dev/null || { echo "python3 is not installed"; exit 77; }

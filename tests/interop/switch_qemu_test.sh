@@ -3,7 +3,6 @@
 # Ports that speak QEMU's socket protocols, judged by QEMU: its hub joins two networks of the switch, one that it reaches by
 # `-netdev stream` and one by `-netdev dgram`. Files pass both ways between two hosts, unchanged; QEMU is killed and comes back,
 # and so does the switch.
-# timeout: 180
 . "$(dirname "$0")/switch_lib.sh"
 command -v qemu-system-x86_64 >/dev/null || lab_skip "qemu-system-x86_64 is not installed"
 qemu-system-x86_64 -M none -netdev help 2>/dev/null | grep -q dgram || lab_skip "QEMU has no -netdev dgram"

@@ -3,7 +3,6 @@
 # A ring of bridges and chords: two of ours, Linux's with the protocol of 1998, and in the long form Open vSwitch's with RSTP. A station at each sends
 # broadcasts all the time, and none may go round while cables are cut and mended, the root moves and ends; each time all hear all again. One that is on its
 # way when a port begins to forward may come by the old way and by the new one, as rapid transitions have it; in a loop it would come a thousand times.
-# timeout: 400
 ring=$(cd "$(dirname "$0")" && pwd)/switch_ring.py
 . "$(dirname "$0")/switch_lib.sh"
 . "$(dirname "$0")/switch_ovs.sh"

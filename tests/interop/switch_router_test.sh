@@ -3,7 +3,6 @@
 # A real multicast router beside the switch's snooping: smcroute, with Linux's own forwarding, between two VLANs. It joins groups; it shows itself
 # by multicast router discovery (RFC 4286); it says nothing, and the user says where it is; and it ends. Each time a sender's packets come to the
 # member in the other VLAN once each, and to nobody who did not ask for them.
-# timeout: 300
 set -u
 . "$(dirname "$0")/switch_lib.sh"
 . "$(dirname "$0")/switch_groups.sh"

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Spanning trees with others: two cables each to Open vSwitch's RSTP, as root and not, and to Linux's bridge, which speaks the
 # protocol of 1998. Each pair of cables is a loop that one of the two must open.
-# timeout: 300
 . "$(dirname "$0")/switch_lib.sh"
 . "$(dirname "$0")/switch_ovs.sh"
 lab_enter "$@"

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # TAP ports of `tenon switch` with several queues: the kernel says that it has as many, sends on each of them, and keeps the frames of a flow in
 # order; large TCP frames and UDP segments come whole; what cannot be is refused; an interface that is deleted and made again has its queues again.
-# timeout: 180
 set -u
 . "$(dirname "$0")/switch_lib.sh"
 lab_enter "$@"

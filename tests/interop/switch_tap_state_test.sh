@@ -3,7 +3,6 @@
 # TAP ports of `tenon switch` on interfaces with a past: what a former user set on a persistent one is undone, so
 # that TCP and UDP really pass; one with several queues has one owner, who is named; one that is deleted and made
 # again is taken again; and only what is up is called so.
-# timeout: 120
 set -u
 . "$(dirname "$0")/switch_lib.sh"
 lab_enter "$@"

@@ -3,7 +3,6 @@
 # `tenon switch` between two Linux network stacks on TAPs: ping, TCP and UDP over IPv4 and IPv6 checked by
 # content, large frames passed through, a port without offloads (software segmentation and checksums),
 # the capture read by tcpdump, `switch show`, the messages for bad ports, and the clean end.
-# timeout: 120
 set -u
 . "$(dirname "$0")/switch_lib.sh"
 lab_enter "$@"

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 # Marks of congestion in tunnels (RFC 6040), beside the kernel's VXLAN: the same datagrams to both, and what comes out of them.
-# timeout: 200
 marks=$(cd "$(dirname "$0")" && pwd)/switch_tunnel_ecn.py
 . "$(dirname "$0")/switch_lib.sh"
 lab_enter "$@"

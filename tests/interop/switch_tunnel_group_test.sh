@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 # Tunnels that flood to a multicast group, with the kernel's VXLAN and another switch in the same group, over IPv4 and IPv6.
-# timeout: 300
 . "$(dirname "$0")/switch_lib.sh"
 lab_enter "$@"
 # The underlay is a bridge, with ours at .1, the kernel's in b and c, and another switch in d.

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Tunnels of a switch with Open vSwitch's at the other end: VXLAN of several segments over IPv4 and IPv6, and Geneve. Each segment's frames come whole, all,
 # in order, and in that segment alone.
-# timeout: 300
 . "$(dirname "$0")/switch_lib.sh"
 . "$(dirname "$0")/switch_ovs.sh"
 frames=$(realpath "$(dirname "$0")/switch_frames.py")

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 # Tunnels of a switch, with the kernel's VXLAN at the other end.
-# timeout: 300
 . "$(dirname "$0")/switch_lib.sh"
 lab_enter "$@"
 # An underlay to a namespace: OWN NAMESPACE OWN-ADDRESS OTHER-ADDRESS

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # A port `user`: two hosts behind the switch get addresses by DHCP, reach a server and a resolver outside, and are reached by a
 # forward; not so the loopback of the switch's host, by no address. The router's process is killed, and another one comes.
-# timeout: 240
 . "$(dirname "$0")/switch_lib.sh"
 ldconfig -p 2>/dev/null | grep -q 'libslirp\.so\.0' || lab_skip "libslirp0 is not installed"
 lab_enter "$@"

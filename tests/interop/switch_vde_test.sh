@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # A port for clients of Virtual Distributed Ethernet, judged by these: vde_plug joins two networks of the switch, vde_plug2tap
 # brings a TAP of its own; they go, are killed, and come back. Who does not speak the protocol is turned away.
-# timeout: 180
 . "$(dirname "$0")/switch_lib.sh"
 for tool in vde_plug dpipe vde_plug2tap; do command -v $tool >/dev/null || lab_skip "$tool is not installed"; done
 lab_enter "$@"

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # `tenon switch capture`, live, as tshark reads it: interfaces, directions, packet ids that are the same at both ports, verdict and
 # reason of what was dropped, filters, snapshot lengths, segments, files in a row; and readers that leave, stop or are killed.
-# timeout: 120
 set -u
 . "$(dirname "$0")/switch_lib.sh"
 lab_enter "$@"

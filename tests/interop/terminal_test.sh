@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # What a person sees on a terminal of 80 columns: listings that do not wrap, with the state; columns, order and units as
 # they are asked for; colours; a progress line that fits; and, elsewhere, all columns and whole values.
-# timeout: 120
 set -u
 . "$(dirname "$0")/lib.sh"
 on=$PWD/tests/interop/on_terminal.py

@@ -3,7 +3,6 @@
 # README's "Five minutes", letter by letter, in one shell: as it is read from the file, each command must succeed, for
 # root and for an ordinary user. Where this host's KVM does not run Linux, `tenon vm run` is QEMU without KVM, given the same
 # files and sockets (tour_vm); without that the machine's block is left out, with the reason.
-# timeout: 600
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 TENON=$(realpath "${TENON:-build/tenon}")

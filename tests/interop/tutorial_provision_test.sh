@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # docs/tutorial-provision.md, letter by letter, in one shell: each of its commands must succeed. In place of Debian, which takes
 # minutes and a mirror, mmdebstrap gives a small system. What is made: three disks that sgdisk and e2fsck want so, and their seeds.
-# timeout: 240
 set -u
 PATH=$PATH:/usr/sbin
 for program in sgdisk mke2fs resize2fs mkfs.fat mcopy fakeroot qemu-img qemu-nbd openssl; do

@@ -4,7 +4,6 @@
 # shortened in use; huge pages that there are not; files that nobody takes, and that have whoever closes them wait; queues that come and go in a storm; full eventfds; peers that are stopped, at each message that
 # sets a device up; regions that overlap, wrap, or cannot be written to; indexes that jump; connections in a storm; queue pairs that come and go. Each harms its own
 # port: frames of others pass, and no descriptor or mapping is left. TORTURE=1: more of them, from other seeds.
-# timeout: 300
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 TENON=${TENON:-$PWD/${BUILD:-build}/tenon}

@@ -3,7 +3,6 @@
 # vhost-user-blk with QEMU: our client against qemu-storage-daemon's server, and QEMU's front-end (without
 # a guest: SeaBIOS as the driver) against our server, over both engines of the worker. The stock Linux
 # guest is in tests/guest/vhost_user_blk_test.sh.
-# timeout: 120
 set -u
 cd "$(dirname "$0")/../.."
 build=$(pwd)/${BUILD:-build}

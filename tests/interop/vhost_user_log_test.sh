@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # The dirty log (VHOST_USER_PROTOCOL_F_LOG_SHMFD): a front-end that is not ours compares all its memory with what it was before frames came and went. Each page that is
 # not the same is in the log, and none else but those of used rings and used buffers: of mergeable buffers, with and without event indexes and indirect tables.
-# timeout: 120
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 TENON=${TENON:-$PWD/${BUILD:-build}/tenon}

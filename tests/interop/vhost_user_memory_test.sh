@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Guest memory that is a file of btrfs, also in a subvolume and in a mount namespace that the switch is not in (libvirt's QEMU with memory-backend-file): it is taken, as
 # that of a tmpfs is there, and not one of an overlay. One of a FUSE file system never is: vhost_hostile_test.
-# timeout: 120
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 TENON=${TENON:-$PWD/${BUILD:-build}/tenon}

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 # What `tenon vm run` says to wrong arguments, files that are no kernel, and what is not there.
-# timeout: 60
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 tenon=$PWD/build/tenon

@@ -3,7 +3,6 @@
 # `tenon vm run` with guests of a few instructions: how it ends and with which exit status, signals at any
 # moment, consoles whose readers pause or go away, terminals that are hung up or taken away, disks that are
 # refused. Needs /dev/kvm, a slow one too.
-# timeout: 300
 set -eu
 cd "$(dirname "$0")/../.."
 tenon=${TENON:-$PWD/build/tenon}

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 # PVs that cling together by their tags (lvm.conf, allocation/cling_tag_list): ours chooses the extents that the real lvcreate and lvextend choose.
-# timeout: 300
 set -eu
 cd "$(dirname "$0")/../.."
 root=$(pwd)

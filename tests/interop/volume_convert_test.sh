@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # `lv convert` while a server has the volume, and without one; lvm2's own check takes the metadata. Then a reshape that lvm2 was stopped in the beginning of:
 # what its first commit says is read, not written to, and begun by `lv repair`.
-# timeout: 120
 set -u
 . "$(dirname "$0")/lib.sh"
 PATH=$PATH:/usr/sbin:/sbin

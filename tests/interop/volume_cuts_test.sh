@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Every verb that changes metadata is tried by the laboratory (unit/lab/volume_ops_test); and of states that disks may have when the
 # power goes within one, lvm2 says what we say: which groups there are, with which number, volumes and PVs. TORTURE=1 asks of many more.
-# timeout: 900
 set -eu
 cd "$(dirname "$0")/../.." || exit 1
 build=$(pwd)/${BUILD:-build}

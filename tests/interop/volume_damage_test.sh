@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Damaged fields of labels, headers and metadata texts: what tenon says of them is what docs/volume-damage.md says, what is refused is left as it
 # was, and looking changes nothing. Some of them; with TORTURE=1 all, and lvm2 is asked again.
-# timeout: 900
 set -u
 . "$(dirname "$0")/lib.sh"
 damage=$PWD/tests/interop/volume_damage.py document=$PWD/docs/volume-damage.md

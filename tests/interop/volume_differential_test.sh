@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Generated names, tags, sizes and metadata, given to the real lvm2 and to us: what we take it takes, and what it
 # refuses we refuse. TORTURE=1 tries more; SEED chooses which.
-# timeout: 280
 set -eu
 cd "$(dirname "$0")/../.."
 root=$(pwd)

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 # The size of a group's extents is changed, by us and by lvm2 in turn; both say the same of what the other made, and no byte of a volume moves.
-# timeout: 120
 set -eu
 cd "$(dirname "$0")/../.."
 root=$(pwd)

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Images that lvm2 and the kernel wrote: every volume read whole; then volumes are made, grown and removed
 # on them, after which the old ones must still hold the same.
-# timeout: 120
 set -eu
 cd "$(dirname "$0")/../.."
 volume=$(pwd)/${BUILD:-build}/tests/helpers/volume

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # A third reader of LVM2: GRUB's own code finds our volumes, linear in pieces and striped, and reads the
 # same data.
-# timeout: 60
 set -eu
 cd "$(dirname "$0")/../.."
 volume=$(pwd)/${BUILD:-build}/tests/helpers/volume

@@ -3,7 +3,6 @@
 # The real lvm2 tools on loop devices, both ways: what we write they accept, check and change, and we
 # change it again; what they write, with every layout option and dozens of commits in a small metadata
 # area, we read the same as they do.
-# timeout: 280
 set -eu
 cd "$(dirname "$0")/../.."
 volume=$(pwd)/${BUILD:-build}/tests/helpers/volume

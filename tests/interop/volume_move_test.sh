@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Extents of volumes go to other devices: by a command, which is killed in the middle, goes on, and is undone; by a server, while
 # its volumes are served, which is killed, and goes on when it starts. What half a move is like, lvm2 is asked.
-# timeout: 280
 set -eu
 cd "$(dirname "$0")/../.."
 root=$(pwd)

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 # Groups are split and merged, by us and by lvm2, which each say the same of what the other made; `vg check`.
-# timeout: 120
 set -eu
 cd "$(dirname "$0")/../.."
 root=$(pwd)

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # A device of a volume group becomes shorter, under a server and without one: nothing makes it longer but its owner,
 # what is gone is an error and no zeroes, the group is not changed, and everybody says how long it must be again.
-# timeout: 180
 set -eu
 cd "$(dirname "$0")/../.."
 root=$(pwd)

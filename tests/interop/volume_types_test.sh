@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Volumes of the types that only lvm2 operates (snapshots, thin, cache, writecache, integrity, vdo, zero, error, and one of the future): names of
 # types and attributes are lvm2's, and changes of ours leave them to the letter. volume_types.py.
-# timeout: 120
 set -u
 . "$(dirname "$0")/lib.sh"
 for tool in python3 lvm losetup; do

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # A random walk over one group, by us and by the real lvm2 in turn: both say the same of it after each step.
 # TORTURE=1 goes 400 steps from three seeds; else 200 steps. SEED=N repeats one.
-# timeout: 900
 set -eu
 cd "$(dirname "$0")/../.."
 walk=$PWD/tests/interop/volume_walk.py

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Who has it, and what was looked at: messages name the process that is in the way, and say what a listing is a
 # listing of; `tenon status` says what runs, and removes what killed processes left.
-# timeout: 240
 set -u
 . "$(dirname "$0")/lib.sh"
 command -v python3 >/dev/null || { echo "python3 is not installed"; exit 77; }
