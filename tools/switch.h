@@ -180,7 +180,8 @@ void switch_said_forget_port(struct switch_control *control, const char *port);
 /* A capture ended: whether it was one of the switch's own. */
 bool switch_said_forget_capture(struct switch_control *control, unsigned id);
 /* Puts all of it into a configuration. */
-void switch_said_show(struct switch_control *control, json_t *config);
+void switch_said_show(struct switch_control *control, const struct vswitch_status *status,
+		      json_t *config);
 /* switch_add_port(), and keeps how it was said. */
 int switch_control_add_port(struct switch_control *control, const char *spec, struct error *error);
 

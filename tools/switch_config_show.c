@@ -4,7 +4,7 @@
  *
  * What runs is described by what it was given and what was changed since: each port's type and options as they were said, its
  * settings as they are, static addresses, rules, mirrors, links, what protocols were told, and schedules that go on, which begin
- * anew. A mirror of a port that was removed is "absent", and so are rules and captures. Not in it: live captures, which end with who
+ * anew. A mirror of a port that was removed is "absent", and so are rules, captures and schedules. Not in it: live captures, which end with who
  * reads them; what was learned; counters.
  */
 #include <errno.h>
@@ -257,6 +257,6 @@ int switch_config_show(void *context, json_t *params, json_t **result, struct er
 	json_object_set_new(*result, "mirrors", mirrors_json(control, status));
 	json_object_set_new(*result, "links", links);
 	json_object_set_new(*result, "captures", captures_json(control, status));
-	switch_said_show(control, *result);
+	switch_said_show(control, status, *result);
 	return 0;
 }

@@ -119,25 +119,30 @@ bool switch_said_forget_capture(struct switch_control *control, unsigned id)
 	return false;
 }
 
-/* Those that go on. */
-static json_t *schedules_json(struct switch_control *control)
+/* Those that go on; a port that goes leaves them, also the one whose they are. */
+static json_t *schedules_json(struct switch_control *control, const struct vswitch_status *ports)
 {
 	struct vswitch_schedule_status *status = malloc(sizeof(*status));
-	json_t *list = json_array(), *each;
-	size_t index;
+	json_t *said = json_object_get(control->said, "schedules"), *list = json_array();
 
-	json_array_foreach(json_object_get(control->said, "schedules"), index, each) {
-		const char *port = json_string_value(json_object_get(each, "port"));
+	for (unsigned i = 0; said && status && i < ports->port_count; i++) {
+		json_t *item;
 
-		if (status && !vswitch_schedule_status(control->vswitch, port, status, NULL) &&
-		    !strcmp(status->owner, port) && !status->ended)
-			json_array_append(list, each);
+		if (!ports->ports[i].has_link ||
+		    vswitch_schedule_status(control->vswitch, ports->ports[i].name, status, NULL) ||
+		    status->ended || find_item(list, status->owner) < json_array_size(list))
+			continue;
+		item = json_copy(json_array_get(said, find_item(said, status->owner)));
+		if (status->absent)
+			json_object_set_new(item, "absent", json_true());
+		json_array_append_new(list, item);
 	}
 	free(status);
 	return list;
 }
 
-void switch_said_show(struct switch_control *control, json_t *config)
+void switch_said_show(struct switch_control *control, const struct vswitch_status *status,
+		      json_t *config)
 {
 	for (size_t i = 0; i < sizeof(protocols) / sizeof(protocols[0]); i++) {
 		json_t *list = json_object_get(control->said, protocols[i]);
@@ -145,5 +150,5 @@ void switch_said_show(struct switch_control *control, json_t *config)
 		json_object_set_new(config, protocols[i],
 				    list ? json_deep_copy(list) : json_array());
 	}
-	json_object_set_new(config, "schedules", schedules_json(control));
+	json_object_set_new(config, "schedules", schedules_json(control, status));
 }

@@ -30,6 +30,7 @@ static int take_files(json_t *params, struct link_schedule_files *files, struct 
 struct schedule_request {
 	const char *port, *name, *text;
 	struct link_schedule_files files;
+	bool absent;
 };
 
 static int take_request(json_t *params, struct schedule_request *request, struct error *error)
@@ -42,6 +43,7 @@ static int take_request(json_t *params, struct schedule_request *request, struct
 		rc = rpc_param_string(params, "file", &request->name, error);
 	if (!rc)
 		rc = rpc_param_string(params, "text", &request->text, error);
+	request->absent = json_is_true(json_object_get(params, "absent"));
 	return rc ? rc : take_files(params, &request->files, error);
 }
 
@@ -67,7 +69,7 @@ int switch_schedule_start(void *context, json_t *params, json_t **result, struct
 	(void)result;
 	if (!rc)
 		rc = vswitch_start_schedule(control->vswitch, request.port, request.name,
-					    request.text, &request.files, error);
+					    request.text, &request.files, request.absent, error);
 	if (!rc)
 		switch_said_schedule(control, params);
 	return switch_answer(rc, error);

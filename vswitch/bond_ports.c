@@ -67,18 +67,15 @@ static int check_mirrors(const struct vswitch *vswitch, const struct port *port,
 static int check_addresses(const struct vswitch *vswitch, const struct port *port, const char *bond,
 			   struct error *error)
 {
-	unsigned space = mac_table_count(vswitch->table), count, found = 0;
-	CLEANUP_FREE struct mac_entry *entries = calloc(space + 1, sizeof(*entries));
+	struct mac_entry first;
+	int found = port_static_addresses(port, NULL, &first);
 
-	if (!entries)
+	if (found < 0)
 		return error_set(error, -ENOMEM, "port %s: out of memory", port->name);
-	count = mac_table_list(vswitch->table, vswitch->clock(vswitch->clock_arg), entries, space);
-	for (unsigned i = 0; i < count; i++)
-		found += entries[i].is_static && entries[i].port == port->index;
 	if (!found)
 		return 0;
 	error_set(error, -EBUSY,
-		  "port %s: it cannot become a link: %u static address%s at it, and those of links "
+		  "port %s: it cannot become a link: %d static address%s at it, and those of links "
 		  "are at their bond",
 		  port->name, found, found > 1 ? "es are" : " is");
 	error_advise(error,

@@ -89,6 +89,27 @@ void port_forget(struct port *port)
 		port->ops->forget(port);
 }
 
+int port_static_addresses(const struct port *port, const struct vlan_port *without,
+			  struct mac_entry *first)
+{
+	struct vswitch *vswitch = port->vswitch;
+	unsigned space = mac_table_count(vswitch->table), count;
+	CLEANUP_FREE struct mac_entry *entries = calloc(space + 1, sizeof(*entries));
+	int found = 0;
+
+	if (!entries)
+		return -ENOMEM;
+	count = mac_table_list(vswitch->table, vswitch->clock(vswitch->clock_arg), entries, space);
+	for (unsigned i = 0; i < count && entries[i].is_static; i++) {
+		if (entries[i].port != port->index ||
+		    (without && vlan_has(without, entries[i].fid)))
+			continue;
+		if (!found++)
+			*first = entries[i];
+	}
+	return found;
+}
+
 void port_set_up(struct port *port, bool up)
 {
 	bool changes = port->up != up;

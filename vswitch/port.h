@@ -242,6 +242,9 @@ enum port_drop port_drop_of_fault(enum virtio_net_fault fault);
 void port_set_up(struct port *port, bool up);
 /* Forgets what was learned at the port, also what it learned itself. */
 void port_forget(struct port *port);
+/* In a call: how many static addresses are at the port, with `without` only those in VLANs that this does not carry; one of them in *first. -ENOMEM. */
+int port_static_addresses(const struct port *port, const struct vlan_port *without,
+			  struct mac_entry *first);
 
 void port_set_features(struct port *port, uint64_t features);
 

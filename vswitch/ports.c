@@ -130,6 +130,26 @@ int vswitch_add_port(struct vswitch *vswitch, struct port *port, const char *nam
 
 /* ---- Changing ---- */
 
+static int addresses_agree(const struct port_call *call, const struct port *port)
+{
+	struct mac_entry entry;
+	int found = port_static_addresses(port, &call->config->vlan, &entry);
+	char text[MAC_TEXT];
+
+	if (found < 0)
+		return error_set(call->error, -ENOMEM, "port %s: out of memory", port->name);
+	if (!found)
+		return 0;
+	mac_format(entry.mac, text);
+	error_set(call->error, -EBUSY,
+		  "port %s: it would not carry VLAN %u any more, in which the static address %s is "
+		  "at it",
+		  port->name, entry.fid, text);
+	error_advise(call->error, "`tenon switch table remove %s %s --vlan %u` takes it away",
+		     call->vswitch->name, text, entry.fid);
+	return -EBUSY;
+}
+
 static int set_port(void *arg)
 {
 	const struct port_call *call = arg;
@@ -139,6 +159,8 @@ static int set_port(void *arg)
 	if (!port)
 		return vswitch_no_such_port(call->vswitch, call->name, call->error);
 	rc = bond_check_port(call->vswitch, port, call->config, call->error);
+	if (!rc && !vlan_port_same(&port->config.vlan, &call->config->vlan))
+		rc = addresses_agree(call, port);
 	if (!rc)
 		rc = port_prepare_police(port, call->config, call->error);
 	if (rc)

@@ -18,6 +18,7 @@ struct schedule_call {
 	struct link_schedule *schedule;
 	struct port *links[LINK_SCHEDULE_PORTS]; /* new ones, for ports that have none; taken */
 	struct vswitch_schedule_status *status;
+	bool absent; /* some of its ports may be missing */
 	struct error *error;
 };
 
@@ -28,17 +29,21 @@ static const struct link_run *run_of(const struct port *port)
 
 /* ---- Beginning ---- */
 
-/* All its ports are there, and none does what another schedule says. */
+/* All its ports are there, or some if that was said, and none does what another schedule says. */
 static int check_ports(const struct schedule_call *call)
 {
 	const struct link_schedule *schedule = call->schedule;
+	unsigned here = 0;
 
 	for (unsigned i = 0; i < schedule->port_count; i++) {
 		const struct port *port = vswitch_find_port(call->vswitch, schedule->ports[i]);
 		const struct link_run *run;
 
+		if (!port && call->absent)
+			continue;
 		if (!port)
 			return vswitch_no_such_port(call->vswitch, schedule->ports[i], call->error);
+		here++;
 		if (bond_refuse_bond(port, "schedules of links", call->error))
 			return -EINVAL;
 		run = run_of(port);
@@ -48,10 +53,10 @@ static int check_ports(const struct schedule_call *call)
 			  "port %s: it is in the schedule %s of port %s already", port->name,
 			  run->schedule->name, run->schedule->owner);
 		error_advise(call->error, "`tenon link schedule %s %s clear` ends that one",
-			     call->vswitch->name, run->schedule->owner);
+			     call->vswitch->name, port->name);
 		return -EBUSY;
 	}
-	return 0;
+	return here ? 0 : vswitch_no_such_port(call->vswitch, schedule->ports[0], call->error);
 }
 
 static void end_of_owner(struct vswitch *vswitch, const char *owner)
@@ -77,19 +82,21 @@ static int begin_schedule(void *arg)
 	schedule->began = vswitch->clock(vswitch->clock_arg);
 	schedule->id = ++vswitch->last_schedule & 0xffffff;
 	log_info(vswitch->log, "port %s: schedule %s begins", schedule->owner, schedule->name);
-	for (unsigned i = 0; i < schedule->port_count; i++)
-		port_link_follow(vswitch_link_over(vswitch,
-						   vswitch_find_port(vswitch, schedule->ports[i]),
-						   &call->links[i]),
-				 link_schedule_take(schedule), i);
+	for (unsigned i = 0; i < schedule->port_count; i++) {
+		struct port *port = vswitch_find_port(vswitch, schedule->ports[i]);
+
+		if (port)
+			port_link_follow(vswitch_link_over(vswitch, port, &call->links[i]),
+					 link_schedule_take(schedule), i);
+	}
 	return 0;
 }
 
 int vswitch_start_schedule(struct vswitch *vswitch, const char *port, const char *name,
-			   const char *text, const struct link_schedule_files *files,
+			   const char *text, const struct link_schedule_files *files, bool absent,
 			   struct error *error)
 {
-	struct schedule_call call = { .vswitch = vswitch, .error = error };
+	struct schedule_call call = { .vswitch = vswitch, .absent = absent, .error = error };
 	int rc = vswitch_check_port_name(port, error);
 
 	if (!rc)
@@ -182,6 +189,7 @@ static int look_at_schedule(void *arg)
 		if (run && run->schedule == schedule)
 			look_at_port(&status->ports[status->port_count++], vswitch->list[i], run);
 	}
+	status->absent = status->port_count < schedule->port_count;
 	return 0;
 }
 

@@ -165,18 +165,21 @@ int vswitch_set_link(struct vswitch *vswitch, const char *name, unsigned directi
 
 /*
  * Has links change by the script `text` (link_schedule.h), beginning now on the switch's clock; `name` is what users know it by, `port`
- * its first port; `files` are those that it names (NULL: none). Another one of that port ends. -EINVAL (line and column in `error`), -ENOENT, -EBUSY: one of its ports is in
- * the schedule of another port; nothing has changed then.
+ * its first port; `files` are those that it names (NULL: none). Another one of that port ends. Ports that are removed leave it, and it
+ * goes on with the others; those that come later are not in it, with `absent` neither those that are missing now. -EINVAL (line and
+ * column in `error`), -ENOENT (with `absent`: none of its ports is there), -EBUSY: one of its ports is in the schedule of another port;
+ * nothing has changed then.
  */
 int vswitch_start_schedule(struct vswitch *vswitch, const char *port, const char *name,
-			   const char *text, const struct link_schedule_files *files,
+			   const char *text, const struct link_schedule_files *files, bool absent,
 			   struct error *error);
 /* Ends the one that the port is in: its links are up again and in no partition; what they are set to they stay. -ENOENT. */
 int vswitch_end_schedule(struct vswitch *vswitch, const char *port, struct error *error);
 
 struct vswitch_schedule_status {
 	char name[256], owner[PORT_NAME_MAX];
-	bool ended; /* it came to the end of its script */
+	bool ended;  /* it came to the end of its script */
+	bool absent; /* it has ports that are not there, or came after it */
 	uint64_t elapsed_ns;
 	unsigned next_line;
 	uint64_t next_ns; /* since its beginning */

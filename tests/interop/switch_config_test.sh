@@ -26,6 +26,8 @@ lab_switch lab --config wanted.json
 "$TENON" switch filter lab add b in 'ip' mirror=late || lab_fail "filter add"
 "$TENON" switch igmp lab set late groups=5 || lab_fail "igmp set"
 "$TENON" switch stp lab set hello=1 priority=8192 || lab_fail "stp set"
+printf 'at 1h\nport late,a down\n' >gone
+"$TENON" link schedule lab late gone || lab_fail "link schedule"
 "$TENON" switch port remove lab late || lab_fail "port remove"
 "$TENON" switch port set lab a police-in=1M/100K shape-out=2M/64k || lab_fail "port set"
 "$TENON" switch table flush lab $'\xff' 2>err && lab_fail "all was flushed for one that is none"
@@ -40,6 +42,7 @@ lab_switch lab --config ../first.json --force
 "$TENON" switch mirror lab list | grep -q '^y  *up  *t ' || lab_fail "$("$TENON" switch mirror lab list)"
 "$TENON" switch stp lab show | grep -q '8192' || lab_fail "$("$TENON" switch stp lab show)"
 "$TENON" link schedule lab t show | grep -q flaps || lab_fail "$("$TENON" link schedule lab t show)"
+"$TENON" link schedule lab a show | grep -q gone || lab_fail "$("$TENON" link schedule lab a show)"
 [ -s ../all.pcapng ] && [ ! -e all.pcapng ] || lab_fail "the capture is elsewhere"
 "$TENON" switch mirror lab list | grep -q '^x  *up  *m ' || lab_fail "$("$TENON" switch mirror lab list)"
 "$TENON" link show lab b | grep -q 'delay=20ms' || lab_fail "$("$TENON" link show lab b)"
@@ -119,6 +122,7 @@ cmp first.json second.json || { lab_fail "it is not the same"; diff first.json s
 python3 - <<'PYTHON' || lab_fail "the file is not what was wanted"
 import json
 got, wanted = json.load(open("first.json")), json.load(open("wanted.json"))
+wanted["schedules"].insert(0, {"port": "late", "file": "gone", "text": "at 1h\nport late,a down\n", "absent": True})
 for key in "threads", "ageing", "seed", "reserved", "addresses", "lldp", "igmp", "schedules":
     assert got[key] == wanted[key], (key, got[key])
 assert got["stp"] == [{"words": ["mode=rstp", "priority=8192", "hello=1"]}], got["stp"]

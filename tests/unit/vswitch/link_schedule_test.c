@@ -57,8 +57,8 @@ static void schedule(struct lab *lab, const char *port, const char *text)
 {
 	struct error error = { 0 };
 
-	CU_ASSERT_EQUAL_FATAL(vswitch_start_schedule(lab->vswitch, port, "s", text, NULL, &error),
-			      0);
+	CU_ASSERT_EQUAL_FATAL(
+		vswitch_start_schedule(lab->vswitch, port, "s", text, NULL, false, &error), 0);
 }
 
 /* How many of a frame from `from` arrive at `to`, now or within a little. */
@@ -98,16 +98,16 @@ static void test_traces(void)
 	start(&lab, 1);
 	for (unsigned i = 0; i < ARRAY_SIZE(wrong); i++) {
 		CU_ASSERT_EQUAL(vswitch_start_schedule(lab.vswitch, "b", "s", wrong[i].text, &files,
-						       &error),
+						       false, &error),
 				-EINVAL);
 		CU_ASSERT_EQUAL(strncmp(error.text, wrong[i].said, strlen(wrong[i].said)), 0);
 	}
-	CU_ASSERT_EQUAL(vswitch_start_schedule(lab.vswitch, "b", "s", "set trace=x", &broken,
+	CU_ASSERT_EQUAL(vswitch_start_schedule(lab.vswitch, "b", "s", "set trace=x", &broken, false,
 					       &error),
 			-EINVAL);
 	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "line 1, column 5: trace x: line 2"));
-	CU_ASSERT_EQUAL_FATAL(vswitch_start_schedule(lab.vswitch, "b", "s", text, &files, &error),
-			      0);
+	CU_ASSERT_EQUAL_FATAL(
+		vswitch_start_schedule(lab.vswitch, "b", "s", text, &files, false, &error), 0);
 	for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
 		const struct link_model *model;
 
@@ -284,6 +284,7 @@ static void test_random_times(void)
 /* Ports go, one with its schedule running; the front-end's end leaves the schedule as it was. */
 static void test_ports_come_and_go(void)
 {
+	struct vswitch_schedule_status status;
 	struct error error = { 0 };
 	struct lab lab;
 
@@ -302,12 +303,42 @@ static void test_ports_come_and_go(void)
 	CU_ASSERT_EQUAL(passes(&lab, lab.c, lab.b), 0);
 	/* The new port of that name is in none; the schedule is that of b now, until a gets a new one. */
 	CU_ASSERT_EQUAL(vswitch_end_schedule(lab.vswitch, "a", &error), -ENOENT);
-	CU_ASSERT_EQUAL(vswitch_start_schedule(lab.vswitch, "c", "s", "port b down", NULL, &error),
+	CU_ASSERT_EQUAL(vswitch_start_schedule(lab.vswitch, "c", "s", "port b down", NULL, false,
+					       &error),
 			-EBUSY);
+	CU_ASSERT_STRING_EQUAL(error.advice, "`tenon link schedule switch b clear` ends that one");
+	CU_ASSERT_EQUAL(vswitch_schedule_status(lab.vswitch, "b", &status, &error), 0);
+	CU_ASSERT_STRING_EQUAL(status.owner, "a");
+	CU_ASSERT_TRUE(status.absent);
 	schedule(&lab, "a", "down");
 	run_until(&lab, lab.clock);
 	CU_ASSERT_EQUAL(passes(&lab, lab.c, lab.b), 1);
 	CU_ASSERT_EQUAL(passes(&lab, lab.c, lab.a), 0);
+	vswitch_destroy(lab.vswitch);
+}
+
+/* Said again of a switch that has only some of the ports: it goes on with these. Without any there is nothing to do. */
+static void test_absent_ports(void)
+{
+	struct vswitch_schedule_status status;
+	struct error error = { 0 };
+	struct lab lab;
+
+	start(&lab, 1);
+	CU_ASSERT_EQUAL(vswitch_remove_port(lab.vswitch, "a", &error), 0);
+	CU_ASSERT_EQUAL(vswitch_start_schedule(lab.vswitch, "a", "s", "port a,b down", NULL, false,
+					       &error),
+			-ENOENT);
+	CU_ASSERT_EQUAL(vswitch_start_schedule(lab.vswitch, "a", "s", "port a,b down", NULL, true,
+					       &error),
+			0);
+	run_until(&lab, lab.clock);
+	CU_ASSERT_EQUAL(passes(&lab, lab.c, lab.b), 0);
+	CU_ASSERT_EQUAL(vswitch_schedule_status(lab.vswitch, "b", &status, &error), 0);
+	CU_ASSERT_TRUE(status.absent && status.port_count == 1);
+	CU_ASSERT_EQUAL(vswitch_start_schedule(lab.vswitch, "x", "s", "port y down", NULL, true,
+					       &error),
+			-ENOENT);
 	vswitch_destroy(lab.vswitch);
 }
 
@@ -373,7 +404,7 @@ static void test_wrong_scripts(void)
 		struct error error = { 0 };
 
 		CU_ASSERT_NOT_EQUAL(vswitch_start_schedule(lab.vswitch, "a", "s", wrong[i].text,
-							   NULL, &error),
+							   NULL, false, &error),
 				    0);
 		if (!strstr(error.text, wrong[i].says))
 			printf("%s: said %s\n", wrong[i].text, error.text);
@@ -385,4 +416,5 @@ static void test_wrong_scripts(void)
 
 UNIT_MAIN("link_schedule", UNIT(test_traces), UNIT(test_flaps), UNIT(test_one_way),
 	  UNIT(test_partition), UNIT(test_models), UNIT(test_random_times),
-	  UNIT(test_ports_come_and_go), UNIT(test_far_behind), UNIT(test_wrong_scripts))
+	  UNIT(test_ports_come_and_go), UNIT(test_absent_ports), UNIT(test_far_behind),
+	  UNIT(test_wrong_scripts))

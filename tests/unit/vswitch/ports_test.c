@@ -34,6 +34,31 @@ static struct vswitch *make_switch(uint64_t *clock, unsigned threads)
 	return vswitch;
 }
 
+/* Static addresses of a port are in VLANs that it carries: one with such is not moved to another VLAN. */
+static void test_a_static_address_holds_its_vlan(void)
+{
+	CLEANUP(cleanup_vswitch_status) struct vswitch_status *status = NULL;
+	struct port_config config = { 0 };
+	struct error error = { 0 };
+	uint64_t clock;
+	struct vswitch *vswitch = make_switch(&clock, 1);
+
+	fake_port_add(vswitch, "a", 0);
+	fake_port_put_frame(fake_port_add(vswitch, "b", 0), BROADCAST, B, 0);
+	vswitch_round(vswitch);
+	CU_ASSERT_EQUAL_FATAL(vswitch_add_address(vswitch, 0, A, "a", NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(port_config_set(&config, "vlan=2", &error), 0);
+	CU_ASSERT_EQUAL(vswitch_set_port(vswitch, "a", &config, &error), -EBUSY);
+	CU_ASSERT_STRING_EQUAL(error.text, "port a: it would not carry VLAN 0 any more, in which "
+					   "the static address 02:00:00:00:00:a1 is at it");
+	CU_ASSERT_EQUAL(vswitch_set_port(vswitch, "b", &config, &error), 0);
+	CU_ASSERT_EQUAL_FATAL(vswitch_status(vswitch, &status), 0);
+	CU_ASSERT_EQUAL(status->ports[0].config.vlan.kind, VLAN_PORT_ANY);
+	CU_ASSERT_EQUAL(vswitch_remove_address(vswitch, 0, A, NULL), 0);
+	CU_ASSERT_EQUAL(vswitch_set_port(vswitch, "a", &config, &error), 0);
+	vswitch_destroy(vswitch);
+}
+
 /* The others keep their slots; what was known of the port that went is forgotten; its slot serves the next. */
 static void test_a_port_goes_and_another_comes(void)
 {
@@ -420,6 +445,6 @@ static void test_a_call_is_now(void)
 }
 
 UNIT_MAIN("ports", UNIT(test_a_call_is_now), UNIT(test_a_port_goes_and_another_comes),
-	  UNIT(test_what_a_port_does_not_take), UNIT(test_frames_of_the_switch),
-	  UNIT(test_timers_of_ports), UNIT(test_threads_share_ports),
-	  UNIT(test_threads_share_links))
+	  UNIT(test_a_static_address_holds_its_vlan), UNIT(test_what_a_port_does_not_take),
+	  UNIT(test_frames_of_the_switch), UNIT(test_timers_of_ports),
+	  UNIT(test_threads_share_ports), UNIT(test_threads_share_links))

@@ -228,7 +228,7 @@ static void test_partitions_and_mirrors(void)
 	put(&lab, 0, &report);
 	CU_ASSERT_EQUAL(got(&lab), 110);
 	CU_ASSERT_EQUAL_FATAL(vswitch_start_schedule(lab.vswitch, "a", "s",
-						     "at 0s\npartition a,b c\n", NULL, NULL),
+						     "at 0s\npartition a,b c\n", NULL, false, NULL),
 			      0);
 	pass(&lab, SECOND);
 	put(&lab, 0, &report);
