@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Ports of benches: one has a burst of 64-byte frames whenever it is asked, or nothing; all take what they are given and keep nothing.
+ * Ports of benches, polled as guests are: one has a burst of 64-byte frames whenever it is asked, or nothing; all take what they are given and keep nothing.
  */
 #ifndef TENON_TESTS_BENCH_NULL_PORT_H
 #define TENON_TESTS_BENCH_NULL_PORT_H
@@ -57,6 +57,7 @@ static void null_port_destroy(struct port *port)
 }
 
 static const struct port_ops null_port_ops = { .type = "null",
+					       .polled = true,
 					       .receive = null_port_receive,
 					       .release = null_port_release,
 					       .transmit = null_port_transmit,
