@@ -6,6 +6,7 @@
  */
 #include "vswitch/bond.h"
 #include "vswitch/internal.h"
+#include "vswitch/turns.h"
 
 /* Storm control lets come at once what may come in so long. */
 #define STORM_BURST_NS 10000000ULL
@@ -103,7 +104,7 @@ static enum port_drop flood(struct vswitch_thread *thread, struct port *source,
 								 : PORT_STORM_MULTICAST;
 	bool customers = reserved_is(destination) &&
 			 choose_reserved(vswitch, source, entry->frame) == RESERVED_CUSTOMERS;
-	bool sent = false;
+	unsigned sent = 0;
 
 	if (!storm_has_room(thread, source, kind))
 		return ends(source, PORT_DROP_STORM_BROADCAST + (unsigned)kind);
@@ -116,10 +117,11 @@ static enum port_drop flood(struct vswitch_thread *thread, struct port *source,
 		    (customers && !port_config_is_provider(&port->config)))
 			continue;
 		egress_line_up(thread, port, entry);
-		sent = true;
+		sent++;
 	}
 	if (!sent)
 		return ends(source, PORT_DROP_NO_PORT);
+	turn_charge(source, (uint64_t)(sent - 1) * turn_frame_cost(entry->frame->length));
 	source->counters.flooded++;
 	return GOES_ON;
 }
@@ -151,6 +153,7 @@ to_members(struct vswitch_thread *thread, struct port *source, const struct egre
 				continue;
 			egress_line_up(thread, port, entry);
 			*why = GOES_ON;
+			turn_charge(source, turn_frame_cost(entry->frame->length));
 		}
 	if (*why != GOES_ON)
 		ends(source, *why);
@@ -378,6 +381,7 @@ void decide_burst(struct vswitch_thread *thread, struct port *port, struct frame
 {
 	static const struct filter_mark unmarked;
 	const struct mac_table *table = thread->vswitch->table;
+	uint64_t bytes = 0;
 
 	if (count > 1 && !mac_table_is_near(table))
 		prefetch(table, port, frames, count);
@@ -387,10 +391,13 @@ void decide_burst(struct vswitch_thread *thread, struct port *port, struct frame
 			if (!port->numbered || !frames[i]->id)
 				frames[i]->id = ++thread->last_id;
 	for (unsigned i = 0; i < count; i++) {
-		port->counters.rx_bytes += frames[i]->length;
+		bytes += frames[i]->length;
 		if (port->checkpoint[PORT_IN].active)
 			decide_looked_at(thread, port, frames[i], i);
 		else
 			decide(thread, port, frames[i], &unmarked);
 	}
+	port->counters.rx_bytes += bytes;
+	turn_charge(port, count * TURN_FRAME + bytes +
+				  (port->ops->polled ? 0 : count * (uint64_t)TURN_CALL));
 }

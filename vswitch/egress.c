@@ -7,12 +7,12 @@
 #include <string.h>
 
 #include "util/bytes.h"
-#include "util/random.h"
 #include "vswitch/bond.h"
 #include "vswitch/internal.h"
 #include "vswitch/port_link.h"
 #include "vswitch/port_mirror.h"
 #include "vswitch/tunnel_format.h"
+#include "vswitch/turns.h"
 #include "vswitch/vlan.h"
 
 /* A frame of any port has fewer; see VIRTQUEUE_MAX_CHAIN. */
@@ -303,6 +303,10 @@ static void add(struct egress_batch *batch, const struct egress_entry *entry)
 		add_with_checksum(batch, frame, &change);
 		break;
 	case VIRTIO_NET_SEGMENT:
+		turn_charge_source(batch->thread, entry,
+				   frame->length + (uint64_t)TURN_SEGMENT *
+							   virtio_net_wire_frames(&frame->offload,
+										  frame->length));
 		add_segments(batch, frame, &change);
 		break;
 	}
@@ -316,6 +320,7 @@ void port_mirror_copy_to(struct vswitch_thread *thread, struct port *to,
 	struct egress_entry copy = *entry;
 
 	copy.is_copy = true;
+	turn_charge_source(thread, entry, turn_frame_cost(entry->frame->length));
 	if (port_is_up(to)) {
 		egress_line_up(thread, to, &copy);
 		return;
@@ -374,39 +379,6 @@ void port_mirror_copy(struct vswitch_thread *thread, const struct port *port, en
 
 /* ---- The stage ---- */
 
-/*
- * A port that has no room for all takes the first. So where that has happened lately its sources take turns, frame by frame: what is
- * too much is of who sends most, and one that floods costs another nothing who asks for less than its share. Where there is not even
- * room for one of each, the lot says who begins: a guest may give back a buffer a round, which would else always be the same one's.
- */
-static void __attribute__((noinline))
-take_turns(const struct vswitch_thread *thread, struct egress *egress)
-{
-	struct egress_entry in_turn[EGRESS_ROOM];
-	uint16_t turn[EGRESS_ROOM], begin[EGRESS_ROOM + 1] = { 0 }, place[EGRESS_ROOM];
-	uint16_t had[VSWITCH_PORTS_MAX] = { 0 };
-	uint32_t lot = (uint32_t)random_mix(thread->rounds);
-
-	for (unsigned i = 0; i < egress->count; i++) {
-		turn[i] = had[egress->entries[i].source]++;
-		begin[turn[i] + 1]++;
-	}
-	for (unsigned i = 0; i < egress->count; i++) {
-		unsigned sources = begin[i + 1];
-
-		place[i] = begin[i] + (uint16_t)(sources ? lot % sources : 0);
-		begin[i + 1] += begin[i];
-	}
-	for (unsigned i = 0; i < egress->count; i++) {
-		unsigned now = turn[i];
-
-		in_turn[place[now]++] = egress->entries[i];
-		if (place[now] == begin[now + 1])
-			place[now] = begin[now];
-	}
-	memcpy(egress->entries, in_turn, egress->count * sizeof(in_turn[0]));
-}
-
 /* What was lined up at a bond leaves by its links. */
 static void to_links(struct vswitch_thread *thread, struct port *port)
 {
@@ -454,8 +426,10 @@ static void egress_port(struct vswitch_thread *thread, struct port *port)
 	vswitch_lock_if_shared(thread->vswitch, &port->out_lock);
 	if (port->crowded) {
 		port->crowded--;
-		take_turns(thread, egress);
+		turns_at_receiver(thread, egress);
 	}
+	for (unsigned i = 0; i < egress->count && !port->ops->polled; i++)
+		turn_charge_source(thread, &egress->entries[i], TURN_CALL);
 	for (unsigned i = 0; i < egress->count; i++)
 		if (!port_is_up(port)) {
 			drop_frame(thread, port, egress->entries[i].frame, PORT_DROP_DOWN);

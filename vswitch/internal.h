@@ -11,7 +11,7 @@
  *	checkpoint.c	what looks at frames of a port		captures.c	captures (capture_session.h)
  *	rules.c		rules of ports (filter.h)		protocol.c	the control plane
  *	mirrors.c	mirrors						port_mirror.c	and their copies
- *	bond_ports.c	links of bonds (bond.h)
+ *	bond_ports.c	links of bonds (bond.h)				turns.c		who has which turn
  *	reserved.c	frames to reserved addresses			snooping_protocol.c	groups (snooping.h)
  *
  * Who may touch what. A port belongs to one thread, which alone receives from it, handles its watches and runs its timers.

@@ -205,6 +205,9 @@ struct port {
 	/* Its thread's. */
 	bool resting; /* it is not asked for frames until one of its watches is ready (thread.c) */
 	uint64_t busy_at; /* when it last had frames, or was woken */
+	/* Turns' (turns.h): what its frames have cost beyond its turns, and one of them lately. */
+	uint64_t debt;
+	uint32_t frame_cost;
 	/* Deciding's. */
 	uint64_t storm_next[PORT_STORM_COUNT];
 	struct mac_recent recent_source, recent_destination;

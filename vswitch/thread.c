@@ -21,6 +21,7 @@
 #include "util/event_guard.h"
 #include "util/thread.h"
 #include "vswitch/internal.h"
+#include "vswitch/turns.h"
 
 #define POLL_MAX_DEFAULT 50000 /* ns */
 #define EVENTS           64
@@ -195,6 +196,54 @@ static void begin_round(struct vswitch_thread *thread)
 	thread->rounds++;
 }
 
+/* Asks the port for frames, and decides on them. True: it was in debt. */
+static bool receive_of(struct vswitch_thread *thread, struct port *port, unsigned burst)
+{
+	struct frame *frames[PORT_BURST];
+	unsigned count = turn_begin(port, burst);
+
+	if (!count)
+		return true;
+	count = port->ops->receive(port, frames, count);
+	if (!count)
+		return false;
+	port->busy_at = thread->now;
+	thread->received[thread->receiver_count] = (uint8_t)count;
+	thread->receivers[thread->receiver_count++] = port;
+	decide_burst(thread, port, frames, count);
+	thread->last_frames += count;
+	return false;
+}
+
+/* Asks all ports whose turn it is, again where nobody had frames and others would have the next. */
+static unsigned receive_all(struct vswitch_thread *thread)
+{
+	unsigned burst = turn_burst(thread);
+	bool in_debt;
+
+	thread->crowded = false;
+	do {
+		in_debt = false;
+		for (unsigned i = 0; i < thread->awake_count; i++)
+			in_debt |= receive_of(thread, thread->awake[i], burst);
+		if (in_debt && !thread->last_frames)
+			turns_forgive(thread);
+	} while (in_debt && !thread->last_frames);
+	return thread->last_frames + in_debt;
+}
+
+static void release_all(struct vswitch_thread *thread)
+{
+	for (unsigned i = 0; i < thread->receiver_count; i++) {
+		struct port *port = thread->receivers[i];
+
+		port->ops->release(port);
+		turn_end(port, thread->received[i]);
+	}
+	thread->busy_count = thread->receiver_count;
+	thread->receiver_count = 0;
+}
+
 unsigned vswitch_thread_round(struct vswitch_thread *thread)
 {
 	struct vswitch *vswitch = thread->vswitch;
@@ -203,23 +252,9 @@ unsigned vswitch_thread_round(struct vswitch_thread *thread)
 	begin_round(thread);
 	if (thread->timers.count)
 		work = timer_expire(&thread->timers, thread->now);
-	for (unsigned i = 0; i < thread->awake_count; i++) {
-		struct port *port = thread->awake[i];
-		struct frame *frames[PORT_BURST];
-		unsigned count = port->ops->receive(port, frames, PORT_BURST);
-
-		if (!count)
-			continue;
-		port->busy_at = thread->now;
-		thread->receivers[thread->receiver_count++] = port;
-		decide_burst(thread, port, frames, count);
-		thread->last_frames += count;
-	}
-	work += thread->last_frames;
+	work += receive_all(thread);
 	egress_all(thread);
-	for (unsigned i = 0; i < thread->receiver_count; i++)
-		thread->receivers[i]->ops->release(thread->receivers[i]);
-	thread->receiver_count = 0;
+	release_all(thread);
 	if (thread->ticking_count || thread->next_tick != TIMER_NEVER)
 		work += tick_all(thread);
 	if (!thread->index)

@@ -3,7 +3,7 @@
  * A forwarding thread: its ports, and the stages of its rounds.
  *
  *	expire		timers that are due
- *	receive		a burst from each of its ports			the frames are the ports' until release
+ *	receive		a burst from each of its ports			the frames are the ports' until release; turns.h
  *	decide		each frame: where it goes (decide.c)		an entry (frame, VLAN, tag) for each destination
  *	egress		each port that has entries: once (egress.c)	tags, checksums, segments, transmit
  *	release		the frames go back to the ports they came from
@@ -76,7 +76,10 @@ struct vswitch_thread {
 	/* That have entries; a link of a bond may have been done before its bond is. */
 	struct port *active[2 * VSWITCH_PORTS_MAX];
 	struct port *receivers[VSWITCH_PORTS_MAX]; /* that gave frames in this round */
+	uint8_t received[VSWITCH_PORTS_MAX];       /* how many */
 	unsigned active_count, receiver_count;
+	unsigned busy_count; /* ports that gave some in the last one */
+	bool crowded;        /* a receiver of that had little room lately */
 	struct egress_scratch *scratch;
 	uint8_t *room; /* for what must lie in one piece for a moment: VIRTIO_NET_FRAME_MAX bytes */
 	uint64_t last_id; /* of a frame; no other thread has it */

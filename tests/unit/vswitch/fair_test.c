@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A port that floods another takes nothing from who sends that one less than its share. */
+/* A port that floods takes nothing from others who ask for less than their share: of what a thread can do, and of a receiver. */
 #include "unit.h"
 
 #include <stdlib.h>
@@ -9,21 +9,29 @@
 
 #define ROUNDS 2000
 #define LENGTH 60
+#define HEAD   64
+#define LARGE  65226u /* 45 segments of 1448 bytes, and headers */
+#define CUT    45u
 
 /* Sends so many frames in each round, or takes so many. */
 struct paced_port {
 	struct port port;
 	unsigned sends, takes;
 	unsigned room; /* in this round */
-	uint8_t bytes[LENGTH];
+	size_t length; /* of its frames */
+	uint8_t bytes[HEAD];
+	struct virtio_net_offload offload;
 	uint32_t next; /* frame of its own */
 	struct frame frames[PORT_BURST];
-	struct iovec pieces[PORT_BURST];
-	uint8_t copies[PORT_BURST][LENGTH];
+	struct iovec pieces[PORT_BURST][2];
+	uint8_t copies[PORT_BURST][HEAD];
+	uint64_t sent;
 	uint64_t got[256]; /* by the last byte of the sender's address */
 	uint32_t last[256];
 	unsigned disordered;
 };
+
+static uint8_t zeroes[65536];
 
 static struct paced_port *paced_of(struct port *port)
 {
@@ -37,13 +45,19 @@ static unsigned receive(struct port *port, struct frame **frames, unsigned max)
 
 	paced->room = paced->takes;
 	for (unsigned i = 0; i < count; i++) {
-		memcpy(paced->copies[i], paced->bytes, LENGTH);
+		size_t head = MIN(paced->length, (size_t)HEAD);
+
+		memcpy(paced->copies[i], paced->bytes, HEAD);
 		put_be32(paced->copies[i] + 20, ++paced->next);
-		paced->pieces[i] = (struct iovec){ paced->copies[i], LENGTH };
-		paced->frames[i] =
-			(struct frame){ .pieces = &paced->pieces[i], .count = 1, .length = LENGTH };
+		paced->pieces[i][0] = (struct iovec){ paced->copies[i], head };
+		paced->pieces[i][1] = (struct iovec){ zeroes, paced->length - head };
+		paced->frames[i] = (struct frame){ .pieces = paced->pieces[i],
+						   .count = paced->length > head ? 2 : 1,
+						   .length = (uint32_t)paced->length,
+						   .offload = paced->offload };
 		frames[i] = &paced->frames[i];
 	}
+	paced->sent += count;
 	return count;
 }
 
@@ -62,7 +76,7 @@ static unsigned transmit(struct port *port, struct frame *const *frames, unsigne
 		uint32_t number = get_be32(bytes + 20);
 
 		paced->got[bytes[11]]++;
-		paced->disordered += number <= paced->last[bytes[11]];
+		paced->disordered += number < paced->last[bytes[11]];
 		paced->last[bytes[11]] = number;
 	}
 	paced->room -= taken;
@@ -74,11 +88,18 @@ static void destroy(struct port *port)
 	free(paced_of(port));
 }
 
+/* A guest's, and one whose frames the kernel is called for. */
 static const struct port_ops ops = { .type = "paced",
+				     .polled = true,
 				     .receive = receive,
 				     .release = release,
 				     .transmit = transmit,
 				     .destroy = destroy };
+static const struct port_ops called_ops = { .type = "called",
+					    .receive = receive,
+					    .release = release,
+					    .transmit = transmit,
+					    .destroy = destroy };
 
 static struct paced_port *add(struct vswitch *vswitch, const char *name, uint8_t address,
 			      unsigned sends, unsigned takes)
@@ -90,6 +111,7 @@ static struct paced_port *add(struct vswitch *vswitch, const char *name, uint8_t
 	paced->port.up = true;
 	paced->sends = sends;
 	paced->takes = takes;
+	paced->length = LENGTH;
 	memcpy(paced->bytes, head, sizeof(head));
 	paced->bytes[11] = address;
 	CU_ASSERT_EQUAL_FATAL(vswitch_add_port(vswitch, &paced->port, name, NULL), 0);
@@ -166,5 +188,206 @@ static void test_little_room_is_shared_too(void)
 	}
 }
 
+/* ---- Of what a thread can do ---- */
+
+#define MOST 0xffffffu /* there is room for all */
+
+struct lab {
+	struct vswitch *vswitch;
+	struct paced_port *flood, *neighbour, *receiver, *other;
+};
+
+/* A flood to "other", or as a test will have it, and a neighbour that always has frames for "receiver". */
+static void begin(struct lab *lab)
+{
+	struct vswitch_options options = { .seed = 1 };
+
+	CU_ASSERT_EQUAL_FATAL(vswitch_create(&lab->vswitch, &options, NULL), 0);
+	lab->flood = add(lab->vswitch, "flood", 'f', PORT_BURST, 0);
+	lab->neighbour = add(lab->vswitch, "neighbour", 'n', PORT_BURST, 0);
+	lab->receiver = add(lab->vswitch, "receiver", 'r', 0, MOST);
+	lab->other = add(lab->vswitch, "other", 'o', 0, MOST);
+	lab->flood->bytes[5] = 'o';
+	CU_ASSERT_EQUAL(vswitch_add_address(lab->vswitch, 0, 0x020000000072, "receiver", NULL), 0);
+	CU_ASSERT_EQUAL(vswitch_add_address(lab->vswitch, 0, 0x02000000006f, "other", NULL), 0);
+}
+
+static void go(struct lab *lab)
+{
+	for (unsigned i = 0; i < ROUNDS; i++)
+		vswitch_round(lab->vswitch);
+}
+
+static void end(struct lab *lab)
+{
+	CU_ASSERT_EQUAL(lab->receiver->disordered, 0);
+	vswitch_destroy(lab->vswitch);
+}
+
+static void make_large(struct paced_port *paced)
+{
+	struct virtio_net_header header = { .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+					    .gso_type = VIRTIO_NET_HDR_GSO_TCPV4,
+					    .hdr_len = htole16(54),
+					    .gso_size = htole16(1448),
+					    .csum_start = htole16(34),
+					    .csum_offset = htole16(16) };
+	uint8_t *head = paced->bytes;
+
+	paced->length = LARGE;
+	put_be16(head + 12, 0x0800);
+	head[14] = 0x45;
+	put_be16(head + 16, LARGE - 14);
+	head[23] = 6;
+	head[46] = 0x50;
+	CU_ASSERT_EQUAL(virtio_net_decode(&header, head, HEAD, LARGE, &paced->offload),
+			VIRTIO_NET_FAULT_NONE);
+}
+
+/* So many rounds, of 32 frames of 1514 bytes each, may the flood be worth. */
+static void test_large_frames_are_many(void)
+{
+	struct lab lab;
+
+	begin(&lab);
+	lab.flood->length = LARGE;
+	go(&lab);
+	CU_ASSERT_EQUAL(lab.receiver->got['n'], ROUNDS * PORT_BURST);
+	CU_ASSERT_TRUE(lab.flood->sent >= ROUNDS * 9 / 10);
+	CU_ASSERT_TRUE(lab.flood->sent <= ROUNDS + PORT_BURST);
+	end(&lab);
+}
+
+static void test_large_frames_that_are_cut_are_more(void)
+{
+	struct lab lab;
+
+	begin(&lab);
+	make_large(lab.flood);
+	go(&lab);
+	CU_ASSERT_EQUAL(lab.receiver->got['n'], ROUNDS * PORT_BURST);
+	CU_ASSERT_TRUE(lab.flood->sent * CUT >= ROUNDS * 8);
+	CU_ASSERT_TRUE(lab.flood->sent * CUT <= ROUNDS * PORT_BURST);
+	end(&lab);
+}
+
+/* Not more at once than the neighbour's ring holds meanwhile. */
+static void test_a_burst_is_bounded(void)
+{
+	struct lab lab;
+	uint64_t most = 0;
+
+	begin(&lab);
+	make_large(lab.flood);
+	vswitch_round(lab.vswitch); /* it could not be known */
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		uint64_t before = lab.flood->sent;
+
+		vswitch_round(lab.vswitch);
+		most = MAX(most, lab.flood->sent - before);
+	}
+	CU_ASSERT_TRUE(most >= 1 && most <= 4);
+	end(&lab);
+}
+
+static void test_copies_to_all_count(void)
+{
+	struct lab lab;
+
+	begin(&lab);
+	memset(lab.flood->bytes, 0xff, 6);
+	for (unsigned i = 0; i < 60; i++) {
+		char name[8];
+
+		snprintf(name, sizeof(name), "p%u", i);
+		add(lab.vswitch, name, (uint8_t)i, 0, MOST);
+	}
+	go(&lab);
+	CU_ASSERT_EQUAL(lab.receiver->got['n'], ROUNDS * PORT_BURST);
+	/* A turn is worth 114 copies of 60 bytes. */
+	CU_ASSERT_TRUE(lab.flood->sent * 63 <= 120ull * ROUNDS);
+	CU_ASSERT_TRUE(lab.flood->sent * 63 >= 100ull * ROUNDS);
+	end(&lab);
+}
+
+/* Either way: calls to take a frame, and to hand it on. */
+static void test_calls_of_the_kernel_count(void)
+{
+	for (unsigned out = 0; out < 2; out++) {
+		struct lab lab;
+
+		begin(&lab);
+		(out ? lab.other : lab.flood)->port.ops = &called_ops;
+		go(&lab);
+		CU_ASSERT_EQUAL(lab.receiver->got['n'], ROUNDS * PORT_BURST);
+		CU_ASSERT_TRUE(lab.flood->sent <= 8 * ROUNDS);
+		CU_ASSERT_TRUE(lab.flood->sent >= 6 * ROUNDS);
+		end(&lab);
+	}
+}
+
+/* While nobody else has frames nothing is owed to anybody; two that both flood have the same. */
+static void test_who_is_alone_is_not_held_up(void)
+{
+	struct lab lab;
+
+	begin(&lab);
+	make_large(lab.flood);
+	lab.neighbour->sends = 0;
+	go(&lab);
+	CU_ASSERT_TRUE(lab.flood->sent >= ROUNDS / 2);
+	lab.neighbour->sends = PORT_BURST;
+	make_large(lab.neighbour);
+	lab.flood->sent = lab.neighbour->sent = 0;
+	go(&lab);
+	CU_ASSERT_TRUE(lab.flood->sent >= ROUNDS / 2);
+	CU_ASSERT_TRUE(lab.flood->sent - lab.neighbour->sent + PORT_BURST <= 2 * PORT_BURST);
+	end(&lab);
+}
+
+/* ---- Of a receiver ---- */
+
+/* More of them than a thread lines up frames of at once. */
+static void test_many_floods_cost_a_neighbour_nothing(void)
+{
+	struct vswitch_options options = { .seed = 1 };
+	struct paced_port *receiver;
+	struct vswitch *vswitch;
+
+	CU_ASSERT_EQUAL_FATAL(vswitch_create(&vswitch, &options, NULL), 0);
+	for (unsigned i = 0; i < 20; i++)
+		add(vswitch, (char[]){ (char)('A' + i), 0 }, (uint8_t)('A' + i), PORT_BURST, 0);
+	add(vswitch, "neighbour", 'n', 2, 0);
+	receiver = add(vswitch, "receiver", 'r', 0, 63);
+	CU_ASSERT_EQUAL(vswitch_add_address(vswitch, 0, 0x020000000072, "receiver", NULL), 0);
+	for (unsigned i = 0; i < ROUNDS; i++)
+		vswitch_round(vswitch);
+	CU_ASSERT_TRUE(receiver->got['n'] >= 2 * (ROUNDS - 2));
+	for (unsigned i = 0; i < 20; i++)
+		CU_ASSERT_TRUE(receiver->got['A' + i] >= 2 * ROUNDS);
+	CU_ASSERT_EQUAL(receiver->disordered, 0);
+	vswitch_destroy(vswitch);
+}
+
+/* Turns are by buffers. The receiver takes large frames, of which one fills it; or has them cut, into as many buffers. */
+static void test_turns_are_by_buffers(void)
+{
+	struct lab lab;
+
+	begin(&lab);
+	make_large(lab.flood);
+	lab.flood->bytes[5] = 'r';
+	lab.neighbour->sends = 16;
+	lab.receiver->takes = 64;
+	go(&lab);
+	CU_ASSERT_TRUE(lab.receiver->got['n'] >= 16ull * (ROUNDS - 1) * 9 / 10);
+	CU_ASSERT_TRUE(lab.receiver->got['f'] >= 4 * ROUNDS);
+	vswitch_destroy(lab.vswitch);
+}
+
 UNIT_MAIN("fair", UNIT(test_a_flood_costs_a_neighbour_nothing), UNIT(test_two_floods_share),
-	  UNIT(test_little_room_is_shared_too))
+	  UNIT(test_little_room_is_shared_too), UNIT(test_large_frames_are_many),
+	  UNIT(test_large_frames_that_are_cut_are_more), UNIT(test_a_burst_is_bounded),
+	  UNIT(test_copies_to_all_count), UNIT(test_calls_of_the_kernel_count),
+	  UNIT(test_who_is_alone_is_not_held_up), UNIT(test_many_floods_cost_a_neighbour_nothing),
+	  UNIT(test_turns_are_by_buffers))
