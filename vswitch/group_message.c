@@ -111,6 +111,7 @@ static bool parse_query_tail(struct group_message *out, const uint8_t *at, size_
 	out->suppress = at[0] >> 3 & 1;
 	out->robustness = at[0] & 7;
 	out->interval_ns = decode_float(at[1], 4) * 1000 * MS;
+	out->sources = at + 4;
 	out->source_count = get_be16(at + 2);
 	return 4 + out->source_count * address_size <= length;
 }
@@ -146,8 +147,14 @@ void group_record_next(const struct group_message *message, const uint8_t **at,
 
 	out->type = record[0];
 	out->source_count = get_be16(record + 2);
+	out->sources = record + 4 + size;
 	out->group = message->is_mld ? v6_at(record + 4) : v4_at(record + 4);
 	*at = record + 4 + size + out->source_count * size + record[1] * 4u;
+}
+
+struct group_address group_source_at(bool is_mld, const uint8_t *sources, unsigned number)
+{
+	return is_mld ? v6_at(sources + number * 16) : v4_at(sources + number * 4);
 }
 
 static enum group_message_found good_if(bool good)
@@ -372,13 +379,25 @@ static void put_checksum(uint8_t *at, uint64_t sum)
 	memcpy(at, &folded, sizeof(folded));
 }
 
-/* The tail of the newer versions: flags, the querier's variables, no sources. */
+/* The tail of the newer versions: flags, the querier's variables, sources. */
 static size_t put_query_tail(uint8_t *at, const struct group_query *query)
 {
 	at[0] = query->robustness <= 7 ? query->robustness : 0;
 	at[1] = (uint8_t)encode_float(query->interval_ns / (1000 * MS), 4);
-	put_be16(at + 2, 0);
-	return 4;
+	put_be16(at + 2, (uint16_t)query->source_count);
+	at += 4;
+	for (unsigned i = 0; i < query->source_count; i++) {
+		struct group_address source = query->sources[i];
+
+		if (query->is_mld) {
+			put_be64(at, source.high);
+			put_be64(at + 8, source.low);
+		} else {
+			put_be32(at, (uint32_t)source.low);
+		}
+		at += query->is_mld ? 16 : 4;
+	}
+	return 4 + query->source_count * (query->is_mld ? 16u : 4u);
 }
 
 static size_t make_igmp(const struct group_query *query, uint8_t *ip)

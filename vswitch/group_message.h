@@ -63,7 +63,8 @@ struct group_message {
 	uint8_t version;                    /* 1, 2 or 3 of IGMP, 1 or 2 of MLD; of a router's: 0 */
 	struct group_address source, group; /* `group` of a query: zero in a general one */
 	/* Of queries. */
-	uint64_t response_ns; /* the most that a host may take */
+	uint64_t response_ns;   /* the most that a host may take */
+	const uint8_t *sources; /* in the frame: group_source_at() */
 	uint16_t source_count;
 	bool suppress;      /* it is a repetition: routers do not lower their timers by it */
 	uint8_t robustness; /* the querier's variables; 0: not said */
@@ -90,6 +91,7 @@ enum group_record_type {
 struct group_record {
 	uint8_t type; /* enum group_record_type, or what is none */
 	uint16_t source_count;
+	const uint8_t *sources; /* in the frame: group_source_at() */
 	struct group_address group;
 };
 
@@ -97,18 +99,26 @@ struct group_record {
 void group_record_next(const struct group_message *message, const uint8_t **at,
 		       struct group_record *out);
 
+/* The source of that number, of a query's or a record's. */
+struct group_address group_source_at(bool is_mld, const uint8_t *sources, unsigned number);
+
+/* What one query of ours may name: it fits into the smallest MTU of IPv6. */
+#define GROUP_QUERY_SOURCES 64
+
 struct group_query {
 	bool is_mld;
-	uint8_t version;             /* 1 (MLD), 2, 3 (IGMP) */
-	uint64_t mac;                /* that it comes from */
-	struct group_address source; /* of IGMP may be zero */
-	struct group_address group;  /* zero: a general query */
+	uint8_t version;                     /* 1 (MLD), 2, 3 (IGMP) */
+	uint64_t mac;                        /* that it comes from */
+	struct group_address source;         /* of IGMP may be zero */
+	struct group_address group;          /* zero: a general query */
+	const struct group_address *sources; /* of a group, in the newest version only */
+	unsigned source_count;               /* at most GROUP_QUERY_SOURCES */
 	uint64_t response_ns;
 	uint8_t robustness; /* 1 to 7 */
 	uint64_t interval_ns;
 };
 
-#define GROUP_QUERY_ROOM 96
+#define GROUP_QUERY_ROOM (96 + GROUP_QUERY_SOURCES * 16)
 
 /* Makes the frame, without tag; returns its length, at least 60. */
 size_t group_query_make(const struct group_query *query, uint8_t frame[GROUP_QUERY_ROOM]);

@@ -44,6 +44,8 @@ static void test_igmp_of_three_versions(void)
 	CU_ASSERT_EQUAL(message.robustness, 3);
 	CU_ASSERT_EQUAL(message.interval_ns, 512 * 1000 * MS);
 	CU_ASSERT_EQUAL(message.source_count, 1);
+	CU_ASSERT_TRUE(group_address_same(group_source_at(false, message.sources, 0),
+					  group_address_v4(0x0a000005)));
 	CU_ASSERT_TRUE(group_address_same(message.group, group_address_v4(G)));
 	for (unsigned version = 1; version <= 2; version++) {
 		group_frame_igmp_plain(&frame, HOST, G, version == 1 ? 0x12 : 0x16, 0, G);
@@ -70,6 +72,8 @@ static void test_records(void)
 	report[9] = 1; /* 4 bytes of auxiliary data */
 	put_be16(report + 10, 2);
 	put_be32(report + 12, G);
+	put_be32(report + 16, HOST);
+	put_be32(report + 20, HOST + 1);
 	report[28] = GROUP_TO_EXCLUDE;
 	put_be32(report + 32, G + 1);
 	group_frame_igmp(&frame, HOST, 0xe0000016, report, sizeof(report));
@@ -79,6 +83,9 @@ static void test_records(void)
 	group_record_next(&message, &at, &record);
 	CU_ASSERT_EQUAL(record.type, GROUP_ALLOW);
 	CU_ASSERT_EQUAL(record.source_count, 2);
+	for (unsigned i = 0; i < 2; i++)
+		CU_ASSERT_TRUE(group_address_same(group_source_at(false, record.sources, i),
+						  group_address_v4(HOST + i)));
 	group_record_next(&message, &at, &record);
 	CU_ASSERT_EQUAL(record.type, GROUP_TO_EXCLUDE);
 	CU_ASSERT_TRUE(group_address_same(record.group, group_address_v4(G + 1)));
@@ -256,6 +263,45 @@ static void test_queries_of_ours(void)
 	}
 }
 
+/* Of one group and some sources: the most that one may name is one frame, also for the smallest MTU of IPv6. */
+static void test_queries_of_sources(void)
+{
+	struct group_address sources[GROUP_QUERY_SOURCES];
+	uint8_t frame[GROUP_QUERY_ROOM];
+	struct group_message message;
+
+	for (unsigned mld = 0; mld < 2; mld++)
+		for (unsigned count = 1; count <= GROUP_QUERY_SOURCES; count += 63) {
+			struct group_query query = { .is_mld = mld,
+						     .version = mld ? 2 : 3,
+						     .sources = sources,
+						     .source_count = count,
+						     .response_ns = 1000 * MS,
+						     .robustness = 2,
+						     .interval_ns = 125000 * MS };
+			size_t length;
+
+			query.source = (struct group_address){ mld ? 0xfe80000000000000 : 0, mld };
+			query.group = mld ? (struct group_address){ 0xff3e000000000000, 7 }
+					  : group_address_v4(G);
+			for (unsigned i = 0; i < count; i++)
+				sources[i] = mld ? (struct group_address){ 0x20010db800000000, i }
+						 : group_address_v4(HOST + i);
+			length = group_query_make(&query, frame);
+			CU_ASSERT_TRUE(length >= 60 && length <= 14 + 1280);
+			CU_ASSERT_EQUAL_FATAL(group_message_parse(&message, frame, length),
+					      GROUP_MESSAGE_GOOD);
+			CU_ASSERT_EQUAL_FATAL(message.source_count, count);
+			CU_ASSERT_FALSE(message.suppress);
+			for (unsigned i = 0; i < count; i++)
+				CU_ASSERT_TRUE(group_address_same(
+					group_source_at(mld, message.sources, i), sources[i]));
+			if (length > 60) /* without padding: cut, it is not whole */
+				CU_ASSERT_EQUAL(group_message_parse(&message, frame, length - 1),
+						GROUP_MESSAGE_BAD);
+		}
+}
+
 UNIT_MAIN("group_message", UNIT(test_igmp_of_three_versions), UNIT(test_records),
 	  UNIT(test_mld_of_two_versions), UNIT(test_what_is_broken), UNIT(test_routers),
-	  UNIT(test_queries_of_ours))
+	  UNIT(test_queries_of_ours), UNIT(test_queries_of_sources))
