@@ -42,7 +42,8 @@ static json_t *settings_json(const struct snooping_settings *settings)
 {
 	bool has_mld_address = !group_address_is_zero(settings->mld_address);
 
-	return json_pack("{s:b, s:b, s:b, s:s, s:o, s:o, s:i, s:i, s:i, s:I, s:I, s:I, s:I, s:I}",
+	return json_pack("{s:b, s:b, s:b, s:s, s:o, s:o, s:i, s:i, s:i, s:I, s:I, s:I, s:I, s:I, "
+			 "s:I, s:I, s:I}",
 			 "igmp", settings->igmp, "mld", settings->mld, "querier", settings->querier,
 			 "unknown", settings->drop_unknown ? "drop" : "flood", "igmp_address",
 			 address_json(group_address_v4(settings->address), false), "mld_address",
@@ -53,7 +54,10 @@ static json_t *settings_json(const struct snooping_settings *settings)
 			 "response_interval_seconds", seconds(settings->response_interval),
 			 "last_member_interval_seconds", seconds(settings->last_member_interval),
 			 "groups_most", (json_int_t)settings->groups, "port_groups_most",
-			 (json_int_t)settings->groups_per_port);
+			 (json_int_t)settings->groups_per_port, "sources_most",
+			 (json_int_t)settings->sources, "port_sources_most",
+			 (json_int_t)settings->sources_per_port, "group_sources_most",
+			 (json_int_t)settings->sources_per_group);
 }
 
 static json_t *ports_json(const struct vswitch_snooping_status *status)
@@ -121,20 +125,42 @@ static json_t *routers_json(const struct vswitch_snooping_status *status)
 	return routers;
 }
 
+static json_t *sources_json(const struct vswitch_snooping_status *status, unsigned first,
+			    unsigned count)
+{
+	json_t *sources = json_array();
+
+	for (unsigned i = first; i < first + count; i++) {
+		const struct snooping_source_status *source = &status->sources[i];
+
+		json_array_append_new(sources,
+				      json_pack("{s:o, s:b, s:o}", "source_address",
+						address_json(source->source, true),
+						"source_blocked", source->blocked, "seconds_left",
+						seconds_left(status, source->until)));
+	}
+	return sources;
+}
+
 static json_t *members_json(const struct vswitch_snooping_status *status)
 {
 	json_t *members = json_array();
+	unsigned first = 0;
 
 	for (unsigned i = 0; i < status->member_count; i++) {
 		const struct snooping_member_status *member = &status->members[i];
 
-		json_array_append_new(members, json_pack("{s:i, s:o, s:s, s:i, s:b, s:o}", "vlan",
-							 member->vlan, "multicast_group",
-							 address_json(member->group, true), "port",
-							 status->ports[member->port].name,
-							 "protocol_version", member->version,
-							 "leaving", member->leaving, "seconds_left",
-							 seconds_left(status, member->until)));
+		json_array_append_new(
+			members, json_pack("{s:i, s:o, s:s, s:i, s:b, s:o, s:s, s:b, s:o}", "vlan",
+					   member->vlan, "multicast_group",
+					   address_json(member->group, true), "port",
+					   status->ports[member->port].name, "protocol_version",
+					   member->version, "leaving", member->leaving,
+					   "seconds_left", seconds_left(status, member->until),
+					   "filter_mode", member->exclude ? "exclude" : "include",
+					   "too_many_sources", member->wide, "membership_sources",
+					   sources_json(status, first, member->sources)));
+		first += member->sources;
 	}
 	return members;
 }
@@ -142,7 +168,7 @@ static json_t *members_json(const struct vswitch_snooping_status *status)
 static json_t *counters_json(const struct snooping_counters *counters)
 {
 	return json_pack(
-		"{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+		"{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
 		"igmp_queries", (json_int_t)counters->queries[0], "mld_queries",
 		(json_int_t)counters->queries[1], "igmp_reports", (json_int_t)counters->reports[0],
 		"mld_reports", (json_int_t)counters->reports[1], "igmp_leaves",
@@ -152,7 +178,8 @@ static json_t *counters_json(const struct snooping_counters *counters)
 		"mld_sent", (json_int_t)counters->sent[1], "bad", (json_int_t)counters->bad,
 		"guarded", (json_int_t)counters->guarded, "refused", (json_int_t)counters->refused,
 		"vlans_refused", (json_int_t)counters->vlans_refused, "expired",
-		(json_int_t)counters->expired);
+		(json_int_t)counters->expired, "sources_refused",
+		(json_int_t)counters->sources_refused);
 }
 
 static int out_of_memory(const struct switch_control *control, struct error *error)
@@ -218,6 +245,7 @@ void switch_igmp_metrics(FILE *out, const char *name, struct vswitch *vswitch)
 		{ "", "bad", offsetof(struct snooping_counters, bad) },
 		{ "", "guarded", offsetof(struct snooping_counters, guarded) },
 		{ "", "refused", offsetof(struct snooping_counters, refused) },
+		{ "", "sources_refused", offsetof(struct snooping_counters, sources_refused) },
 		{ "", "vlans_refused", offsetof(struct snooping_counters, vlans_refused) },
 		{ "", "expired", offsetof(struct snooping_counters, expired) },
 	};
@@ -265,6 +293,36 @@ static void print_settings(json_t *settings)
 	}
 }
 
+/* "all", "10.0.0.1, 10.0.0.2", "all but 10.0.0.1": whose frames the port gets. */
+static json_t *sources_text(json_t *member)
+{
+	bool exclude =
+		!strcmp(json_string_value(json_object_get(member, "filter_mode")), "exclude");
+	json_t *text = json_string(exclude ? "all" : ""), *source;
+	bool first = true;
+	size_t index;
+
+	if (json_is_true(json_object_get(member, "too_many_sources"))) {
+		json_decref(text);
+		return json_string("all: it named too many");
+	}
+	json_array_foreach(json_object_get(member, "membership_sources"), index, source) {
+		json_t *longer;
+
+		if (exclude != json_is_true(json_object_get(source, "source_blocked")))
+			continue;
+		longer = json_sprintf("%s%s%s", json_string_value(text),
+				      !first    ? ", "
+				      : exclude ? " but "
+						: "",
+				      json_string_value(json_object_get(source, "source_address")));
+		json_decref(text);
+		text = longer;
+		first = false;
+	}
+	return text;
+}
+
 static void print_all(json_t *result, const struct cli_listing *listing)
 {
 	static const struct cli_column vlans[] = {
@@ -288,6 +346,7 @@ static void print_all(json_t *result, const struct cli_listing *listing)
 		{ "VERSION", "protocol_version", CLI_AS_TEXT },
 		{ "LEAVING", "leaving", CLI_AS_TEXT },
 		{ "FOR", "seconds_left", CLI_AS_TEXT },
+		{ "SOURCES", "sources_text", CLI_AS_NOTE },
 		{ NULL },
 	};
 	static const struct cli_column ports[] = {
@@ -298,6 +357,9 @@ static void print_all(json_t *result, const struct cli_listing *listing)
 		{ NULL },
 	};
 
+	json_t *member;
+	size_t index;
+
 	print_settings(json_object_get(result, "snooping"));
 	printf("\n");
 	cli_print_rows(json_object_get(result, "snooping_ports"), ports, listing);
@@ -306,6 +368,8 @@ static void print_all(json_t *result, const struct cli_listing *listing)
 	printf("\n");
 	cli_print_rows(json_object_get(result, "open_ports"), open_ports, listing);
 	printf("\n");
+	json_array_foreach(json_object_get(result, "memberships"), index, member)
+		json_object_set_new(member, "sources_text", sources_text(member));
 	cli_print_rows(json_object_get(result, "memberships"), members, listing);
 }
 

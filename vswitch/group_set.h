@@ -3,6 +3,8 @@
  * What forwarding knows of groups: which ports a frame to one goes to. Written between rounds only, by snooping.c; read by all
  * threads in rounds, without a lock and without a write.
  *
+ * Where ports named sources (IGMPv3, MLDv2) it goes by the frame's source, too; groups of which none was named cost no look-up for that.
+ *
  * Groups are told apart by their IP addresses, as RFC 4541 would rather have it: 32 groups of IPv4 share a MAC address. What is
  * for everybody stays so: 224.0.0.0/24, ff02::1 and what has not even the scope of a link, frames that are no IP, and those
  * whose two addresses do not belong together.
@@ -43,10 +45,12 @@ static inline bool port_set_is_empty(const struct port_set *set)
 	return !(set->bits[0] | set->bits[1] | set->bits[2] | set->bits[3]);
 }
 
-static inline void port_set_add_all(struct port_set *set, const struct port_set *more)
+static inline void port_set_unite(struct port_set *restrict out, const struct port_set *a,
+				  const struct port_set *b)
 {
+#pragma GCC unroll 4
 	for (unsigned i = 0; i < GROUP_SET_PORTS / 64; i++)
-		set->bits[i] |= more->bits[i];
+		out->bits[i] = a->bits[i] | b->bits[i];
 }
 
 struct group_key {
@@ -58,7 +62,18 @@ struct group_key {
 struct group_entry {
 	struct group_key key;
 	struct group_entry *chain;
-	struct port_set members;
+	unsigned source_count;   /* of its group_sources */
+	struct port_set members; /* that want what no source says otherwise of */
+};
+
+/* A source of a group that ports have named; one that no port has any more is to be removed. */
+struct group_source {
+	struct group_entry *group;
+	struct group_address address;
+	struct group_source *chain;
+	struct port_set wants,
+		blocks; /* a port is in one of them at most; who wants needs not be a member */
+	bool named;     /* the owner's */
 };
 
 /* Of a VLAN and family. */
@@ -73,6 +88,7 @@ struct group_set {
 	unsigned mask; /* of the buckets */
 	unsigned count;
 	struct group_entry **buckets;
+	struct group_source **sources; /* of all groups; as many buckets */
 	const struct group_policy
 		*policies[2][GROUP_SET_VLANS]; /* of IPv4, IPv6; NULL: all is flooded */
 };
@@ -84,6 +100,11 @@ void group_set_finish(struct group_set *set);
 struct group_entry *group_set_find(const struct group_set *set, const struct group_key *key);
 void group_set_insert(struct group_set *set, struct group_entry *entry);
 void group_set_remove(struct group_set *set, struct group_entry *entry);
+
+struct group_source *group_source_find(const struct group_set *set, const struct group_entry *group,
+				       struct group_address address);
+void group_source_insert(struct group_set *set, struct group_source *source);
+void group_source_remove(struct group_set *set, struct group_source *source);
 
 /*
  * Where a frame to a group's address goes, besides not to where it came from: true, and the ports in *out; false: everywhere.

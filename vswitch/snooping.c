@@ -8,8 +8,11 @@
 #include "util/bytes.h"
 #include "vswitch/snooping_internal.h"
 
-#define GROUPS_USUAL   4096
-#define GROUPS_OF_PORT 512
+#define GROUPS_USUAL     4096
+#define GROUPS_OF_PORT   512
+#define SOURCES_USUAL    8192
+#define SOURCES_OF_PORT  1024
+#define SOURCES_OF_GROUP 64
 
 void snooping_settings_init(struct snooping_settings *settings)
 {
@@ -22,6 +25,9 @@ void snooping_settings_init(struct snooping_settings *settings)
 		.last_member_interval = SNOOPING_SECOND,
 		.groups = GROUPS_USUAL,
 		.groups_per_port = GROUPS_OF_PORT,
+		.sources = SOURCES_USUAL,
+		.sources_per_port = SOURCES_OF_PORT,
+		.sources_per_group = SOURCES_OF_GROUP,
 	};
 }
 
@@ -238,7 +244,7 @@ static void obey(const struct frame_at *frame, struct snooping_vlan *vlan,
 	case GROUP_QUERY:
 		snooping_vlan_heard_query(vlan, frame->port, message);
 		if (!group_address_is_zero(message->group))
-			snooping_lower_members(vlan, message);
+			snooping_lower_members(vlan, frame->port, message);
 		break;
 	case GROUP_ROUTER:
 		snooping_vlan_open(vlan, frame->port, true,

@@ -13,10 +13,15 @@
  *			interval (260 s), or after a leave, when two queries a second apart had no answer from that port; at
  *			once where the user said so (fast leave).
  *
- * Sources. A group is wanted by a port, or not: lists of sources of IGMPv3 and MLDv2 are not kept, as RFC 4541 allows (2.1.1,
- * 3). IS_EX, TO_EX, ALLOW, and IS_IN and TO_IN with sources, make a member; TO_IN without sources is a leave; BLOCK has the group
- * asked for, as a leave does, but never ends it at once, since the host may want other sources. While a host of an older version is heard at a port, what only
- * newer ones say does not end its membership (RFC 3376, 7.3.2).
+ * Sources. A port wants of a group what the hosts behind it said by IGMPv3 or MLDv2: some sources (INCLUDE), or all but some
+ * (EXCLUDE), with the timers, transitions and queries of RFC 3376, 6 and RFC 3810, 7. A source that was blocked is asked for at that
+ * port (by our queries only) before it ends, but with fast leave; an answer ends the asking. While a host of an older version is heard
+ * at a port, what only newer ones say does not take from it: BLOCK, and lists of what is excluded, are not heeded (RFC 3376, 7.3.2).
+ *
+ * A port that names more sources of a group, or of all, than it may, or than there is room for, gets all of that group for the group
+ * membership interval: only it has the cost. So it is, too, where sources are not kept at all: none may be named (sources_per_group is
+ * 0), or our own queries are of a version that cannot ask for sources. Who wants some makes a member of all then, TO_IN without
+ * sources is a leave, and BLOCK has the group asked for, but never ends it at once, since the host may want other sources.
  *
  * A port that reports more groups than it may, or than there is room for, gets all groups until it has not done so for
  * 260 s: only it has the cost.
@@ -50,6 +55,8 @@ struct snooping_settings {
 	uint32_t address;                                                 /* of our IGMP queries */
 	struct group_address mld_address; /* of our MLD queries; zero: made of the MAC */
 	unsigned groups, groups_per_port;
+	unsigned sources, sources_per_port; /* of all groups */
+	unsigned sources_per_group;         /* of a port in one group; 0: none is kept */
 };
 
 /* What is usual. */
@@ -77,6 +84,8 @@ struct snooping_counters {
 	uint64_t bad;     /* messages that were broken, and dropped */
 	uint64_t guarded; /* of routers, from ports that have none, and dropped */
 	uint64_t refused; /* memberships beyond what there is room for */
+	uint64_t
+		sources_refused; /* lists of sources for which there was none: all were forwarded */
 	uint64_t vlans_refused;
 	uint64_t expired; /* memberships that were not reported again */
 };
@@ -161,12 +170,26 @@ struct snooping_member_status {
 	struct group_address group;
 	unsigned port;
 	uint64_t until;
-	bool leaving;    /* it is asked whether it is one still */
+	bool leaving;    /* it is asked whether it is one still, or wants a source still */
 	uint8_t version; /* the oldest that was heard of lately */
+	bool exclude; /* the mode: all sources but those that are blocked; else those that are named */
+	bool wide;    /* it named too many sources, and gets all */
+	unsigned sources;
 };
 
 void snooping_each_member(const struct snooping *snooping,
 			  void (*each)(void *arg, const struct snooping_member_status *status),
+			  void *arg);
+
+struct snooping_source_status {
+	struct group_address source;
+	bool blocked;
+	uint64_t until; /* TIMER_NEVER: it is blocked */
+};
+
+/* All that members named, in the order of snooping_each_member(): as many of each as its status says. */
+void snooping_each_source(const struct snooping *snooping,
+			  void (*each)(void *arg, const struct snooping_source_status *status),
 			  void *arg);
 
 #endif

@@ -4,6 +4,7 @@
  *
  *	snooping.c		the object, settings, frames		snooping_vlan.c	queriers, router ports
  *	snooping_member.c	groups and their members		snooping_look.c	looking
+ *	snooping_source.c	what a member wants, and its end
  */
 #ifndef TENON_VSWITCH_SNOOPING_INTERNAL_H
 #define TENON_VSWITCH_SNOOPING_INTERNAL_H
@@ -51,13 +52,32 @@ struct snooping_group {
 	struct list members;
 };
 
+/*
+ * What a port wants of a group: RFC 3376, 6.2; RFC 3810, 7.2. In mode INCLUDE the sources in its list; in EXCLUDE all but those in
+ * the list whose timers are not armed. It ends when INCLUDE has no source.
+ */
 struct snooping_member {
 	struct list node; /* in snooping_group.members */
-	struct timer expire;
-	struct timer query; /* armed while it is asked whether it is one still */
+	bool exclude;
+	struct timer expire; /* of EXCLUDE: then it is INCLUDE */
+	struct timer query;  /* armed while it, or a source, is asked for */
 	struct snooping_group *group;
-	unsigned port, queries_left;
+	unsigned port, queries_left; /* for all of the group */
+	struct list sources;
+	unsigned source_count;
+	uint64_t wide_until;         /* it named too many sources, and gets all */
 	uint64_t v1_until, v2_until; /* a host of that version is there (MLD 1 is as IGMP 2) */
+};
+
+/* One that a member named. */
+struct snooping_source {
+	struct list node;    /* in snooping_member.sources */
+	struct timer expire; /* not armed: it is blocked */
+	struct snooping_member *member;
+	struct group_source *at;
+	unsigned queries_left;
+	bool named; /* by the record that is looked at */
+	bool ask;   /* it is to be in the next query */
 };
 
 struct snooping {
@@ -71,6 +91,7 @@ struct snooping {
 	struct snooping_vlan *vlans[2][GROUP_SET_VLANS];
 	unsigned vlan_count;
 	unsigned port_groups[SNOOPING_PORTS];
+	unsigned source_count, port_sources[SNOOPING_PORTS];
 	uint64_t record_next
 		[SNOOPING_PORTS]; /* when the next record would come if all came evenly */
 };
@@ -120,6 +141,10 @@ void snooping_vlan_routers(const struct snooping_vlan *vlan, struct port_set *ou
 /* A query of ours, to one port or (SNOOPING_PORTS) all; `group` is zero in a general one. */
 void snooping_vlan_query(struct snooping_vlan *vlan, unsigned port, struct group_address group,
 			 uint64_t response);
+/* The same for at most GROUP_QUERY_SOURCES sources of the group. */
+void snooping_vlan_query_sources(struct snooping_vlan *vlan, unsigned port,
+				 struct group_address group, const struct group_address *sources,
+				 unsigned count);
 
 uint64_t snooping_vlan_membership(const struct snooping_vlan *vlan);
 uint64_t snooping_vlan_response(const struct snooping_vlan *vlan);
@@ -129,9 +154,28 @@ uint64_t snooping_vlan_response(const struct snooping_vlan *vlan);
 /* A report or leave. */
 void snooping_heard_members(struct snooping_vlan *vlan, unsigned port,
 			    const struct group_message *message);
-/* The querier asks for one group: who does not answer has left. */
-void snooping_lower_members(struct snooping_vlan *vlan, const struct group_message *message);
+/* The querier at that port asks for one group, or sources of it: who does not answer has left. */
+void snooping_lower_members(struct snooping_vlan *vlan, unsigned port,
+			    const struct group_message *message);
 /* Ends those at a port, or (SNOOPING_PORTS) all, of the VLAN. */
 void snooping_forget_members(struct snooping_vlan *vlan, unsigned port);
+
+/* ---- snooping_source.c ---- */
+
+/* Whether sources are kept in the VLAN: not if the settings have none, nor where our own queries could not ask for them. */
+bool snooping_keeps_sources(const struct snooping_vlan *vlan);
+/* A new member: INCLUDE, with nothing. */
+void snooping_begin_sources(struct snooping_member *member);
+/* And its group, if it was the last. */
+void snooping_end_member(struct snooping_member *member);
+/* What a record of one of the six types changes. The member may end. */
+void snooping_change_member(struct snooping_member *member, const struct group_record *record);
+/* It gets all sources until it has not named too many for some time. */
+void snooping_widen(struct snooping_member *member);
+/* Has the port asked whether anybody wants all of the group; who answers makes it a member again. */
+void snooping_ask_group(struct snooping_member *member);
+/* The querier asks for some sources of the group. */
+void snooping_lower_sources(struct snooping_group *group, const struct group_message *message,
+			    uint64_t until);
 
 #endif

@@ -50,6 +50,11 @@ void snooping_each_router(const struct snooping *snooping,
 	}
 }
 
+static const struct snooping_source *source_at(const struct list *node)
+{
+	return list_entry(node, struct snooping_source, node);
+}
+
 static void show_members(const struct snooping *snooping, const struct snooping_group *group,
 			 void (*each)(void *arg, const struct snooping_member_status *status),
 			 void *arg)
@@ -59,18 +64,27 @@ static void show_members(const struct snooping *snooping, const struct snooping_
 			list_entry(node, struct snooping_member, node);
 		bool is_mld = group->vlan->is_mld;
 		unsigned version = is_mld ? 2 : 3;
+		uint64_t until = 0;
 
 		if (member->v2_until > snooping->now)
 			version = is_mld ? 1 : 2;
 		if (member->v1_until > snooping->now)
 			version = 1;
+		if (member->exclude)
+			until = member->expire.when;
+		else
+			list_for_each(at, &member->sources)
+				until = MAX(until, source_at(at)->expire.when);
 		each(arg, &(struct snooping_member_status){
 				  .vlan = group->vlan->vlan,
 				  .group = group->entry.key.group,
 				  .port = member->port,
-				  .until = member->expire.when,
+				  .until = until,
 				  .leaving = member->query.place != 0,
 				  .version = (uint8_t)version,
+				  .exclude = member->exclude,
+				  .wide = member->wide_until > snooping->now,
+				  .sources = member->source_count,
 			  });
 	}
 }
@@ -83,4 +97,30 @@ void snooping_each_member(const struct snooping *snooping,
 		for (const struct group_entry *entry = snooping->set.buckets[i]; entry;
 		     entry = entry->chain)
 			show_members(snooping, (const struct snooping_group *)entry, each, arg);
+}
+
+static void show_sources(const struct snooping_group *group,
+			 void (*each)(void *arg, const struct snooping_source_status *status),
+			 void *arg)
+{
+	list_for_each(node, &group->members)
+		list_for_each(at, &list_entry(node, struct snooping_member, node)->sources) {
+			const struct snooping_source *source = source_at(at);
+			bool blocked = !source->expire.place;
+
+			each(arg, &(struct snooping_source_status){
+					  .source = source->at->address,
+					  .blocked = blocked,
+					  .until = blocked ? TIMER_NEVER : source->expire.when });
+		}
+}
+
+void snooping_each_source(const struct snooping *snooping,
+			  void (*each)(void *arg, const struct snooping_source_status *status),
+			  void *arg)
+{
+	for (unsigned i = 0; i <= snooping->set.mask; i++)
+		for (const struct group_entry *entry = snooping->set.buckets[i]; entry;
+		     entry = entry->chain)
+			show_sources((const struct snooping_group *)entry, each, arg);
 }

@@ -26,37 +26,6 @@ static struct snooping_member *find_member(const struct snooping_group *group, u
 
 /* ---- Ending ---- */
 
-static void end_group(struct snooping_group *group)
-{
-	group_set_remove(&group->vlan->snooping->set, &group->entry);
-	group->vlan->group_count--;
-	free(group);
-}
-
-/* And its group, if it was the last. */
-static void end_member(struct snooping_member *member)
-{
-	struct snooping_group *group = member->group;
-	struct snooping *snooping = group->vlan->snooping;
-
-	timer_disarm(&snooping->timers, &member->expire);
-	timer_disarm(&snooping->timers, &member->query);
-	port_set_remove(&group->entry.members, member->port);
-	snooping->port_groups[member->port]--;
-	list_remove(&member->node);
-	free(member);
-	if (list_empty(&group->members))
-		end_group(group);
-}
-
-static void member_expired(struct timer *timer)
-{
-	struct snooping_member *member = container_of(timer, struct snooping_member, expire);
-
-	member->group->vlan->snooping->counters.expired++;
-	end_member(member);
-}
-
 static void forget_at(struct snooping_group *group, unsigned port)
 {
 	struct list *node = group->members.next;
@@ -68,7 +37,7 @@ static void forget_at(struct snooping_group *group, unsigned port)
 		node = node->next;
 		last = node == &group->members; /* the group goes with its last member */
 		if (port == SNOOPING_PORTS || member->port == port)
-			end_member(member);
+			snooping_end_member(member);
 	}
 }
 
@@ -92,17 +61,6 @@ void snooping_forget_members(struct snooping_vlan *vlan, unsigned port)
 }
 
 /* ---- Joining ---- */
-
-static void ask_again(struct timer *timer)
-{
-	struct snooping_member *member = container_of(timer, struct snooping_member, query);
-	struct snooping_vlan *vlan = member->group->vlan;
-	uint64_t interval = vlan->snooping->settings.last_member_interval;
-
-	snooping_vlan_query(vlan, member->port, member->group->entry.key.group, interval);
-	if (--member->queries_left)
-		timer_arm(&vlan->snooping->timers, timer, vlan->snooping->now + interval);
-}
 
 static struct snooping_group *make_group(struct snooping_vlan *vlan, struct group_address address)
 {
@@ -147,10 +105,8 @@ static struct snooping_member *make_member(struct snooping_vlan *vlan, struct gr
 	}
 	member->group = group;
 	member->port = port;
-	member->expire.expire = member_expired;
-	member->query.expire = ask_again;
+	snooping_begin_sources(member);
 	list_add_tail(&group->members, &member->node);
-	port_set_add(&group->entry.members, port);
 	snooping->port_groups[port]++;
 	return member;
 }
@@ -171,135 +127,147 @@ static struct snooping_member *look_up(const struct snooping_vlan *vlan,
 	return group ? find_member(group, port) : NULL;
 }
 
-static void join(struct snooping_vlan *vlan, struct group_address address, unsigned port,
-		 unsigned version)
+/* NULL: it is one too many, and gets all groups. */
+static struct snooping_member *get_member(struct snooping_vlan *vlan, struct group_address address,
+					  unsigned port)
 {
-	struct snooping *snooping = vlan->snooping;
-	uint64_t until = snooping->now + snooping_vlan_membership(vlan);
-	struct snooping_member *member;
+	struct snooping_member *member = look_up(vlan, address, port);
 
-	if (!is_snooped(address))
-		return;
-	member = look_up(vlan, address, port);
 	if (!member)
 		member = make_member(vlan, address, port);
 	if (!member) {
-		snooping->counters.refused++;
-		snooping_vlan_open(vlan, port, false, until);
-		return;
+		vlan->snooping->counters.refused++;
+		snooping_vlan_open(vlan, port, false,
+				   vlan->snooping->now + snooping_vlan_membership(vlan));
 	}
-	if (version == 1 && !vlan->is_mld)
-		member->v1_until = until;
-	else if (version == (vlan->is_mld ? 1 : 2))
-		member->v2_until = until;
-	timer_disarm(&snooping->timers, &member->query);
-	timer_arm(&snooping->timers, &member->expire, until);
+	return member;
 }
 
-/* ---- Leaving ---- */
+/* ---- Records ---- */
 
-/* Has the port asked whether there is another member; the answer makes it one again. */
-static void ask(struct snooping_member *member)
+/*
+ * Where hosts of older versions are, what only newer ones say takes nothing from them: RFC 3376, 7.3.2; RFC 3810, 8.3.2. What they
+ * want is heard all the same. False: nothing is left of the record.
+ */
+static bool heed_old_hosts(const struct snooping_member *member, uint64_t now,
+			   struct group_record *record)
 {
-	struct snooping_vlan *vlan = member->group->vlan;
+	bool v1 = member->v1_until > now;
+
+	if (!v1 && member->v2_until <= now)
+		return true;
+	if (record->type == GROUP_IS_EXCLUDE || record->type == GROUP_TO_EXCLUDE)
+		record->source_count = 0;
+	else if (record->type == GROUP_TO_INCLUDE && v1)
+		record->type = GROUP_IS_INCLUDE;
+	return record->type != GROUP_BLOCK;
+}
+
+/* Where no sources are kept: what wants some wants all. */
+static void forget_list(struct group_record *record)
+{
+	if (record->source_count)
+		record->type = GROUP_IS_EXCLUDE;
+	record->source_count = 0;
+}
+
+/* Whether the record may make a member. */
+static bool has_wishes(const struct group_record *record)
+{
+	return record->type == GROUP_IS_EXCLUDE || record->type == GROUP_TO_EXCLUDE ||
+	       (record->type != GROUP_BLOCK && record->source_count);
+}
+
+static void heard_record(struct snooping_vlan *vlan, unsigned port, struct group_record *record)
+{
 	struct snooping *snooping = vlan->snooping;
-	const struct snooping_settings *settings = &snooping->settings;
-	uint64_t until = snooping->now + settings->robustness * settings->last_member_interval;
+	struct snooping_member *member;
+	bool too_many;
 
-	/* Another querier asks, when it hears of the leave. */
-	if (!snooping_vlan_is_ours(vlan) || member->query.place || member->expire.when <= until)
+	/* RFC 3376, 4.2.12: other types are ignored. */
+	if (!is_snooped(record->group) || !record->type || record->type > GROUP_BLOCK)
 		return;
-	timer_arm(&snooping->timers, &member->expire, until);
-	member->queries_left = settings->robustness;
-	ask_again(&member->query);
-}
-
-static void heard_leave(struct snooping_vlan *vlan, struct group_address address, unsigned port)
-{
-	struct snooping_member *member = look_up(vlan, address, port);
-
-	if (!member || member->v1_until > vlan->snooping->now)
+	member = has_wishes(record) ? get_member(vlan, record->group, port)
+				    : look_up(vlan, record->group, port);
+	if (!member || !heed_old_hosts(member, snooping->now, record))
 		return;
-	if (vlan->snooping->ports[port].fast_leave)
-		end_member(member);
-	else
-		ask(member);
-}
-
-static void block(struct snooping_vlan *vlan, struct group_address address, unsigned port)
-{
-	struct snooping_member *member = look_up(vlan, address, port);
-	uint64_t now = vlan->snooping->now;
-
-	if (member && member->v1_until <= now && member->v2_until <= now)
-		ask(member);
-}
-
-static void heard_record(struct snooping_vlan *vlan, unsigned port, unsigned version,
-			 const struct group_record *record)
-{
-	switch (record->type) {
-	case GROUP_IS_EXCLUDE:
-	case GROUP_TO_EXCLUDE:
-	case GROUP_ALLOW:
-		join(vlan, record->group, port, version);
-		break;
-	case GROUP_IS_INCLUDE:
-	case GROUP_TO_INCLUDE:
-		if (record->source_count)
-			join(vlan, record->group, port, version);
-		else if (record->type == GROUP_TO_INCLUDE)
-			heard_leave(vlan, record->group, port);
-		break;
-	case GROUP_BLOCK:
-		block(vlan, record->group, port);
-		break;
-	default: /* RFC 3376, 4.2.12: ignored */
-		break;
+	too_many = record->source_count > snooping->settings.sources_per_group;
+	if (!snooping_keeps_sources(vlan) || member->wide_until > snooping->now) {
+		if (record->type == GROUP_BLOCK) {
+			snooping_ask_group(member);
+			return;
+		}
+		forget_list(record);
+	} else if (too_many) {
+		snooping_widen(member);
+		return;
 	}
+	snooping_change_member(member, record);
+}
+
+/* What only knows all of a group. */
+static void heard_plain(struct snooping_vlan *vlan, unsigned port,
+			const struct group_message *message)
+{
+	struct snooping *snooping = vlan->snooping;
+	bool leaves = message->kind == GROUP_LEAVE;
+	struct group_record record = { .type = leaves ? GROUP_TO_INCLUDE : GROUP_IS_EXCLUDE,
+				       .group = message->group };
+	struct snooping_member *member;
+	uint64_t until = snooping->now + snooping_vlan_membership(vlan);
+
+	heard_record(vlan, port, &record);
+	member = leaves ? NULL : look_up(vlan, message->group, port);
+	if (!member)
+		return;
+	if (message->version == 1 && !vlan->is_mld)
+		member->v1_until = until;
+	else
+		member->v2_until = until;
 }
 
 /*
- * A frame may have a thousand records, and each costs all ports a moment: so many of a port in a second, at once those of one. A
- * network of hosts says less.
+ * A frame may have a thousand records, and each costs all ports a moment, as do its sources: so many of a port in a second, at once those of
+ * one. A network of hosts says less.
  */
 #define RECORD_RATE     10000u
 #define RECORD_INTERVAL (SNOOPING_SECOND / RECORD_RATE)
+#define RECORD_SOURCES  8 /* that cost as much as a record */
 
-static bool record_allowed(struct snooping *snooping, unsigned port)
+static bool may_cost(struct snooping *snooping, unsigned port, unsigned sources)
 {
 	uint64_t *next = &snooping->record_next[port];
 
 	if (*next > snooping->now + SNOOPING_SECOND)
 		return false;
-	*next = MAX(*next, snooping->now) + RECORD_INTERVAL;
+	*next = MAX(*next, snooping->now) + (1 + sources / RECORD_SOURCES) * RECORD_INTERVAL;
 	return true;
 }
 
 void snooping_heard_members(struct snooping_vlan *vlan, unsigned port,
 			    const struct group_message *message)
 {
+	unsigned of_group = vlan->snooping->settings.sources_per_group;
 	const uint8_t *at = message->records;
 
-	if (message->kind == GROUP_LEAVE)
-		heard_leave(vlan, message->group, port);
-	else if (!message->records)
-		join(vlan, message->group, port, message->version);
+	if (!message->records)
+		heard_plain(vlan, port, message);
 	for (unsigned i = 0; i < message->record_count; i++) {
 		struct group_record record;
 
-		if (!record_allowed(vlan->snooping, port)) {
+		group_record_next(message, &at, &record);
+		if (!may_cost(vlan->snooping, port, MIN(record.source_count, of_group))) {
 			vlan->snooping->counters.refused += message->record_count - i;
 			snooping_vlan_open(vlan, port, false,
 					   vlan->snooping->now + snooping_vlan_membership(vlan));
 			return;
 		}
-		group_record_next(message, &at, &record);
-		heard_record(vlan, port, message->version, &record);
+		heard_record(vlan, port, &record);
 	}
 }
 
-void snooping_lower_members(struct snooping_vlan *vlan, const struct group_message *message)
+void snooping_lower_members(struct snooping_vlan *vlan, unsigned port,
+			    const struct group_message *message)
 {
 	struct snooping *snooping = vlan->snooping;
 	const struct snooping_settings *settings = &snooping->settings;
@@ -307,14 +275,19 @@ void snooping_lower_members(struct snooping_vlan *vlan, const struct group_messa
 	struct snooping_group *group = find_group(vlan, message->group);
 	uint64_t until = snooping->now + settings->robustness * response;
 
-	/* A query for sources has no answer from who wants others. */
-	if (!group || message->suppress || message->source_count ||
-	    !snooping_vlan_is_by_querier(vlan, message))
+	if (!group || message->suppress || !snooping_vlan_is_by_querier(vlan, message))
 		return;
+	/* A query for sources has no answer from who wants others. */
+	if (message->source_count) {
+		if (may_cost(snooping, port, message->source_count))
+			snooping_lower_sources(group, message, until);
+		return;
+	}
 	list_for_each(node, &group->members) {
 		struct snooping_member *member = list_entry(node, struct snooping_member, node);
 
-		if (member->v1_until <= snooping->now && member->expire.when > until)
+		if (member->exclude && member->v1_until <= snooping->now &&
+		    member->expire.when > until)
 			timer_arm(&snooping->timers, &member->expire, until);
 	}
 }

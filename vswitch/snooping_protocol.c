@@ -321,21 +321,26 @@ int vswitch_set_snooping(struct vswitch *vswitch, const char *port, const char *
 DEFINE_LOOK(vlan, struct snooping_vlan_status)
 DEFINE_LOOK(router, struct snooping_router_status)
 DEFINE_LOOK(member, struct snooping_member_status)
+DEFINE_LOOK(source, struct snooping_source_status)
 
 static int fill_lists(struct vswitch_snooping_status *status, const struct snooping *snooping)
 {
 	snooping_each_vlan(snooping, count_vlan, status);
 	snooping_each_router(snooping, count_router, status);
 	snooping_each_member(snooping, count_member, status);
+	snooping_each_source(snooping, count_source, status);
 	status->vlans = calloc(status->vlan_count + 1, sizeof(*status->vlans));
 	status->routers = calloc(status->router_count + 1, sizeof(*status->routers));
 	status->members = calloc(status->member_count + 1, sizeof(*status->members));
-	if (!status->vlans || !status->routers || !status->members)
+	status->sources = calloc(status->source_count + 1, sizeof(*status->sources));
+	if (!status->vlans || !status->routers || !status->members || !status->sources)
 		return -ENOMEM;
-	status->vlan_count = status->router_count = status->member_count = 0;
+	status->vlan_count = status->router_count = 0;
+	status->member_count = status->source_count = 0;
 	snooping_each_vlan(snooping, add_vlan, status);
 	snooping_each_router(snooping, add_router, status);
 	snooping_each_member(snooping, add_member, status);
+	snooping_each_source(snooping, add_source, status);
 	return 0;
 }
 
@@ -384,5 +389,6 @@ void vswitch_snooping_status_free(struct vswitch_snooping_status *status)
 	free(status->vlans);
 	free(status->routers);
 	free(status->members);
+	free(status->sources);
 	free(status);
 }

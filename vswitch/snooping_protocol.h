@@ -28,10 +28,11 @@ struct vswitch_snooping_status {
 		char name[PORT_NAME_MAX]; /* "": there is none in the slot */
 		struct snooping_port_settings settings;
 	} ports[SNOOPING_PORTS]; /* by slot, as in what follows */
-	unsigned vlan_count, router_count, member_count, group_count;
+	unsigned vlan_count, router_count, member_count, source_count, group_count;
 	struct snooping_vlan_status *vlans;
 	struct snooping_router_status *routers;
 	struct snooping_member_status *members;
+	struct snooping_source_status *sources; /* of one member after another */
 };
 
 /* -ENOMEM. The caller frees it. Where nothing was ever set all is as it would be. */

@@ -67,24 +67,21 @@ struct group_address snooping_our_address(const struct snooping_vlan *vlan)
 		       : snooping->settings.mld_address;
 }
 
-static void send_query(struct snooping_vlan *vlan, unsigned port, struct group_address from,
-		       struct group_address group, uint64_t response)
+/* `query` says what is asked, and by whom. */
+static void send_query(struct snooping_vlan *vlan, unsigned port, struct group_query query)
 {
 	struct snooping *snooping = vlan->snooping;
 	const struct snooping_options *options = &snooping->options;
-	struct group_query query = {
-		.is_mld = vlan->is_mld,
-		.version = vlan->is_mld ? snooping->settings.mld_version
-					: snooping->settings.igmp_version,
-		.mac = options->mac,
-		.source = from,
-		.group = group,
-		.response_ns = response,
-		.robustness = snooping->settings.robustness,
-		.interval_ns = snooping->settings.query_interval,
-	};
 	uint8_t frame[GROUP_QUERY_ROOM];
-	size_t length = group_query_make(&query, frame);
+	size_t length;
+
+	query.is_mld = vlan->is_mld;
+	query.version =
+		vlan->is_mld ? snooping->settings.mld_version : snooping->settings.igmp_version;
+	query.mac = options->mac;
+	query.robustness = snooping->settings.robustness;
+	query.interval_ns = snooping->settings.query_interval;
+	length = group_query_make(&query, frame);
 
 	snooping->counters.sent[vlan->is_mld]++;
 	options->actions->send(options->arg, port, SNOOPING_PORTS, vlan->vlan, frame, length);
@@ -93,7 +90,23 @@ static void send_query(struct snooping_vlan *vlan, unsigned port, struct group_a
 void snooping_vlan_query(struct snooping_vlan *vlan, unsigned port, struct group_address group,
 			 uint64_t response)
 {
-	send_query(vlan, port, snooping_our_address(vlan), group, response);
+	send_query(vlan, port,
+		   (struct group_query){ .source = snooping_our_address(vlan),
+					 .group = group,
+					 .response_ns = response });
+}
+
+void snooping_vlan_query_sources(struct snooping_vlan *vlan, unsigned port,
+				 struct group_address group, const struct group_address *sources,
+				 unsigned count)
+{
+	send_query(vlan, port,
+		   (struct group_query){ .source = snooping_our_address(vlan),
+					 .group = group,
+					 .sources = sources,
+					 .source_count = count,
+					 .response_ns =
+						 vlan->snooping->settings.last_member_interval });
 }
 
 static const struct group_address general;
@@ -236,7 +249,8 @@ void snooping_vlan_topology_changed(struct snooping_vlan *vlan)
 	if (ours)
 		start_querying(vlan);
 	else if (!vlan->is_mld)
-		send_query(vlan, SNOOPING_PORTS, general, general, snooping_vlan_response(vlan));
+		send_query(vlan, SNOOPING_PORTS,
+			   (struct group_query){ .response_ns = snooping_vlan_response(vlan) });
 	snooping_vlan_distrust(vlan, until_known(vlan, ours || !vlan->is_mld));
 }
 

@@ -10,7 +10,8 @@
 #include "util/error.h"
 #include "util/number.h"
 
-#define GROUPS_MOST 65536u
+#define GROUPS_MOST           65536u
+#define SOURCES_OF_GROUP_MOST 1024u
 
 /* The value behind "key=", if the word is of that key. */
 static const char *text_behind(const char *word, const char *key)
@@ -98,6 +99,11 @@ static const struct {
 	{ "groups", NUMBER_COUNT, 1, GROUPS_MOST, offsetof(struct snooping_settings, groups) },
 	{ "port-groups", NUMBER_COUNT, 1, GROUPS_MOST,
 	  offsetof(struct snooping_settings, groups_per_port) },
+	{ "sources", NUMBER_COUNT, 1, GROUPS_MOST, offsetof(struct snooping_settings, sources) },
+	{ "port-sources", NUMBER_COUNT, 1, GROUPS_MOST,
+	  offsetof(struct snooping_settings, sources_per_port) },
+	{ "group-sources", NUMBER_COUNT, 0, SOURCES_OF_GROUP_MOST,
+	  offsetof(struct snooping_settings, sources_per_group) },
 };
 
 static void put_number(void *at, enum number_kind kind, uint64_t number)
@@ -140,7 +146,8 @@ int snooping_settings_set(struct snooping_settings *settings, const char *word, 
 	return error_set(error, -EINVAL,
 			 "\"%.60s\": expected igmp=, mld=, querier=, unknown=, address=, "
 			 "mld-address=, igmp-version=, mld-version=, robustness=, query-interval=, "
-			 "response-interval=, last-member-interval=, groups= or port-groups=",
+			 "response-interval=, last-member-interval=, groups=, port-groups=, "
+			 "sources=, port-sources= or group-sources=",
 			 word);
 }
 

@@ -10,8 +10,8 @@
 #include "virtio/virtio_net.h"
 #include "vswitch/snooping.h"
 
-#define PORTS      4
-#define FRAME_MOST 512
+#define PORTS  4
+#define GROUPS 20
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -20,7 +20,9 @@ struct fuzz {
 	size_t left;
 	struct snooping *snooping;
 	uint64_t now;
-	unsigned members;
+	/* Of the member whose sources come next. */
+	struct snooping_member_status members[GROUPS * PORTS];
+	unsigned member_count, at_member, of_member, sources;
 };
 
 static uint8_t take(struct fuzz *fuzz)
@@ -89,6 +91,8 @@ static void put_frame(struct fuzz *fuzz, unsigned port, bool mended)
 	free(frame);
 }
 
+static const struct snooping_port_settings fast = { .fast_leave = true };
+
 static void pass(struct fuzz *fuzz, uint64_t until)
 {
 	while (snooping_next(fuzz->snooping) <= until) {
@@ -104,9 +108,59 @@ static void check_member(void *arg, const struct snooping_member_status *status)
 	struct group_key key = { status->group, status->vlan };
 	const struct group_entry *entry = group_set_find(snooping_set(fuzz->snooping), &key);
 
-	fuzz->members++;
-	if (!entry || !port_set_has(&entry->members, status->port) || status->port >= PORTS ||
-	    status->until < fuzz->now)
+	if (!entry || status->port >= PORTS || status->until < fuzz->now ||
+	    port_set_has(&entry->members, status->port) != status->exclude ||
+	    (!status->exclude && !status->sources) || (status->wide && status->sources) ||
+	    fuzz->member_count == GROUPS * PORTS)
+		abort();
+	fuzz->members[fuzz->member_count++] = *status;
+}
+
+static void check_source(void *arg, const struct snooping_source_status *status)
+{
+	struct fuzz *fuzz = arg;
+	const struct snooping_member_status *member;
+	const struct group_set *set = snooping_set(fuzz->snooping);
+	const struct group_source *source;
+	struct group_key key;
+
+	while (fuzz->at_member < fuzz->member_count &&
+	       fuzz->of_member == fuzz->members[fuzz->at_member].sources) {
+		fuzz->at_member++;
+		fuzz->of_member = 0;
+	}
+	if (fuzz->at_member == fuzz->member_count)
+		abort();
+	member = &fuzz->members[fuzz->at_member];
+	fuzz->of_member++;
+	fuzz->sources++;
+	key = (struct group_key){ member->group, member->vlan };
+	source = group_source_find(set, group_set_find(set, &key), status->source);
+	if (!source || port_set_has(&source->blocks, member->port) != status->blocked ||
+	    port_set_has(&source->wants, member->port) == status->blocked ||
+	    status->until < fuzz->now || (status->blocked && !member->exclude))
+		abort();
+}
+
+/* What forwarding would read is what is known, and that is not more than it may be. */
+static void check(struct fuzz *fuzz)
+{
+	unsigned sources = 0, of_port[PORTS] = { 0 };
+
+	fuzz->member_count = fuzz->at_member = fuzz->of_member = fuzz->sources = 0;
+	snooping_each_member(fuzz->snooping, check_member, fuzz);
+	snooping_each_source(fuzz->snooping, check_source, fuzz);
+	for (unsigned i = 0; i < fuzz->member_count; i++) {
+		sources += fuzz->members[i].sources;
+		of_port[fuzz->members[i].port] += fuzz->members[i].sources;
+		if (fuzz->members[i].sources > 4)
+			abort();
+	}
+	for (unsigned port = 0; port < PORTS; port++)
+		if (of_port[port] > 8)
+			abort();
+	if (sources != fuzz->sources || sources > 12 ||
+	    snooping_set(fuzz->snooping)->count > GROUPS)
 		abort();
 }
 
@@ -116,14 +170,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct snooping_options options = { .mac = 0x020000000001, .seed = 1, .actions = &actions };
 	struct fuzz fuzz = { .at = data, .left = size, .now = 1 };
 	struct snooping_settings settings;
+	unsigned steps = 0;
 
 	if (snooping_create(&fuzz.snooping, &options))
 		return 0;
 	snooping_settings_init(&settings);
 	settings.igmp = settings.mld = true;
 	settings.querier = size && data[0] & 0x80;
-	settings.groups = 20;
+	settings.groups = GROUPS;
 	settings.groups_per_port = 8;
+	settings.sources = 12;
+	settings.sources_per_port = 8;
+	settings.sources_per_group = 4;
+	if (size > 1 && data[1] & 0x80)
+		settings.igmp_version = 2;
 	snooping_change(fuzz.snooping, &settings, fuzz.now);
 	while (fuzz.left) {
 		uint8_t step = take(&fuzz);
@@ -146,16 +206,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		case 5:
 			pass(&fuzz, fuzz.now + take(&fuzz) * SNOOPING_SECOND);
 			break;
+		case 15:
+			snooping_change_port(fuzz.snooping, port, &fast, fuzz.now);
+			break;
 		case 6:
 			put_frame(&fuzz, port, false);
 			break;
 		default:
 			put_frame(&fuzz, port, true);
 		}
-		snooping_each_member(fuzz.snooping, check_member, &fuzz);
+		if (++steps % 8 == 0) /* it goes through all buckets */
+			check(&fuzz);
 	}
-	if (snooping_set(fuzz.snooping)->count > 20)
-		abort();
+	check(&fuzz);
 	snooping_destroy(fuzz.snooping);
 	return 0;
 }

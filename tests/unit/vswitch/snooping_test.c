@@ -336,7 +336,15 @@ static void test_fast_leave_and_old_hosts(void)
 	end(world);
 }
 
-/* What each record does to a port that is a member, and to one that is none, 3 s later. */
+static void without_sources(struct snooping_settings *settings)
+{
+	settings->sources_per_group = 0;
+}
+
+/*
+ * What each record does to a port that is a member, and to one that is none, 3 s later, where no sources are kept.
+ * snooping_source_test.c has it with them.
+ */
 static void test_records(void)
 {
 	static const struct {
@@ -364,6 +372,7 @@ static void test_records(void)
 			struct group_frame frame;
 			char expected[16];
 
+			set(world, without_sources);
 			snooping_add_vlan(world->snooping, 0, world->now);
 			pass(world, 20 * SECOND);
 			if (mld)
