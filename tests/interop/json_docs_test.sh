@@ -156,7 +156,7 @@ printf 'switch stp show\tjson.tree\n' >>list
 do_it switch igmp lab set igmp=on,mld=on,querier=on
 do_it switch igmp lab set one fast-leave=on
 python3 -c '
-# A router, and a host that wants a group.
+# A router, and hosts that want a group, another but for a source, and a source of a third.
 import struct
 def total(data):
     words = sum(struct.unpack("!%dH" % (len(data) // 2), data))
@@ -171,10 +171,12 @@ with open("groups.pcap", "wb") as out:
     out.write(struct.pack("<IHHiIII", 0xa1b2c3d4, 2, 4, 0, 0, 65535, 1))
     out.write(frame([224, 0, 0, 1], bytes([0x11, 100, 0, 0, 0, 0, 0, 0])))
     out.write(frame([239, 1, 2, 3], bytes([0x16, 0, 0, 0, 239, 1, 2, 3])))
+    out.write(frame([224, 0, 0, 22], bytes([0x22, 0, 0, 0, 0, 0, 0, 2, 4, 0, 0, 1, 239, 1, 2, 4, 10, 9, 9, 9,
+        5, 0, 0, 1, 239, 1, 2, 5, 10, 9, 9, 8])))
 '
 # Its frames come at once, and a port of the tree would not pass them yet.
 do_it switch port add lab three=pcap:groups.pcap,stp=off
-is_member() { "$TENON" switch igmp lab show --json >now && grep -q '"multicast_group": "239.1.2.3"' now; }
+is_member() { "$TENON" switch igmp lab show --json >now && grep -q '"source_address": "10.9.9.8"' now; }
 await is_member
 "$TENON" switch igmp lab show --json >json.groups 2>said.groups
 printf 'switch igmp show\tjson.groups\n' >>list
