@@ -48,16 +48,25 @@ static bool nobody_listens(const char *path)
 
 bool ask_is_left_over(const char *path, pid_t pid)
 {
-	bool gone = pid && process_is_gone(pid);
+	/* Also where its number is nobody's: it may be one of another namespace. */
+	bool gone = (!pid || process_is_gone(pid)) && nobody_listens(path);
 
 	/* One that does not listen yet does so in a moment. */
-	if (!pid)
-		gone = nobody_listens(path) && !fiber_sleep(SETTLE_NS) && nobody_listens(path);
+	if (gone && !pid)
+		gone = !fiber_sleep(SETTLE_NS) && nobody_listens(path);
 	if (gone) {
 		unlink(path);
 		runtime_tidy_disks();
 	}
 	return gone;
+}
+
+int ask_listener(const char *path, pid_t *pid)
+{
+	CLEANUP_CLOSE int fd = unix_socket_connect_with(path, wait_for_none, NULL, NULL);
+
+	*pid = fd < 0 ? 0 : unix_socket_peer(fd);
+	return fd < 0 ? fd : 0;
 }
 
 static int ask_one(void *arg)
@@ -71,6 +80,8 @@ static int ask_one(void *arg)
 		answer->rc = -ECONNREFUSED;
 	else if (answer->rc == -ECONNREFUSED) /* it listens since */
 		answer->rc = -EAGAIN;
+	if (!answer->pid && answer->rc != -ECONNREFUSED)
+		(void)ask_listener(answer->path, &answer->pid);
 	return 0;
 }
 

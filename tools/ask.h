@@ -12,8 +12,8 @@
 /* One that was asked. */
 struct ask_answer {
 	const char *path; /* of its control socket */
-	pid_t pid;        /* as the socket's name says; 0: it does not say */
-	json_t *result;   /* or NULL, and then: */
+	pid_t pid; /* as the socket's name says, or the kernel of who listens; 0: it has none here, or is not known */
+	json_t *result; /* or NULL, and then: */
 	int rc;
 	struct error error;
 
@@ -32,6 +32,10 @@ struct ask {
 int ask_all(struct ask *ask, const char *prefix, const char *method, uint64_t limit_ns);
 void ask_free(struct ask *ask);
 
+/* Whose control socket it is, by the kernel's word: in *pid; 0: of a process that has no number in this namespace. 0, or -ECONNREFUSED (nobody
+ * listens), -ENOENT, -EBUSY (so many want to ask it that it is not known). */
+int ask_listener(const char *path, pid_t *pid);
+
 /* What is known of the process without its answer: pid, command, control, problem. */
 json_t *ask_row(pid_t pid, const struct ask_answer *answer);
 /* A member of the answer; else `nothing`, which is stolen. */
@@ -40,7 +44,7 @@ void ask_take(json_t *row, json_t *answer, const char *key, json_t *nothing);
 /* For those that hold what lists are about: they answer from memory. */
 #define ASK_LIST_NS (3 * 1000000000ull)
 
-/* Whether nobody listens at a control socket any more; it is removed then. `pid` as above. */
+/* Whether nobody listens at a control socket any more; it is removed then. `pid` as the socket's name says; 0: it does not say. */
 bool ask_is_left_over(const char *path, pid_t pid);
 
 #endif

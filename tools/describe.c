@@ -43,6 +43,8 @@ json_t *describe_process(int pid)
 {
 	char command[PROCESS_TEXT];
 
+	if (!pid)
+		return json_pack("{s:n, s:n}", "pid", "command");
 	return json_pack("{s:i, s:o}", "pid", pid, "command",
 			 describe_text(process_command(pid, command) ? command : NULL));
 }

@@ -172,11 +172,17 @@ static void print_head(const char *kind, const char *name, json_t *row)
 {
 	const char *command = json_string_value(json_object_get(row, "command"));
 	const char *problem = json_string_value(json_object_get(row, "problem"));
+	long long pid = json_integer_value(json_object_get(row, "pid"));
 	CLEANUP_FREE char *head = NULL, *clean = NULL;
+	char process[48];
 
-	if (asprintf(&head, "%s%s%s, process %lld: %s%s%s", kind, *name ? " " : "", name,
-		     (long long)json_integer_value(json_object_get(row, "pid")),
-		     command ? command : "?", problem ? ": " : "", problem ? problem : "") < 0)
+	if (pid)
+		snprintf(process, sizeof(process), "process %lld", pid);
+	else
+		snprintf(process, sizeof(process), "a process that is not seen from here");
+	if (asprintf(&head, "%s%s%s, %s%s%s%s%s", kind, *name ? " " : "", name, process,
+		     command ? ": " : "", command ? command : "", problem ? ": " : "",
+		     problem ? problem : "") < 0)
 		head = NULL;
 	clean = head ? text_cleaned(head, NULL) : NULL;
 	if (clean)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "fiber/fiber.h"
+#include "tools/ask.h"
 #include "tools/devices.h"
 #include "tools/output.h"
 #include "tools/switch.h"
@@ -28,22 +29,19 @@ struct switch_question {
 	bool until_gone; /* wait until its process has ended */
 };
 
-/* Whose switch it is now: another may have its name before this one is looked for again. */
-static int find_process(const char *control, pid_t *pid, struct error *error)
+/* Of one in another namespace of processes there is its socket only. */
+static bool has_ended(const char *control, pid_t pid)
 {
-	json_t *shown = NULL;
-	int rc = rpc_call(control, "switch.show", NULL, &shown, error);
+	int rc = pid ? 0 : ask_listener(control, &pid);
 
-	*pid = rc ? 0 : (pid_t)json_integer_value(json_object_get(shown, "pid"));
-	json_decref(shown);
-	return rc;
+	return pid ? process_is_gone(pid) : rc == -ECONNREFUSED || rc == -ENOENT;
 }
 
 /* Its ports and a capture are others' once the process has ended. */
-static int wait_until_gone(pid_t pid, const char *name, struct error *error)
+static int wait_until_gone(const char *control, pid_t pid, const char *name, struct error *error)
 {
 	for (uint64_t end = worker_now() + STOP_NS; worker_now() < end; fiber_sleep(LOOK_NS))
-		if (pid <= 0 || process_is_gone(pid))
+		if (has_ended(control, pid))
 			return 0;
 	return error_set(error, -ETIMEDOUT, "switch %s: it has been told to end, and has not yet",
 			 name);
@@ -67,14 +65,13 @@ static int ask_on_fiber(void *arg, struct error *error)
 		json_decref(question->params);
 		return rc;
 	}
+	/* Whose it is now: another may have its name before this one is looked for again. */
 	if (question->until_gone)
-		rc = find_process(control, &pid, error);
-	if (!rc)
-		rc = rpc_call(control, question->method, question->params, &question->result,
-			      error);
+		(void)ask_listener(control, &pid);
+	rc = rpc_call(control, question->method, question->params, &question->result, error);
 	/* It may have ended before it could say so. */
 	if (question->until_gone && (!rc || rc == -EPIPE))
-		return wait_until_gone(pid, question->name, error);
+		return wait_until_gone(control, pid, question->name, error);
 	if (rc == -ENOENT || rc == -ECONNREFUSED)
 		switch_none_running(question->name, control, rc, error);
 	return rc;

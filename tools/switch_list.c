@@ -28,11 +28,9 @@ static json_t *make_row(const struct ask_answer *answer)
 	static const char *const lists[] = { "ports", "addresses", "captures" };
 	static const char *const others[] = { "table", "threads", "sleeps", "peer_closings",
 					      "frame_cost" };
-	json_t *pid = json_object_get(answer->result, "pid");
-	json_t *row = ask_row((pid_t)json_integer_value(pid), answer);
+	/* Not as it says: that may be its number in another namespace, where another process has it here. */
+	json_t *row = ask_row(answer->pid, answer);
 
-	if (!pid)
-		json_object_set_new(row, "pid", json_null());
 	ask_take(row, answer->result, "name", name_of(answer->path));
 	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
 		ask_take(row, answer->result, lists[i], json_array());

@@ -78,5 +78,34 @@ grep -q 'run/switch-a.sock: the switch was killed: its control socket is removed
 [ ! -e run/switch-a.sock ] || problem "it is left"
 lists 'sorted(rows) == ["b"]'
 [ ! -s said ] || problem "told again: $(cat said)"
+
+# Those in another namespace of processes have no number here, nor another's; and are stopped by their sockets.
+if unshare -r --pid --fork true 2>/dev/null; then
+	TENON=$TENON unshare -r --pid --fork bash -c '"$TENON" status >far 2>&1; "$TENON" switch list --json >far.json 2>&1'
+	grep -q '^switch b, a process that is not seen from here$' far || problem "$(cat far)"
+	python3 -c 'import json; row, = json.load(open("far.json")); assert row["pid"] is None and row["command"] is None and row["state"] == "running", row' || problem "$(cat far.json)"
+	unshare -r --pid --fork "$TENON" switch run inner >inner.out 2>&1 &
+	pids+=($!)
+	for _ in $(seq 1200); do grep -qs ready inner.out && break; sleep 0.05; done
+	timeout 20 "$TENON" switch stop inner >said 2>&1 || problem "stop from without: $(cat said)"
+	wait "${pids[-1]}"
+	unset 'pids[-1]'
+	timeout 20 unshare -r --pid --fork "$TENON" switch stop b >said 2>&1 || problem "stop from within: $(cat said)"
+	wait "${pids[0]}"
+fi
+# Who listens is there, whatever number the socket's name has.
+python3 - run/serve-4194304.sock "$TENON" <<'PYTHON' || problem "a server of a number that is nobody's"
+import os, socket, subprocess, sys, threading
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(sys.argv[1])
+listener.listen()
+def hang_up():
+    while True:
+        listener.accept()[0].close()
+threading.Thread(target=hang_up, daemon=True).start()
+subprocess.run([sys.argv[2], "status", "--json"], check=True, stdout=subprocess.DEVNULL)
+assert os.path.exists(sys.argv[1]), "its socket was removed"
+os.unlink(sys.argv[1])
+PYTHON
 "$TENON" switch list x >said 2>&1 && problem "an operand was taken"
 [ $failures = 0 ]
