@@ -37,7 +37,11 @@ static int cannot_look(const char *path, const char *node, int code, struct erro
 	error_set(error, code,
 		  "%s: is shown by %s too, and it cannot be seen what that is used for: %s", path,
 		  node, error_name(code));
-	error_advise(error, "detach it: losetup -d %s", node);
+	/* What this process is short of is not the loop device's. */
+	if (code == -EMFILE)
+		error_advise(error, "allow this process more open files: ulimit -n");
+	else if (code != -ENFILE && code != -ENOMEM)
+		error_advise(error, "detach it: losetup -d %s", node);
 	return code;
 }
 
