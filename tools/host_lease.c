@@ -12,14 +12,15 @@
 
 #include "fiber/fiber.h"
 #include "tools/lease_socket.h"
+#include "util/bytes.h"
 #include "util/cleanup.h"
 #include "util/error.h"
+#include "util/peer_file.h"
 #include "util/unix_socket.h"
 
 #define ASK_NS   (5 * 1000000000ull)
 #define PAUSE_NS 20000ull
 /* Messages are padded: the kernel may deliver more descriptors than there was asked for. */
-#define FDS_ROOM (CMSG_SPACE(LEASE_FDS * sizeof(int)) / sizeof(int))
 
 /* ---- On any thread ---- */
 
@@ -70,36 +71,23 @@ static int wait_within(void *arg)
 }
 
 /* The descriptors of the answer in `fds`: how many, or a negative errno. */
-static int take_answer(int fd, int *fds, uint64_t until)
+static int take_answer(int fd, int fds[LEASE_FDS], uint64_t until)
 {
 	struct lease_answer said = { .rc = -EPROTO };
-	struct iovec iov = { .iov_base = &said, .iov_len = sizeof(said) };
-	union {
-		struct cmsghdr header;
-		char bytes[CMSG_SPACE(LEASE_FDS * sizeof(int))];
-	} control;
-	struct msghdr message = { .msg_iov = &iov,
-				  .msg_iovlen = 1,
-				  .msg_control = &control,
-				  .msg_controllen = sizeof(control) };
+	unsigned count = LEASE_FDS, kept;
 	uint64_t now = worker_now();
-	int count = 0, rc = now < until ? fiber_poll(fd, POLLIN, until - now) : -ETIMEDOUT;
-	ssize_t got = rc < 0 ? 0 : recvmsg(fd, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+	int rc = now < until ? fiber_poll(fd, POLLIN, until - now) : -ETIMEDOUT;
+	ssize_t got;
 
-	if (rc < 0 || got < 0)
-		return rc < 0 ? rc : -errno;
-	for (struct cmsghdr *at = CMSG_FIRSTHDR(&message); at; at = CMSG_NXTHDR(&message, at)) {
-		if (at->cmsg_level != SOL_SOCKET || at->cmsg_type != SCM_RIGHTS)
-			continue;
-		for (size_t i = 0; CMSG_LEN((i + 1) * sizeof(*fds)) <= at->cmsg_len; i++)
-			memcpy(&fds[count++], CMSG_DATA(at) + i * sizeof(*fds), sizeof(*fds));
-	}
-	if (got == sizeof(said) && !said.rc && count && count <= (int)LEASE_FDS &&
-	    !(message.msg_flags & MSG_CTRUNC))
-		return count;
-	while (count)
-		close(fds[--count]);
-	return said.rc < 0 ? said.rc : -EPROTO;
+	if (rc < 0)
+		return rc;
+	got = peer_receive(fd, &said, sizeof(said), MSG_DONTWAIT, fds, &count);
+	if (got == sizeof(said) && !said.rc && count && count <= LEASE_FDS)
+		return (int)count;
+	kept = MIN(count, LEASE_FDS);
+	while (kept)
+		peer_file_close(fds[--kept]);
+	return got < 0 ? (int)got : said.rc < 0 ? said.rc : -EPROTO;
 }
 
 static int ask(const struct host_lease *lease, int *connection, struct lease_use **use)
@@ -108,7 +96,7 @@ static int ask(const struct host_lease *lease, int *connection, struct lease_use
 	uint64_t until = worker_now() + ASK_NS;
 	CLEANUP_CLOSE int fd = -1;
 	struct error error;
-	int fds[FDS_ROOM], rc;
+	int fds[LEASE_FDS], rc;
 
 	if ((size_t)snprintf(request.name, sizeof(request.name), "%s", lease->name) >=
 		    sizeof(request.name) ||

@@ -17,6 +17,7 @@
 #include "util/bytes.h"
 #include "util/cleanup.h"
 #include "util/error.h"
+#include "util/peer_file.h"
 #include "util/unix_socket.h"
 
 #define CLIENTS_MOST 256u
@@ -55,13 +56,13 @@ static int read_request(int fd, struct lease_request *request)
 		uint64_t now = worker_now();
 		int rc = now < until ? fiber_poll(fd, POLLIN, until - now) : -ETIMEDOUT;
 		ssize_t got = rc < 0 ? rc
-				     : recv(fd, (char *)request + had, sizeof(*request) - had,
-					    MSG_DONTWAIT);
+				     : peer_receive_bytes(fd, (char *)request + had,
+							  sizeof(*request) - had);
 
-		if (rc < 0 || !got)
-			return rc < 0 ? rc : -EPIPE;
-		if (got < 0 && errno != EAGAIN && errno != EINTR)
-			return -errno;
+		if (!got)
+			return -EPIPE;
+		if (got < 0 && got != -EAGAIN && got != -EINTR)
+			return (int)got;
 		had += got > 0 ? (size_t)got : 0;
 	}
 	request->name[sizeof(request->name) - 1] = '\0';

@@ -4,9 +4,9 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "fiber/fiber.h"
+#include "util/peer_file.h"
 
 #define RETRY_NS 100000000ull
 
@@ -20,7 +20,7 @@ static int client_run(void *arg)
 	struct accepted *client = arg;
 
 	client->acceptor->run(client);
-	close(client->fd);
+	peer_socket_close(client->fd);
 	client->ended = true;
 	return 0;
 }
@@ -44,7 +44,7 @@ static void turn_away(struct acceptor *acceptor, int fd)
 {
 	if (acceptor->full)
 		acceptor->full(acceptor, fd);
-	close(fd);
+	peer_socket_close(fd);
 }
 
 static void let_in(struct acceptor *acceptor, struct accepted *client, int fd)
@@ -67,6 +67,8 @@ static int accept_clients(void *arg)
 		if (fd == -ECANCELED)
 			return 0;
 		reap(acceptor);
+		if (fd >= 0)
+			peer_socket_begin(fd);
 		if (fd >= 0 && acceptor->count >= acceptor->most) {
 			turn_away(acceptor, fd);
 			continue;
@@ -76,8 +78,7 @@ static int accept_clients(void *arg)
 			let_in(acceptor, client, fd);
 			continue;
 		}
-		if (fd >= 0)
-			close(fd);
+		peer_socket_close(fd);
 		if (fiber_sleep(RETRY_NS))
 			return 0;
 	}

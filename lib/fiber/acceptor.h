@@ -22,7 +22,7 @@ struct accepted {
 	struct list node;
 	struct fiber *fiber;
 	struct acceptor *acceptor;
-	int fd; /* closed when run() has returned */
+	int fd; /* closed when run() has returned; files may come by it (util/peer_file.h) */
 	bool ended;
 };
 

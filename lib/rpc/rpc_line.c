@@ -10,6 +10,7 @@
 
 #include "fiber/fiber.h"
 #include "util/bytes.h"
+#include "util/peer_file.h"
 #include "util/process.h"
 
 #define LOOK_NS    (250 * 1000 * 1000ull) /* how often a peer that is waited for is looked at */
@@ -89,8 +90,10 @@ int rpc_read_line(struct rpc_reader *reader, char **line, size_t *length)
 			rc = rpc_wait(reader->fd, POLLIN, until, patience->peer);
 		if (rc)
 			return rc;
-		got = fiber_read(reader->fd, reader->buffer + reader->used,
-				 reader->size - reader->used);
+		got = peer_receive_bytes(reader->fd, reader->buffer + reader->used,
+					 reader->size - reader->used);
+		if (got == -EAGAIN || got == -EINTR)
+			continue;
 		if (got <= 0)
 			return (int)got;
 		reader->used += (size_t)got;

@@ -2,13 +2,16 @@
 /* lib/fiber: who comes to a listening socket. */
 #include "unit.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "fiber/acceptor.h"
 #include "fiber/fiber.h"
 #include "fiber_run.h"
+#include "lingering.h"
 #include "util/bytes.h"
+#include "util/peer_file.h"
 #include "util/unix_socket.h"
 
 #define MOST 3u
@@ -33,7 +36,8 @@ static void visit(struct accepted *client)
 	char byte;
 
 	rig->came += !visitor->zero++;
-	while (fiber_read(client->fd, &byte, 1) == 1)
+	while (fiber_poll(client->fd, POLLIN, FIBER_FOREVER) > 0 &&
+	       peer_receive_bytes(client->fd, &byte, 1) == 1)
 		fiber_write(client->fd, &byte, 1);
 	rig->cancelled += fiber_cancelled();
 	rig->left++;
@@ -118,4 +122,39 @@ static void test_all_come(void)
 	fiber_run_real(fiber_run_first_engine(), all_come, NULL);
 }
 
-UNIT_MAIN("acceptor", UNIT(test_all_come))
+/* Who sends files that make whoever closes them wait, and leaves: within what is read, unread, and turned away with them. */
+static int send_files(void *arg)
+{
+	struct lingering lingering[3];
+	struct rig rig;
+	int fds[MOST + 1];
+
+	(void)arg;
+	begin(&rig, NULL);
+	for (unsigned i = 0; i < MOST; i++)
+		fds[i] = come(&rig);
+	for (unsigned i = 0; i < 3; i++)
+		lingering_make(&lingering[i]);
+	CU_ASSERT(is_answered(fds[1]));
+	fds[MOST] = fiber_connect_unix(rig.path);
+	lingering_send(&lingering[0], fds[MOST], NULL, 0, 1, 0);
+	CU_ASSERT(!is_answered(fds[MOST]));
+	close(fds[MOST]);
+	acceptor_close(&rig.acceptor);
+	lingering_send(&lingering[1], fds[0], NULL, 0, 1, 0);
+	unix_listener_close(&rig.listener);
+	acceptor_end(&rig.acceptor);
+	for (unsigned i = 0; i < MOST; i++)
+		close(fds[i]);
+	close(lingering[2].fd);
+	for (unsigned i = 0; i < 3; i++)
+		lingering_end(&lingering[i]);
+	return 0;
+}
+
+static void test_files_that_nobody_wants(void)
+{
+	fiber_run_real(fiber_run_first_engine(), send_files, NULL);
+}
+
+UNIT_MAIN("acceptor", UNIT(test_all_come), UNIT(test_files_that_nobody_wants))

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "fiber/fiber.h"
+#include "lingering.h"
 #include "rpc/rpc.h"
 #include "util/unix_socket.h"
 #include "util/cleanup.h"
@@ -212,6 +213,44 @@ static void test_an_endless_line_closes_only_its_connection(void)
 	snprintf(test.path, sizeof(test.path), "%s/garbage.sock", unit_directory());
 	CU_ASSERT_EQUAL_FATAL(worker_create(&worker, NULL, NULL), 0);
 	worker_run(worker, garbage_run, &test);
+	worker_destroy(worker);
+}
+
+/* Files that have whoever closes them wait, with what is asked; and with what is not read any more. */
+static int file_run(void *arg)
+{
+	struct socket_test *test = arg;
+	static const char request[] = "{\"jsonrpc\": \"2.0\", \"id\": 1, \"method\": \"none\"}\n";
+	struct lingering lingering[2];
+	char answer[16];
+	int fd;
+
+	CU_ASSERT_EQUAL(rpc_server_start(&test->server, test->path, methods, NULL, NULL, NULL), 0);
+	fd = fiber_connect_unix(test->path);
+	CU_ASSERT_TRUE_FATAL(fd >= 0);
+	for (unsigned i = 0; i < 2; i++)
+		lingering_make(&lingering[i]);
+	lingering_send(&lingering[0], fd, request, sizeof(request) - 1, 1, 0);
+	CU_ASSERT_TRUE(fiber_read(fd, answer, sizeof(answer)) > 0);
+	close(fd);
+	fd = fiber_connect_unix(test->path);
+	CU_ASSERT_TRUE_FATAL(fd >= 0);
+	lingering_send(&lingering[1], fd, request, sizeof(request) - 1, 1, 0);
+	close(fd);
+	rpc_server_stop(test->server);
+	for (unsigned i = 0; i < 2; i++)
+		lingering_end(&lingering[i]);
+	return 0;
+}
+
+static void test_files_with_a_request_hold_nobody(void)
+{
+	struct socket_test test = { 0 };
+	struct worker *worker;
+
+	snprintf(test.path, sizeof(test.path), "%s/files.sock", unit_directory());
+	CU_ASSERT_EQUAL_FATAL(worker_create(&worker, NULL, NULL), 0);
+	worker_run(worker, file_run, &test);
 	worker_destroy(worker);
 }
 
@@ -628,6 +667,7 @@ static void test_sockets_for_others(void)
 UNIT_MAIN("rpc", UNIT(test_requests_follow_the_specification), UNIT(test_calls_over_a_socket),
 	  UNIT(test_who_finds_no_room_is_told),
 	  UNIT(test_an_endless_line_closes_only_its_connection),
+	  UNIT(test_files_with_a_request_hold_nobody),
 	  UNIT(test_an_answer_may_be_longer_than_a_request),
 	  UNIT(test_a_client_that_hangs_is_closed_in_time),
 	  UNIT(test_a_server_ends_at_once_whatever_its_clients_do),
