@@ -11,11 +11,15 @@
 #	lab_end				ends the switch; its exit status
 #	lab_host NAME IFACE ADDRESS...	a namespace NAME with the interface IFACE and these addresses
 #	lab_reach FROM ADDRESS		waits until ADDRESS answers the namespace FROM
+#	lab_carry FROM INTERFACE TO INTERFACE [MOST [OTHER INTERFACE]...]	200 frames of 60 to MOST bytes (1514), which must come whole, all and in order,
+#				and not to others
 #	lab_fail TEXT			notes a failure
 #	lab_done				ends the test
 
 TENON=${TENON:-$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)/${BUILD:-build}/tenon}
+LAB_FRAMES=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/switch_frames.py
 lab_failures=0
+lab_seed=0
 
 lab_skip() { echo "$*"; exit 77; }
 lab_fail() { echo "FAILED: $*"; lab_failures=$((lab_failures + 1)); }
@@ -165,4 +169,12 @@ print(total, hashlib.sha256(data).hexdigest())
 PYTHON
 	wait $receiver
 	[ -s sent ] && cmp -s sent received || lab_fail "$kind transfer from $from to $to: $(cat sent) sent, $(cat received) received"
+}
+
+# Each time of another seed: what is late from the last one is not taken for these.
+lab_carry() {
+	local most=${5:-1514} heard
+	lab_seed=$((lab_seed % 250 + 1))
+	heard=$(timeout 100 python3 "$LAB_FRAMES" carry $lab_seed 200 "$most" "${@:1:4}" "${@:6}" 2>&1)
+	[ "$heard" = "200 whole 0 wrong 0 elsewhere" ] || lab_fail "line ${BASH_LINENO[0]}: frames from $1 to $3: $heard"
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 # passt as a switch's way to the outside, at a port qemu-stream that connects: an address by DHCP, a connection to the guest, connections of the guest to
-# the host by each address that leads there, and passt goes and comes back.
+# the host by each address that leads there, names that are asked for, and passt goes and comes back.
 . "$(dirname "$0")/switch_lib.sh"
 command -v passt >/dev/null || lab_skip "passt is not installed"
 lab_enter "$@"
@@ -33,6 +33,7 @@ cat >lease <<'SCRIPT'
 ip address flush dev "$interface" scope global
 ip address add "$ip/24" dev "$interface"
 ip route replace default via "$router"
+echo "${dns:-none}" >told
 SCRIPT
 chmod +x lease
 get_lease() {
@@ -108,9 +109,69 @@ another_passt --no-map-gw
 for _ in $(seq 30); do asked && break; done
 is_refused 192.0.2.1 127.0.0.1 || lab_fail "--no-map-gw: the router's address leads to the host: $(cat other)"
 # The host's own address is the guest's, too, unless it is given another one; a younger passt has a name for it.
-another_passt -a 192.0.2.20
+another_passt -a 192.0.2.20 -D 192.0.2.53
 get_lease
 reaches 192.0.2.10 192.0.2.10 || lab_fail "-a: the host's address does not lead there: $(cat one other)"
+# Names, of a resolver of the host's that the lease tells of, and of one at an address that passt has for it.
+start_names() {
+	ip address add 192.0.2.53/24 dev up0
+	for i in $(seq 100); do echo "10.9.8.$i host$i.outside.test"; done >names
+	# It would become a user who is not there, and may not change to one.
+	dnsmasq --keep-in-foreground --conf-file=/dev/null --user=root --group=root --pid-file= --no-resolv --no-hosts --addn-hosts="$LAB/names" \
+		--bind-interfaces --listen-address=192.0.2.53 --log-queries --log-facility="$LAB/dns.log" --edns-packet-max=4096 \
+		--txt-record=long.outside.test,"$(printf 'x%.0s' $(seq 250))","$(printf 'y%.0s' $(seq 250))","$(printf 'z%.0s' $(seq 250))" 2>dns.err &
+	LAB_PIDS+=($!)
+	for _ in $(seq 600); do grep -qs started dns.log && break; sleep 0.1; done
+	grep -qs started dns.log || { lab_fail "dnsmasq does not start: $(cat dns.err dns.log)"; lab_done; }
+}
+names_from() { # RESOLVER: a hundred, and a long one; each is the host's own, who gets each question of the guest
+	local asked
+	asked=$(grep -c 'query.* from 192.0.2.10$' dns.log)
+	timeout 100 ip netns exec a python3 - "$1" >answers 2>&1 <<'PYTHON'
+import socket, struct, sys
+server = sys.argv[1]
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.connect((server, 53)) # answers of others are not heard
+s.settimeout(2)
+def ask(number, name, kind):
+    question = b"".join(bytes([len(label)]) + label.encode() for label in name.split(".")) + b"\0" + struct.pack("!HH", kind, 1)
+    query = struct.pack("!HHHHHH", number, 0x100, 1, 0, 0, 1) + question + b"\0" + struct.pack("!HHIH", 41, 4096, 0, 0)
+    for _ in range(15):
+        s.send(query)
+        try:
+            answer = s.recv(65536)
+            while answer[:2] != query[:2]: # of one that was asked twice
+                answer = s.recv(65536)
+        except TimeoutError:
+            continue
+        flags, questions, answers = struct.unpack("!HHH", answer[2:8])
+        assert flags & 0x820f == 0x8000 and questions == 1 and answer[12:12 + len(question)] == question, answer
+        return answers, answer[12 + len(question) + 10:]
+    raise TimeoutError(name)
+for i in range(1, 101):
+    answers, data = ask(i, "host%d.outside.test" % i, 1)
+    assert answers == 1 and data[:6] == bytes([0, 4, 10, 9, 8, i]), (i, answers, data)
+answers, data = ask(101, "long.outside.test", 16)
+assert answers == 1 and data[:755] == struct.pack("!H", 753) + b"".join(bytes([250]) + x * 250 for x in (b"x", b"y", b"z")), data
+print("all")
+PYTHON
+	[ "$(cat answers)" = all ] || lab_fail "names by $1: $(cat answers)"
+	[ $(($(grep -c 'query.* from 192.0.2.10$' dns.log) - asked)) -ge 101 ] || lab_fail "dnsmasq was asked: $(grep query dns.log)"
+}
+if command -v dnsmasq >/dev/null; then
+	[ "$(cat told)" = 192.0.2.53 ] || lab_fail "the lease tells of the resolver $(cat told)"
+	start_names
+	names_from 192.0.2.53
+	# With that it takes the resolver's address out of all answers, also of who asked there.
+	echo nameserver 192.0.2.53 >resolv.conf
+	if mount --bind resolv.conf /etc/resolv.conf; then
+		another_passt --dns-forward 192.0.2.99
+		get_lease
+		names_from 192.0.2.99
+	fi
+else
+	echo "# no names: dnsmasq is not installed"
+fi
 if passt --help 2>&1 | grep -q -e --map-guest-addr; then
 	another_passt --map-guest-addr 192.0.2.66
 	get_lease

@@ -1,22 +1,23 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 # Ports that speak QEMU's socket protocols, judged by QEMU: its hub joins two networks of the switch, one that it reaches by
-# `-netdev stream` and one by `-netdev dgram`. Files pass both ways between two hosts, unchanged; QEMU is killed and comes back,
-# and so does the switch.
+# `-netdev stream` and one by `-netdev dgram`, or both by streams over IPv6. Frames and files pass both ways between two hosts, unchanged; QEMU is
+# killed and comes back, and so does the switch.
 . "$(dirname "$0")/switch_lib.sh"
 command -v qemu-system-x86_64 >/dev/null || lab_skip "qemu-system-x86_64 is not installed"
 qemu-system-x86_64 -M none -netdev help 2>/dev/null | grep -q dgram || lab_skip "QEMU has no -netdev dgram"
 lab_enter "$@"
 
-# stream options, then dgram options
-qemu() {
+# the one network's back-end and options, and the other's
+qemu_joins() {
 	rm -f qemu.log
 	qemu-system-x86_64 -M none -accel tcg -nodefaults -display none -nographic -monitor none -serial none \
-		-netdev "stream,id=s,$1" -netdev hubport,id=h1,hubid=0,netdev=s \
-		-netdev "dgram,id=d,$2" -netdev hubport,id=h2,hubid=0,netdev=d </dev/null >qemu.log 2>&1 &
+		-netdev "$1,id=s" -netdev hubport,id=h1,hubid=0,netdev=s \
+		-netdev "$2,id=d" -netdev hubport,id=h2,hubid=0,netdev=d </dev/null >qemu.log 2>&1 &
 	QEMU=$!
 	LAB_PIDS+=($QEMU)
 }
+qemu() { qemu_joins "stream,$1" "dgram,$2"; }
 
 # until the switch says so of the port
 await_up() {
@@ -37,6 +38,8 @@ reach() {
 
 both_ways() {
 	reach "$1"
+	lab_carry a ta b tb
+	lab_carry b tb a ta
 	lab_transfer a b 3000000 10.0.0.2 tcp
 	lab_transfer b a 3000000 10.0.0.1 tcp
 	# In QEMU a datagram overtakes the one before it that a full socket did not take (net/queue.c).
@@ -84,6 +87,25 @@ for round in 1 2; do
 		"local.type=inet,local.host=127.0.0.1,local.port=7002,remote.type=inet,remote.host=127.0.0.1,remote.port=7003"; }
 done
 both_ways "TCP and UDP"
+kill $QEMU
+wait $QEMU
+lab_end || lab_fail "the switch ended with $?"
+ip netns delete a; ip netns delete b
+
+# IPv6: it connects to us, and we to it, before it is there and after it is another one.
+lab_switch lab --port a=tap:ta,vlan=1 --port 's=qemu-stream:tcp:[::1]:7011,vlan=1' --port b=tap:tb,vlan=2 --port 'd=qemu-stream:tcp:[::1]:7012,client,vlan=2'
+hosts
+for round in first second; do
+	qemu_joins stream,addr.type=inet,server=off,addr.host=::1,addr.port=7011 stream,addr.type=inet,server=on,addr.host=::1,addr.port=7012
+	await_up s True
+	await_up d True
+	both_ways "streams over IPv6, the $round QEMU"
+	kill $QEMU
+	wait $QEMU
+	await_up s False
+	await_up d False
+done
+lab_end || lab_fail "the switch ended with $?"
 
 # What cannot be is said before anything is made.
 refused() { # WORDS OPTIONS...

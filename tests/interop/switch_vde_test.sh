@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
-# A port for clients of Virtual Distributed Ethernet, judged by these: vde_plug joins two networks of the switch, vde_plug2tap
-# brings a TAP of its own; they go, are killed, and come back. Who does not speak the protocol is turned away.
+# A port for clients of Virtual Distributed Ethernet, judged by these: vde_plug and QEMU (-netdev vde) join two networks of the switch,
+# vde_plug2tap brings a TAP of its own; they go, are killed, and come back. Who does not speak the protocol is turned away.
 . "$(dirname "$0")/switch_lib.sh"
 for tool in vde_plug dpipe vde_plug2tap; do command -v $tool >/dev/null || lab_skip "$tool is not installed"; done
 lab_enter "$@"
@@ -28,9 +28,14 @@ lab_host b tb 10.0.0.2/24
 plug
 await_up v True
 await_up w True
-reach a 10.0.0.2
-lab_transfer a b 3000000 10.0.0.2 tcp
-lab_transfer b a 3000000 10.0.0.1 tcp
+both_ways() {
+	reach a 10.0.0.2
+	lab_carry a ta b tb
+	lab_carry b tb a ta
+	lab_transfer a b 3000000 10.0.0.2 tcp
+	lab_transfer b a 3000000 10.0.0.1 tcp
+}
+both_ways
 # Another one is refused while the first is there.
 timeout 60 vde_plug "vde://$LAB/v" </dev/null >second 2>&1 && lab_fail "a second client was taken"
 # Killed, the next one has the place.
@@ -45,6 +50,24 @@ reach b 10.0.0.1
 kill $(cat /proc/$PLUG/task/$PLUG/children) 2>/dev/null
 kill $PLUG 2>/dev/null
 await_up v False
+
+# QEMU in its place, whose hub joins what it reaches by two clients of its own.
+if qemu-system-x86_64 -M none -netdev help 2>/dev/null | grep -qx vde; then
+	qemu-system-x86_64 -M none -accel tcg -nodefaults -display none -nographic -monitor none -serial none \
+		-netdev "vde,id=v,sock=$LAB/v" -netdev hubport,id=h1,hubid=0,netdev=v \
+		-netdev "vde,id=w,sock=$LAB/w" -netdev hubport,id=h2,hubid=0,netdev=w </dev/null >qemu.log 2>&1 &
+	QEMU=$!
+	LAB_PIDS+=($QEMU)
+	await_up v True
+	await_up w True
+	both_ways
+	kill $QEMU
+	wait $QEMU
+	await_up v False
+	await_up w False
+else
+	echo "# no QEMU with -netdev vde"
+fi
 
 # A TAP of VDE's in a namespace of its own.
 vde_plug2tap -s "$LAB/v" tv >tap.log 2>&1 &
