@@ -67,7 +67,7 @@ struct port_type {
 		   const struct socket_options *sockets, struct error *error);
 };
 
-#define PORT_TUNNEL_OPTIONS "vni=, remote=, local=, station=, mtu=, \"fragment\", "
+#define PORT_TUNNEL_OPTIONS "vni=, remote=, local=, station=, mtu=, tos=, ttl=, \"fragment\", "
 
 /* vxlan, geneve: see struct port_type. */
 int port_tunnel_parse(struct port_spec *spec, struct error *error);

@@ -79,6 +79,34 @@ static int take_number(const char *key, const char *value, uint64_t least, uint6
 			 value, (unsigned long long)least, (unsigned long long)most);
 }
 
+static int take_tos(struct tunnel_outer_rule *outer, const char *value, struct error *error)
+{
+	uint64_t number = 0;
+
+	outer->inherit_tos = !strcmp(value, "inherit");
+	if (!outer->inherit_tos && (number_parse(value, 0, 255, &number, NULL) || number & 3))
+		return error_set(
+			error, -EINVAL,
+			"tos=%.40s: expected \"inherit\", or four times a DSCP, 0 to 252: the "
+			"last two bits are for marks of congestion",
+			value);
+	outer->tos = (uint8_t)number;
+	return 0;
+}
+
+static int take_ttl(struct tunnel_outer_rule *outer, const char *value, struct error *error)
+{
+	uint64_t number = 0;
+
+	outer->inherit_ttl = !strcmp(value, "inherit");
+	if (!outer->inherit_ttl && number_parse(value, 1, 255, &number, NULL))
+		return error_set(error, -EINVAL,
+				 "ttl=%.40s: expected \"inherit\", or a number from 1 to 255",
+				 value);
+	outer->ttl = (uint8_t)number;
+	return 0;
+}
+
 int port_tunnel_option(struct port_spec *spec, char *option, struct error *error)
 {
 	struct vswitch_tunnel_options *tunnel = spec->tunnel;
@@ -96,12 +124,10 @@ int port_tunnel_option(struct port_spec *spec, char *option, struct error *error
 		return endpoint_parse_udp(&tunnel->group.address, value, udp_port(tunnel), error);
 	if ((value = tunnel_value(option, "dev")))
 		return take_interface(tunnel, value, error);
-	if ((value = tunnel_value(option, "ttl"))) {
-		rc = take_number("ttl", value, 1, 255, &number, error);
-		if (!rc)
-			tunnel->group.ttl = (unsigned)number;
-		return rc;
-	}
+	if ((value = tunnel_value(option, "tos")))
+		return take_tos(&tunnel->outer, value, error);
+	if ((value = tunnel_value(option, "ttl")))
+		return take_ttl(&tunnel->outer, value, error);
 	if ((value = tunnel_value(option, "station")))
 		return take_station(tunnel, value, error);
 	if ((value = tunnel_value(option, "local")))

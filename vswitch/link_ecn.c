@@ -29,14 +29,24 @@ static size_t find_header(const uint8_t *frame, size_t length, unsigned *version
 	return *version == 4 && (frame[at] & 15) < 5 ? 0 : at;
 }
 
-int link_ecn_field(const uint8_t *frame, size_t length)
+bool link_ecn_header(const uint8_t *frame, size_t length, uint8_t *traffic_class, uint8_t *hops)
 {
 	unsigned version;
 	size_t at = find_header(frame, length, &version);
 
 	if (!at)
-		return -1;
-	return (int)((version == 4 ? frame[at + 1] : frame[at + 1] >> 4) & ECN_MASK);
+		return false;
+	*traffic_class = version == 4 ? frame[at + 1] : (uint8_t)(get_be16(frame + at) >> 4);
+	*hops = frame[at + (version == 4 ? 8 : 7)];
+	return true;
+}
+
+int link_ecn_field(const uint8_t *frame, size_t length)
+{
+	uint8_t traffic_class, hops;
+
+	return link_ecn_header(frame, length, &traffic_class, &hops) ? traffic_class & (int)ECN_MASK
+								     : -1;
 }
 
 bool link_ecn_capable(const uint8_t *frame, size_t length)

@@ -11,6 +11,9 @@
 #define LINK_ECN_ECT0 2u
 #define LINK_ECN_CE   3u
 
+/* The whole byte that the field is in, with DSCP (RFC 2474), and how many hops the packet may go. False: there is no IP header. */
+bool link_ecn_header(const uint8_t *frame, size_t length, uint8_t *traffic_class, uint8_t *hops);
+
 /* The field of the packet's IP header, 0 to 3 (Not-ECT, ECT(1), ECT(0), CE); -1: there is none. `length` bytes of the frame are there. */
 int link_ecn_field(const uint8_t *frame, size_t length);
 

@@ -444,8 +444,7 @@ static int make_tunnel(struct port_tunnel *tunnel, uint64_t seed, struct error *
 		return error_set(error, rc, "out of memory");
 	if (options->group.address.length) {
 		tunnel->send.group = &tunnel->options.group;
-		if (!tunnel->send.group->ttl)
-			tunnel->send.group->ttl = TUNNEL_TTL;
+		tunnel->send.group->ttl = options->outer.ttl ? options->outer.ttl : TUNNEL_TTL;
 		rc = tunnel_send_add(&tunnel->send, &options->group.address);
 		if (rc)
 			return error_set(error, rc, "out of memory");

@@ -30,7 +30,8 @@ struct vswitch_tunnel_options {
 	struct tunnel_station stations[TUNNEL_STATIONS_MAX];
 	struct tunnel_group group; /* that is flooded to, in place of them; or without address */
 	unsigned mtu;              /* of packets on the way there; 0: as the routes say */
-	bool fragment;             /* what does not fit goes in fragments */
+	struct tunnel_outer_rule outer;
+	bool fragment;                    /* what does not fit goes in fragments */
 	const struct port_config *config; /* NULL: nothing was decided */
 };
 

@@ -210,11 +210,17 @@ bool tunnel_fit(struct frame *frame, size_t limit)
 	return true;
 }
 
-unsigned tunnel_ecn_out(const uint8_t *head, size_t length)
+struct tunnel_outer tunnel_outer_of(const struct tunnel_outer_rule *rule, const uint8_t *head,
+				    size_t length)
 {
-	int field = link_ecn_field(head, length);
+	struct tunnel_outer outer = { .tos = rule->inherit_tos ? 0 : rule->tos };
+	uint8_t traffic_class, hops;
 
-	return field < 0 ? 0 : (unsigned)field;
+	if (!link_ecn_header(head, length, &traffic_class, &hops))
+		return outer;
+	outer.tos |= rule->inherit_tos ? traffic_class : traffic_class & LINK_ECN_CE;
+	outer.ttl = rule->inherit_ttl ? hops : 0;
+	return outer;
 }
 
 /* RFC 6040, figure 4. */

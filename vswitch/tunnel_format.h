@@ -51,12 +51,28 @@ void tunnel_find_offload(const uint8_t *frame, size_t length, size_t limit,
  */
 bool tunnel_fit(struct frame *frame, size_t limit);
 
+/* What datagrams' IP headers have: said for all, or what the packet in them has. */
+struct tunnel_outer_rule {
+	uint8_t tos; /* DSCP; the last two bits are 0 */
+	uint8_t ttl; /* 0: what the kernel's have */
+	bool inherit_tos, inherit_ttl;
+};
+
+/* Of one datagram. */
+struct tunnel_outer {
+	uint8_t tos; /* DSCP and ECN */
+	uint8_t ttl; /* 0: nothing but what the socket says */
+};
+
+/* Of the datagram that a frame leaves in. What is to be inherited and is not there, in a frame without an IP packet, is as nothing was said, as Linux
+ * and Open vSwitch have it; the ECN field is the packet's by any rule (RFC 6040, normal mode). */
+struct tunnel_outer tunnel_outer_of(const struct tunnel_outer_rule *rule, const uint8_t *head,
+				    size_t length);
+
 /*
- * Congestion that was met between the tunnel's ends (RFC 6040, normal mode): the field of the datagram's IP header that a frame leaves
- * in, and what one that came with `outer` makes of its frame's. False: the frame is to be dropped, for it was marked, and its ends
- * do not know of marks, so that nothing but a loss tells them.
+ * What a datagram that came with the ECN field `outer` makes of its frame's: congestion that was met between the tunnel's ends. False: the
+ * frame is to be dropped, for it was marked, and its ends do not know of marks, so that nothing but a loss tells them.
  */
-unsigned tunnel_ecn_out(const uint8_t *head, size_t length);
 bool tunnel_ecn_in(uint8_t *frame, size_t length, unsigned outer);
 
 /* A number that is the same for all packets of a flow; of the frame's head. */

@@ -24,7 +24,7 @@ struct tunnel_send;
 struct tunnel_group {
 	struct endpoint address;     /* length 0: there is no group */
 	char interface[IF_NAMESIZE]; /* empty: the one of the route to it */
-	unsigned ttl;
+	unsigned ttl;                /* of what goes there */
 	/* Of a group that was joined. */
 	int receiver;   /* which hears it; not ours */
 	unsigned index; /* of the interface */

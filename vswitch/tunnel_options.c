@@ -22,6 +22,11 @@ static int check_group(const struct vswitch_tunnel_options *options, struct erro
 		return error_set(error, -EINVAL,
 				 "options \"group=\" and \"remote=\": expected one of them; who is "
 				 "in the group is found out");
+	if (options->outer.inherit_ttl)
+		return error_set(
+			error, -EINVAL,
+			"option \"ttl=inherit\": expected a number with \"group=\", which says "
+			"how far the group goes");
 	return tunnel_group_check(&options->group, error);
 }
 
@@ -56,9 +61,8 @@ int vswitch_tunnel_check(const struct vswitch_tunnel_options *options, struct er
 		rc = check_group(options, error);
 	else if (!options->remote_count && !options->station_count)
 		return error_set(error, -EINVAL, "option \"remote=\" is missing: the other host");
-	else if (*options->group.interface || options->group.ttl)
-		return error_set(error, -EINVAL,
-				 "options \"dev=\" and \"ttl=\" are of a group (group=)");
+	else if (*options->group.interface)
+		return error_set(error, -EINVAL, "option \"dev=\" is of a group (group=)");
 	for (unsigned i = 0; i < options->remote_count && !rc; i++) {
 		rc = check_remote(options, &options->remotes[i], error);
 		for (unsigned j = 0; j < i && !rc; j++)

@@ -141,6 +141,14 @@ static void hear_nothing(int fd)
 	setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program));
 }
 
+static void set_ttl(int fd, bool ipv6, int ttl)
+{
+	if (ipv6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, &ttl, sizeof(ttl));
+	else
+		setsockopt(fd, IPPROTO_IP, IP_TTL, &ttl, sizeof(ttl));
+}
+
 static void forbid_fragments(int fd, bool ipv6, bool fragment)
 {
 	int discover = fragment ? IP_PMTUDISC_DONT : IP_PMTUDISC_DO;
@@ -160,6 +168,7 @@ int tunnel_send_open(struct tunnel_send *send, const struct vswitch_tunnel_optio
 
 	send->mtu = options->mtu;
 	send->fragment = options->fragment;
+	send->outer = options->outer;
 	send->segments = true;
 	send->copies = malloc(TUNNEL_COPY);
 	if (!send->copies)
@@ -176,6 +185,8 @@ int tunnel_send_open(struct tunnel_send *send, const struct vswitch_tunnel_optio
 		send->sockets[i] = fd;
 		hear_nothing(fd);
 		forbid_fragments(fd, ipv6, options->fragment);
+		if (options->outer.ttl)
+			set_ttl(fd, ipv6, options->outer.ttl);
 		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
 		if (send->group)
 			tunnel_group_aim(send->group, fd);
@@ -217,15 +228,18 @@ static struct msghdr begin_header(struct tunnel_send *send, struct tunnel_messag
 {
 	struct endpoint *to = &send->remotes[message->remote].endpoint;
 	bool ipv6 = to->address.any.sa_family == AF_INET6;
-	int ecn = (int)message->ecn;
+	int tos = message->outer.tos, ttl = message->outer.ttl;
 	struct msghdr header = { .msg_name = &to->address,
 				 .msg_namelen = to->length,
 				 .msg_iov = &send->pieces[first_piece],
 				 .msg_iovlen = pieces };
 
-	if (ecn)
+	if (tos)
 		say(message, &header, ipv6 ? IPPROTO_IPV6 : IPPROTO_IP, ipv6 ? IPV6_TCLASS : IP_TOS,
-		    &ecn, sizeof(ecn));
+		    &tos, sizeof(tos));
+	if (ttl)
+		say(message, &header, ipv6 ? IPPROTO_IPV6 : IPPROTO_IP,
+		    ipv6 ? IPV6_HOPLIMIT : IP_TTL, &ttl, sizeof(ttl));
 	return header;
 }
 
@@ -388,14 +402,15 @@ void tunnel_send_flush(struct tunnel_send *send, struct port *port)
 
 /* The message that a datagram of `length` bytes goes behind; NULL: it begins one. */
 static struct tunnel_message *message_for(struct tunnel_send *send, unsigned socket,
-					  unsigned remote, unsigned ecn, size_t length)
+					  unsigned remote, struct tunnel_outer outer, size_t length)
 {
 	struct tunnel_message *last;
 
 	if (!send->message_count || !send->segments || send->fragment)
 		return NULL;
 	last = &send->messages[send->message_count - 1];
-	if (last->closed || last->socket != socket || last->remote != remote || last->ecn != ecn ||
+	if (last->closed || last->socket != socket || last->remote != remote ||
+	    last->outer.tos != outer.tos || last->outer.ttl != outer.ttl ||
 	    length > last->segment || last->length + length > DATAGRAM_MOST ||
 	    last->datagrams == SEGMENTS_MOST)
 		return NULL;
@@ -403,14 +418,14 @@ static struct tunnel_message *message_for(struct tunnel_send *send, unsigned soc
 }
 
 static struct tunnel_message *new_message(struct tunnel_send *send, unsigned socket,
-					  unsigned remote, unsigned ecn, size_t length)
+					  unsigned remote, struct tunnel_outer outer, size_t length)
 {
 	struct tunnel_message *message = &send->messages[send->message_count++];
 
 	*message = (struct tunnel_message){
 		.socket = socket,
 		.remote = remote,
-		.ecn = ecn,
+		.outer = outer,
 		.first_piece = send->piece_count,
 		.segment = length,
 	};
@@ -422,7 +437,7 @@ void tunnel_send_frame(struct tunnel_send *send, struct port *port, const struct
 {
 	const uint8_t *head = frame->pieces[0].iov_base;
 	unsigned socket = tunnel_flow_hash(head, frame->pieces[0].iov_len) % TUNNEL_SOCKETS;
-	unsigned ecn = tunnel_ecn_out(head, frame->pieces[0].iov_len);
+	struct tunnel_outer outer = tunnel_outer_of(&send->outer, head, frame->pieces[0].iov_len);
 	bool copied = frame->count > TUNNEL_PIECES / 8;
 	unsigned needed = copied ? 2 : frame->count + 1;
 	size_t length = TUNNEL_HEADER + frame->length;
@@ -432,9 +447,9 @@ void tunnel_send_frame(struct tunnel_send *send, struct port *port, const struct
 	if (send->message_count == TUNNEL_MESSAGES || send->piece_count + needed > TUNNEL_PIECES ||
 	    (copied && send->copied + frame->length > TUNNEL_COPY))
 		tunnel_send_flush(send, port);
-	message = message_for(send, socket, remote, ecn, length);
+	message = message_for(send, socket, remote, outer, length);
 	if (!message)
-		message = new_message(send, socket, remote, ecn, length);
+		message = new_message(send, socket, remote, outer, length);
 	pieces = &send->pieces[send->piece_count];
 	pieces[0] = (struct iovec){ send->header, TUNNEL_HEADER };
 	if (copied) {

@@ -27,12 +27,12 @@ struct tunnel_message {
 	unsigned socket, remote;
 	unsigned first_piece, pieces;
 	size_t length, segment;
-	unsigned ecn; /* of the packets */
-	bool closed;  /* its last datagram is shorter: no other one fits behind */
+	struct tunnel_outer outer;
+	bool closed; /* its last datagram is shorter: no other one fits behind */
 	unsigned datagrams;
 	uint64_t frame_bytes; /* of the frames in it */
 	union {
-		char room[CMSG_SPACE(sizeof(uint16_t)) + CMSG_SPACE(sizeof(int))];
+		char room[CMSG_SPACE(sizeof(uint16_t)) + 2 * CMSG_SPACE(sizeof(int))];
 		struct cmsghdr align;
 	} control;
 };
@@ -44,6 +44,7 @@ struct tunnel_send {
 	struct tunnel_group *group; /* NULL: there is none */
 	int sockets[TUNNEL_SOCKETS];
 	uint8_t header[TUNNEL_HEADER];
+	struct tunnel_outer_rule outer;
 	bool segments;     /* the kernel cuts datagrams for us */
 	bool fragment;     /* what does not fit is not our business */
 	unsigned mtu;      /* as it was said; 0: to be asked for */

@@ -48,12 +48,15 @@ static void check_fit(uint8_t *bytes, size_t length, size_t limit,
 /* What came with a mark has one, or none is possible there; of the frame's head alone the same is told. */
 static void check_congestion(uint8_t *frame, size_t length, unsigned outer)
 {
-	unsigned before = tunnel_ecn_out(frame, length);
+	static const struct tunnel_outer_rule inherit = { .inherit_tos = true,
+							  .inherit_ttl = true };
+	struct tunnel_outer before = tunnel_outer_of(&inherit, frame, length);
+	struct tunnel_outer head = tunnel_outer_of(&inherit, frame, MIN(length, (size_t)64));
 
-	if (tunnel_ecn_out(frame, MIN(length, (size_t)64)) != before)
+	if (head.tos != before.tos || head.ttl != before.ttl)
 		abort();
-	if (tunnel_ecn_in(frame, length, outer) && before && outer == 3 &&
-	    tunnel_ecn_out(frame, length) != 3)
+	if (tunnel_ecn_in(frame, length, outer) && before.tos & 3 && outer == 3 &&
+	    (tunnel_outer_of(&inherit, frame, length).tos & 3) != 3)
 		abort();
 }
 

@@ -103,7 +103,7 @@ lab_end || lab_fail "the switch ended with $?"
 # ---- What cannot be is refused ----
 lab_switch lab
 for bad in geneve:group=239.1.1.1,vni=1 vxlan:group=192.0.2.1,vni=1 vxlan:group=239.1.1.1,remote=192.0.2.2,vni=1 vxlan:group=ff02::1,vni=1 \
-	vxlan:remote=192.0.2.2,vni=1,dev=under vxlan:remote=192.0.2.2,vni=1,ttl=3 vxlan:group=239.1.1.1,vni=1,ttl=256 \
+	vxlan:remote=192.0.2.2,vni=1,dev=under vxlan:group=239.1.1.1,vni=1,ttl=256 \
 	vxlan:group=239.1.1.1,local=fd01::1,vni=1 vxlan:group=239.1.1.1,station=02:00:00:00:00:01@fd01::1,vni=1 \
 	vxlan:group=239.1.1.1,dev=a-name-too-long-for-one,vni=1; do
 	"$TENON" switch port add lab "x=$bad" 2>err

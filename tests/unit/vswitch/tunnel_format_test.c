@@ -166,6 +166,7 @@ static void test_congestion(void)
 	static const int wanted[4][4] = {
 		{ 0, 0, 0, 9 }, { 1, 1, 1, 3 }, { 2, 1, 2, 3 }, { 3, 3, 3, 3 }
 	};
+	const struct tunnel_outer_rule plain = { 0 };
 	uint8_t frame[128], before[128];
 
 	for (unsigned version = 4; version <= 6; version += 2)
@@ -175,7 +176,7 @@ static void test_congestion(void)
 				put_be16(frame + 12, version == 4 ? 0x0800 : 0x86dd);
 				frame[14] = version == 4 ? 0x45 : 0x60;
 				link_ecn_set(frame, 60, inner);
-				CU_ASSERT_EQUAL(tunnel_ecn_out(frame, 60), inner);
+				CU_ASSERT_EQUAL(tunnel_outer_of(&plain, frame, 60).tos, inner);
 				CU_ASSERT_EQUAL(tunnel_ecn_in(frame, 60, outer),
 						wanted[inner][outer] != 9);
 				if (wanted[inner][outer] != 9)
@@ -185,11 +186,41 @@ static void test_congestion(void)
 	/* What is no IP cannot be marked, and passes. */
 	put_be16(frame + 12, 0x0806);
 	memcpy(before, frame, sizeof(frame));
-	CU_ASSERT_EQUAL(tunnel_ecn_out(frame, 60), 0);
+	CU_ASSERT_EQUAL(tunnel_outer_of(&plain, frame, 60).tos, 0);
 	CU_ASSERT_TRUE(tunnel_ecn_in(frame, 60, LINK_ECN_CE));
 	CU_ASSERT_EQUAL(memcmp(before, frame, sizeof(frame)), 0);
 }
 
+/* The packet's DSCP and ttl, behind tags, too; of a frame without a packet, or with less of it than a header, what is said. ECN is the packet's always. */
+static void test_outer(void)
+{
+	const struct tunnel_outer_rule inherit = { .inherit_tos = true, .inherit_ttl = true };
+	const struct tunnel_outer_rule said = { .tos = 0x48, .ttl = 9 };
+	struct tunnel_outer outer;
+	uint8_t frame[128];
+
+	for (unsigned tags = 0; tags <= 3; tags++)
+		for (unsigned version = 4; version <= 6; version += 2) {
+			size_t at = 14 + tags * 4u;
+
+			memset(frame, 0, sizeof(frame));
+			for (unsigned i = 0; i < tags; i++)
+				put_be16(frame + 12 + i * 4u, i ? 0x8100 : 0x88a8);
+			put_be16(frame + at - 2, version == 4 ? 0x0800 : 0x86dd);
+			put_be16(frame + at, version == 4 ? 0x45b9 : 0x6b90);
+			frame[at + (version == 4 ? 8 : 7)] = 33;
+			outer = tunnel_outer_of(&inherit, frame, sizeof(frame));
+			CU_ASSERT_EQUAL(outer.tos, tags < 3 ? 0xb9 : 0);
+			CU_ASSERT_EQUAL(outer.ttl, tags < 3 ? 33 : 0);
+			outer = tunnel_outer_of(&said, frame, sizeof(frame));
+			CU_ASSERT_EQUAL(outer.tos, tags < 3 ? 0x49 : 0x48);
+			CU_ASSERT_EQUAL(outer.ttl, 0); /* its socket's */
+			outer = tunnel_outer_of(&inherit, frame, at + (version == 4 ? 19 : 39));
+			CU_ASSERT_EQUAL(outer.tos, 0);
+			CU_ASSERT_EQUAL(outer.ttl, 0);
+		}
+}
+
 UNIT_MAIN("frames in tunnels", UNIT(test_vxlan), UNIT(test_geneve),
 	  UNIT(test_what_is_left_to_be_done), UNIT(test_what_fits), UNIT(test_flows),
-	  UNIT(test_congestion))
+	  UNIT(test_congestion), UNIT(test_outer))
