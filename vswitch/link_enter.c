@@ -55,11 +55,14 @@ static const char *enter_packet(const struct link_entrance *at, const struct lin
 	struct link_way *way = at->way;
 	struct link_fate fate;
 	unsigned entered = 0;
+	uint64_t waiting = LINK_NO_ROOM;
 
-	link_way_decide(way, at->now, length,
-			link_model_has_wire(&way->model)
-				? link_turns_waiting(&at->queue->turns, at->now)
-				: at->queue->count,
+	/* What is dropped for lack of memory has taken no time of the wire. */
+	if (link_queue_has_room(at->queue, 2, length))
+		waiting = link_model_has_wire(&way->model)
+				  ? link_turns_waiting(&at->queue->turns, at->now)
+				  : at->queue->count;
+	link_way_decide(way, at->now, length, waiting,
 			way->model.ecn && link_ecn_capable(packet->at, packet->head), &fate);
 	for (unsigned i = 0; i < fate.copies; i++) {
 		struct link_frame *copy = copy_packet(at->queue, packet);

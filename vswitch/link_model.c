@@ -197,6 +197,8 @@ static bool take_turn(struct link_way *way, uint64_t now, size_t length, uint64_
 	const struct link_model *model = &way->model;
 	uint64_t longest = times * (model->queue_ns ? model->queue_ns : LINK_QUEUE_NS);
 
+	if (waiting == LINK_NO_ROOM)
+		return false;
 	if (model->queue_packets) {
 		if (waiting >= times * model->queue_packets)
 			return false;
@@ -280,6 +282,27 @@ static uint64_t due_of(struct link_way *way, uint64_t sent, enum purpose purpose
 	return due;
 }
 
+static void send_copy(struct link_way *way, uint64_t now, size_t length, uint64_t waiting,
+		      bool capable, struct link_fate *fate)
+{
+	uint64_t sent;
+
+	if (waiting != LINK_NO_ROOM)
+		waiting += fate->copies;
+	if (!take_turn(way, now, length, waiting, 1, &sent)) {
+		if (!capable || !take_turn(way, now, length, waiting, 2, &sent)) {
+			way->counters.queue_full++;
+			return;
+		}
+		fate->mark = true;
+	}
+	/* Nothing passes what waits. */
+	way->last_sent = sent = MAX(sent, way->last_sent);
+	fate->sent[fate->copies] = sent;
+	fate->due[fate->copies] = due_of(way, sent, fate->copies ? DRAW_DELAY_COPY : DRAW_DELAY);
+	fate->copies++;
+}
+
 void link_way_decide(struct link_way *way, uint64_t now, size_t length, uint64_t waiting,
 		     bool capable, struct link_fate *fate)
 {
@@ -312,22 +335,8 @@ void link_way_decide(struct link_way *way, uint64_t now, size_t length, uint64_t
 		fate->corrupt_bit =
 			(int64_t)(((unsigned __int128)draw(way, DRAW_BIT) * length * 8) >> 63);
 	}
-	for (unsigned i = 0; i < copies; i++) {
-		uint64_t sent;
-
-		if (!take_turn(way, now, length, waiting + fate->copies, 1, &sent)) {
-			if (!capable ||
-			    !take_turn(way, now, length, waiting + fate->copies, 2, &sent)) {
-				way->counters.queue_full++;
-				continue;
-			}
-			fate->mark = true;
-		}
-		/* Nothing passes what waits. */
-		way->last_sent = sent = MAX(sent, way->last_sent);
-		fate->sent[fate->copies] = sent;
-		fate->due[fate->copies++] = due_of(way, sent, i ? DRAW_DELAY_COPY : DRAW_DELAY);
-	}
+	for (unsigned i = 0; i < copies; i++)
+		send_copy(way, now, length, waiting, capable, fate);
 	way->counters.marked += fate->mark && fate->copies;
 	if (!fate->copies)
 		fate->dropped = LINK_DROP_QUEUE_FULL;

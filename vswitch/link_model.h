@@ -172,7 +172,8 @@ void link_way_delivered(struct link_way *way, uint64_t due, uint64_t now);
 bool link_model_has_wire(const struct link_model *model);
 
 /* Decides on a packet of `length` bytes that comes at `now` (for queue=1000p) while `waiting` others of this way are not sent yet; without a
- * wire, are not there yet. `capable`: it can be marked. */
+ * wire, are not there yet; LINK_NO_ROOM: nobody can keep it. `capable`: it can be marked. */
+#define LINK_NO_ROOM UINT64_MAX
 void link_way_decide(struct link_way *way, uint64_t now, size_t length, uint64_t waiting,
 		     bool capable, struct link_fate *fate);
 

@@ -22,11 +22,17 @@ void link_queue_clear(struct link_queue *queue)
 	*queue = (struct link_queue){ 0 };
 }
 
+bool link_queue_has_room(const struct link_queue *queue, unsigned count, size_t length)
+{
+	return queue->count + count <= LINK_QUEUE_FRAMES &&
+	       queue->bytes + count * length <= LINK_QUEUE_BYTES;
+}
+
 struct link_frame *link_frame_create(const struct link_queue *queue, size_t length)
 {
 	struct link_frame *frame;
 
-	if (queue->count >= LINK_QUEUE_FRAMES || queue->bytes + length > LINK_QUEUE_BYTES)
+	if (!link_queue_has_room(queue, 1, length))
 		return NULL;
 	frame = malloc(sizeof(*frame) + length);
 	if (!frame)

@@ -50,6 +50,9 @@ struct link_queue {
 /* Frees what is in it. */
 void link_queue_clear(struct link_queue *queue);
 
+/* Whether there is room for `count` frames of `length` bytes. */
+bool link_queue_has_room(const struct link_queue *queue, unsigned count, size_t length);
+
 /* A frame of `length` bytes, to be filled in; NULL: there is no room. The caller frees it, or pushes it. */
 struct link_frame *link_frame_create(const struct link_queue *queue, size_t length);
 

@@ -201,6 +201,20 @@ static void test_changes_without_end(void)
 	end(lab);
 }
 
+/* What is dropped because all memory is taken leaves the wire as it is. */
+static void test_full_memory_takes_no_time_of_the_wire(void)
+{
+	struct lab *lab = start("rate=100M queue=1h");
+	uint64_t fit = LINK_QUEUE_BYTES / 1500 - 1;
+
+	for (unsigned i = 0; i < fit + 1000; i++)
+		put(lab, 1500);
+	CU_ASSERT_EQUAL(lab->queue.count, fit);
+	CU_ASSERT_EQUAL(lab->way.counters.queue_full, 1000);
+	CU_ASSERT_EQUAL(lab->way.busy_until, fit * 120000);
+	end(lab);
+}
+
 /* Traffic with a change by chance after about every tenth packet. */
 static void run_changes(const char *const *models, unsigned count, uint64_t seed, bool ordered)
 {
@@ -266,4 +280,4 @@ static void test_any_changes(void)
 
 UNIT_MAIN("link changes", UNIT(test_who_waits_takes_its_turn_anew), UNIT(test_other_wires),
 	  UNIT(test_a_bucket_keeps_what_it_has), UNIT(test_changes_without_end),
-	  UNIT(test_any_changes))
+	  UNIT(test_full_memory_takes_no_time_of_the_wire), UNIT(test_any_changes))
