@@ -28,6 +28,14 @@ soft:$many:100|loss gemodel 5% 30% 70% 1%|loss|loss=gemodel,5%,30%,30%,99%
 twice:$many:100|duplicate 5%|duplicate|duplicate=5%
 order:$some:100|delay 3s reorder 25%|reorder|delay=3s reorder=25%
 slow:400:1000|rate 1mbit|rate|rate=1M queue=10s
+small:300:60|rate 40kbit|rate|rate=40k queue=10s
+few:300:1500|rate 100kbit|count|rate=100k queue=50p
+par:$some:100|delay 3s 700ms distribution pareto|delay|delay=3s jitter=700ms,table=$folder/pareto.dist
+mix:$some:100|delay 4s 800ms distribution paretonormal|delay|delay=4s jitter=800ms,table=$folder/paretonormal.dist
+tight:$some:100|delay 2s 400ms distribution normal|delay|delay=2s jitter=400ms,table=$folder/normal.dist
+long:$many:100|loss gemodel 0.5% 5%|loss|loss=gemodel,0.5%,5%
+half:$many:100|loss gemodel 10% 10% 50% 5%|loss|loss=gemodel,10%,10%,50%,95%
+often:$some:100|delay 3s reorder 70%|reorder|delay=3s reorder=70%
 CASES
 {
 	echo "set -e"
@@ -37,6 +45,7 @@ CASES
 		echo "$ip link set ${name}0 up; $ip link set ${name}1 up"
 		echo "$tc qdisc add dev ${name}0 root netem limit 1000000 $netem"
 	done <cases
+	echo "$tc qdisc change dev few0 root netem limit 50 rate 100kbit"
 	echo "$TOOL probe /result $(cut -d '|' -f 1 cases | tr '\n' ' ')"
 } >script
 rig_boot uml --with "$TOOL" --with tc --with ip --file "$folder:$folder" --modules "veth sch_netem" --memory 512M \
@@ -60,5 +69,13 @@ soft:$many:100|loss|loss=gemodel,5%,30%,80%,99%
 twice:$many:100|duplicate|duplicate=8%
 order:$some:100|reorder|delay=3s reorder=40%
 slow:400:1000|rate|rate=1100k queue=10s
+small:300:60|rate|rate=44k queue=10s
+few:300:1500|count|rate=100k queue=53p
+par:$some:100|delay|delay=3s jitter=1100ms,table=$folder/pareto.dist
+mix:$some:100|delay|delay=4s jitter=800ms,table=$folder/normal.dist
+tight:$some:100|delay|delay=2s jitter=600ms,table=$folder/normal.dist
+long:$many:100|loss|loss=gemodel,0.5%,40%
+half:$many:100|loss|loss=gemodel,10%,10%,80%,95%
+often:$some:100|reorder|delay=3s reorder=60%
 CASES
 exit $wrong

@@ -8,7 +8,7 @@
  *	link_netem pace RESULT GAP_US PAIR...	the same with so long between two packets of a pair, and little to do meanwhile: what is in a delay besides what
  *						was asked for
  *	link_netem judge RESULT PAIR TEST WORD...	anywhere: the same number of packets through our model of these words, and
- *						the tests of two samples that TEST names: delay, loss, duplicate, reorder, rate
+ *						the tests of two samples that TEST names: delay, loss, duplicate, reorder, rate, count
  *
  *	link_netem draw PAIR WORD...		our packets alone, in the form of RESULT/NAME
  *
@@ -32,12 +32,13 @@
 #include "util/bytes.h"
 #include "util/error.h"
 #include "vswitch/link_model.h"
+#include "vswitch/link_turns.h"
 
-#define PAIRS_MOST 16
+#define PAIRS_MOST 24
 #define PROTOCOL   0x88b5 /* for experiments */
 #define GAP_NS     250000ULL
 #define AT_ONCE    1000 /* fewer packets are sent at once: they wait for each other */
-#define QUIET_MS   6000 /* after the last one: netem's longest delay here, and more */
+#define QUIET_MS   9000 /* after the last one: the longest delay and queue here, and more */
 #define LEVEL      1e-5
 #define Z_MOST     4.42 /* the normal distribution's, for that level */
 
@@ -254,16 +255,35 @@ static int by_time(const void *a, const void *b)
 				       : (int)first->number - (int)second->number;
 }
 
+static struct link_table *read_table(const char *path, struct error *error)
+{
+	static char text[LINK_TABLE_BYTES];
+	struct link_table *table = NULL;
+	FILE *file = fopen(path, "r");
+
+	if (!file)
+		die(path);
+	text[fread(text, 1, sizeof(text) - 1, file)] = '\0';
+	fclose(file);
+	link_table_read(&table, path, text, error);
+	return table;
+}
+
 static struct link_model read_model(char **words)
 {
 	struct link_model model = { .seed = 1 };
 	struct error error = { 0 };
 
-	for (; *words; words++)
-		if (link_model_set(&model, *words, &error)) {
-			fprintf(stderr, "%s\n", error.text);
-			exit(2);
-		}
+	for (; *words; words++) {
+		const char *table = strstr(*words, ",table=");
+
+		if (!link_model_set(&model, *words, &error) && table)
+			model.table = read_table(table + strlen(",table="), &error);
+	}
+	if (error.code || link_model_check(&model, &error)) {
+		fprintf(stderr, "%s\n", error.text);
+		exit(2);
+	}
 	return model;
 }
 
@@ -281,17 +301,22 @@ static struct sample draw_ours(const struct pair *pair, const struct link_model 
 			       uint64_t gap)
 {
 	struct sample sample = make_sample(pair->count);
+	struct link_turns turns = { 0 };
 	struct link_way way;
 
 	link_way_start(&way, model, pair->name, true);
 	for (unsigned i = 0; i < pair->count; i++) {
 		struct link_fate fate;
 
-		link_way_decide(&way, i * gap, pair->length, 0, false, &fate);
-		for (unsigned k = 0; k < fate.copies; k++)
+		link_way_decide(&way, i * gap, pair->length, link_turns_waiting(&turns, i * gap),
+				false, &fate);
+		for (unsigned k = 0; k < fate.copies; k++) {
+			link_turns_add(&turns, i * gap, fate.sent[k]);
 			sample.list[sample.count++] =
 				(struct arrival){ fate.due[k], i, (double)(fate.due[k] - i * gap) };
+		}
 	}
+	link_turns_clear(&turns);
 	qsort(sample.list, sample.count, sizeof(*sample.list), by_time);
 	return sample;
 }
@@ -437,7 +462,7 @@ static int judge(const char *folder, const char *text, const char *test, char **
 
 	read_pair(&pair, text);
 	theirs = read_netem(folder, &pair);
-	ours = draw_ours(&pair, &model, strcmp(test, "rate") ? GAP_NS : 0);
+	ours = draw_ours(&pair, &model, pair.count < AT_ONCE ? 0 : GAP_NS);
 	if (!theirs.count) {
 		fprintf(stderr, "link_netem: %s: nothing came\n", pair.name);
 		return 1;
@@ -456,7 +481,11 @@ static int judge(const char *folder, const char *text, const char *test, char **
 				   &theirs, &ours);
 	if (!strcmp(test, "rate"))
 		return test_rate(&theirs, &ours);
-	fprintf(stderr, "link_netem: %s: expected delay, loss, duplicate, reorder or rate\n", test);
+	if (!strcmp(test, "count"))
+		return verdict("difference of counts",
+			       fabs((double)theirs.count - (double)ours.count), 1, &theirs, &ours);
+	fprintf(stderr, "link_netem: %s: expected delay, loss, duplicate, reorder, rate or count\n",
+		test);
 	return 2;
 }
 
