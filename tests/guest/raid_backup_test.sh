@@ -39,7 +39,7 @@ mdadm --stop /dev/md0 2>/dev/null || :
 mdadm --assemble /dev/md0 --verbose --backup-file=/root/kept $DISKS >/result/kept 2>&1 || echo "mdadm: $?"
 over() { read -r position <$md/reshape_position && [ "$position" = none ] && [ "$(cat $md/sync_action)" = idle ]; }
 n=0
-until over; do sleep 0.1; n=$((n + 1)); [ $n != 300 ] || { cat /result/kept $md/reshape_position $md/sync_action; exit 8; }; done
+until over; do sleep 0.1; n=$((n + 1)); [ $n != 3000 ] || { cat /result/kept $md/reshape_position $md/sync_action; exit 8; }; done
 n=0
 until ! watching=$(pidof mdadm); do sleep 0.1; n=$((n + 1)); [ $n -lt 20 ] || kill -9 $watching; done
 echo 0 >$md/suspend_hi

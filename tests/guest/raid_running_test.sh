@@ -13,7 +13,7 @@ cat >script <<'GUEST'
 	set -- $DISKS
 	md=/sys/block/md7/md
 	# Until a command succeeds.
-	await() { tries=0; until "$@" 2>&1; do tries=$((tries + 1)); [ $tries -lt 150 ] || { grep . $md/sync_* $md/array_state; echo "waited in vain for: $*"; return 1; }; sleep 0.2; done; }
+	await() { tries=0; until "$@" 2>&1; do tries=$((tries + 1)); [ $tries -lt 1500 ] || { grep . $md/sync_* $md/array_state; echo "waited in vain for: $*"; return 1; }; sleep 0.2; done; }
 	is() { [ "$(sed 's/ .*//' $md/$1)" = "$2" ]; }
 	make() { name=$1; shift; mdadm --create /dev/md7 --run --homehost=none --name=$name "$@" 2>&1; }
 	# Superblocks, bitmaps and logs are in the first three MiB; what is in journals was made good already.

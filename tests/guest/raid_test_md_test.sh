@@ -11,7 +11,7 @@ command -v mdadm >/dev/null || rig_skip "mdadm is not installed"
 cd "$WORK"
 export TMPDIR=$WORK
 
-limit=120
+limit=800
 [ -z "${TORTURE:-}" ] || limit=2400 # md has no virtual time, and one scenario is ten minutes long
 # SCENARIO: at both, into the file `said`.
 both() {

@@ -15,7 +15,7 @@ cat >common <<'COMMON'
 		tries=0
 		until is_told "$@"; do
 			tries=$((tries + 1))
-			[ $tries -lt 300 ] || { echo "waited in vain for: $*; told was:"; cat events monitor.log; exit 1; }
+			[ $tries -lt 3000 ] || { echo "waited in vain for: $*; told was:"; cat events monitor.log; exit 1; }
 			sleep 0.1
 		done
 	}
@@ -80,7 +80,7 @@ cat common - story >script <<'GUEST'
 	dev() { echo /dev/ubd$1; }
 	now() { echo "$2" >/sys/block/$(array $1)/md/sync_action; }
 	# While it does something with a member a moment ago it is busy.
-	await() { tries=0; until "$@" 2>&1; do tries=$((tries + 1)); [ $tries -lt 100 ] || return 1; sleep 0.2; done; }
+	await() { tries=0; until "$@" 2>&1; do tries=$((tries + 1)); [ $tries -lt 1500 ] || return 1; sleep 0.2; done; }
 	fail() { mdadm /dev/$(array $1) --fail $(dev $2) 2>&1; }
 	remove() { await mdadm /dev/$(array $1) --remove $(dev $2); }
 	add() { mdadm --zero-superblock $(dev $2); mdadm /dev/$(array $1) --add $(dev $2) 2>&1; }

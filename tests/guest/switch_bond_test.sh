@@ -71,7 +71,7 @@ ports slow 2
 cat /proc/net/bonding/fast >/result/fast
 cat /proc/net/bonding/slow >/result/slow
 reach() { # SUBNET
-	for i in $(seq 60); do far ping -c 1 -W 1 10.0.$1.2 && return 0; done
+	for i in $(seq 600); do far ping -c 1 -W 1 10.0.$1.2 && return 0; done
 	cat /proc/net/bonding/* /proc/interrupts
 	$ip -s link
 	return 1
@@ -105,7 +105,7 @@ bridge_table >/result/before
 bridge_table | grep "$mac" | grep -q eth6
 echo "READY: FAILOVER"
 # Nobody sends meanwhile: it is told.
-for i in $(seq 300); do bridge_table | grep "$mac" | grep -q eth7 && break; sleep 0.1; done
+for i in $(seq 3000); do bridge_table | grep "$mac" | grep -q eth7 && break; sleep 0.1; done
 bridge_table | grep "$mac" | grep eth7
 reach 3
 # A link of the fast bond fails, and nobody but LACP can know.

@@ -29,7 +29,7 @@ $ip netns exec far ping -q -i 0.001 10.0.0.255 >/dev/null &
 received() { cat /sys/class/net/eth[0-7]/statistics/rx_packets; }
 most() { received | sort -n | tail -n 1; }
 until_most() { # COUNT
-	for i in $(seq 160); do [ $(most) -ge $1 ] && return; sleep 0.25; done
+	for i in $(seq 2400); do [ $(most) -ge $1 ] && return; sleep 0.25; done
 }
 until_most 3000
 received >/result/before

@@ -25,7 +25,7 @@ rig_initrd tcg guest.initrd --modules virtio_net --with "$count" --script - <<-G
 	done
 	ip address add 10.0.0.1/24 dev eth0
 	ip address add 10.0.1.1/24 dev eth1	# only what has an address announces itself
-	for i in \$(seq 300); do [ "\$(cat /sys/class/net/eth0/carrier)\$(cat /sys/class/net/eth1/carrier)" = 11 ] && break; sleep 0.1; done
+	for i in \$(seq 3000); do [ "\$(cat /sys/class/net/eth0/carrier)\$(cat /sys/class/net/eth1/carrier)" = 11 ] && break; sleep 0.1; done
 	: >/tmp/said # tail is not to come first
 	$count eth0 eth1 1 >>/tmp/said &
 	counts=\$!

@@ -67,7 +67,7 @@ for way in ,server ,server+packed=on ,server,queues=4 ,again ,again+packed=on ,a
 			echo 1 >/proc/sys/net/ipv6/conf/\$i/disable_ipv6 2>/dev/null || :
 			ip link set \$i up
 		done
-		for i in \$(seq 300); do [ "\$(cat /sys/class/net/eth0/carrier)\$(cat /sys/class/net/eth1/carrier)" = 11 ] && break; sleep 0.1; done
+		for i in \$(seq 3000); do [ "\$(cat /sys/class/net/eth0/carrier)\$(cat /sys/class/net/eth1/carrier)" = 11 ] && break; sleep 0.1; done
 		: >/tmp/said # tail is not to come first
 		$count eth0 eth1 $kills ${pairs#,queues=} >>/tmp/said &
 		counts=\$!

@@ -52,13 +52,13 @@ if [ -e /root/customer ]; then
 fi
 ip link set $card up
 ip address add 10.0.0.1/24 dev $card
-for i in $(seq 60); do ping -c 1 -W 1 10.0.0.2 && break; done
+for i in $(seq 600); do ping -c 1 -W 1 10.0.0.2 && break; done
 ping -c 3 10.0.0.2
 mkfifo /tmp/never
-for i in $(seq 60); do nc 10.0.0.2 5000 </root/noise && break; sleep 0.5; done
-for i in $(seq 60); do nc 10.0.0.2 5001 >/tmp/back <>/tmp/never && break; sleep 0.5; done
+for i in $(seq 600); do nc 10.0.0.2 5000 </root/noise && break; sleep 0.5; done
+for i in $(seq 600); do nc 10.0.0.2 5001 >/tmp/back <>/tmp/never && break; sleep 0.5; done
 sha256sum </tmp/back >/result/sum
-for i in $(seq 60); do nc 10.0.0.2 5002 </dev/null && break; sleep 0.5; done
+for i in $(seq 600); do nc 10.0.0.2 5002 </dev/null && break; sleep 0.5; done
 cat /sys/class/net/eth0/statistics/rx_errors >/result/errors
 GUEST
 
@@ -92,14 +92,14 @@ if [ ${#tap[@]} -gt 0 ]; then
 	done
 	inside() { nsenter -t "$switch" -n "$@"; }
 	inside ip address add 10.0.0.9/24 dev tapt
-	inside timeout 60 busybox nc -l -p 5000 >"$WORK/got" <>"${WORK}/never" &
+	inside timeout 800 busybox nc -l -p 5000 >"$WORK/got" <>"${WORK}/never" &
 	receiver=$!
 	rig_boot uml --name sender --nic vhost-user:a.sock --modules virtio_net --file noise --memory 192M --script - <<-'GUEST' || rig_fail "sender"
 		set -ex
 		for i in $(seq 600); do [ -e /sys/class/net/eth0 ] && break; sleep 0.1; done
 		ip link set eth0 up
 		ip address add 10.0.0.1/24 dev eth0
-		for i in $(seq 60); do ping -c 1 -W 1 10.0.0.9 && break; done
+		for i in $(seq 600); do ping -c 1 -W 1 10.0.0.9 && break; done
 		nc 10.0.0.9 5000 </root/noise
 	GUEST
 	wait $receiver

@@ -83,7 +83,7 @@ rig_initrd tcg "$WORK/set/initrd" --disk root.img --modules "button evdev" --scr
 
 if [ "${RIG_NESTED-}" != yes ] && [ "$(id -u)" = 0 ] && rig_kvm_usable; then
 	echo "under this host's KVM"
-	PATH=$(dirname "$TENON"):$PATH timeout 300 unshare -n sh "$WORK/around" "$WORK/set"
+	PATH=$(dirname "$TENON"):$PATH timeout 800 unshare -n sh "$WORK/around" "$WORK/set"
 	cp "$WORK/set/root.img" "$WORK/set/result.img" "$WORK/"
 else
 	echo "in a guest with emulated SVM"

@@ -127,7 +127,7 @@ rig_initrd tcg "$WORK/set/initrd" --modules pvpanic-mmio --script nested-script
 
 if [ "${RIG_NESTED-}" != yes ] && [ "$(id -u)" = 0 ] && rig_kvm_usable; then
 	echo "under this host's KVM"
-	PATH=$(dirname "$TENON"):$PATH timeout 300 sh "$WORK/around" "$WORK/set"
+	PATH=$(dirname "$TENON"):$PATH timeout 800 sh "$WORK/around" "$WORK/set"
 else
 	echo "in a guest with emulated SVM"
 	rig_boot svm --memory 1200M --with tenon --file set --file around \

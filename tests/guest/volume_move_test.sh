@@ -84,7 +84,7 @@ half='
 	vgchange -ay vg
 	echo 1 >/sys/module/dm_mirror/parameters/raid1_resync_throttle
 	pvmove -i 1 $DISK0 $DISK2 $DISK3 >/result/log 2>&1 &
-	for i in $(seq 300); do ! dmsetup status vg-pvmove0 2>/dev/null | grep -q "^0 24576 linear" || break; sleep 0.1; done
+	for i in $(seq 3000); do ! dmsetup status vg-pvmove0 2>/dev/null | grep -q "^0 24576 linear" || break; sleep 0.1; done
 	dmsetup status vg-pvmove0 >/result/table
 	sync
 	kill -9 $!'
