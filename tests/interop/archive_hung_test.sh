@@ -38,7 +38,7 @@ mkfs.ext4 -q -F below.img && mount -o loop below.img mnt 2>said || { echo "no fi
 serve
 "$TENON" lv create vg0/one --size 4M || fail 'a volume'
 fsfreeze -f mnt || { echo 'the file system cannot be frozen'; exit 77; }
-timeout 100 "$TENON" lv create vg0/two --size 4M 2>said || fail "a change beside an archive that hangs: $(cat said)"
+timeout 300 "$TENON" lv create vg0/two --size 4M 2>said || fail "a change beside an archive that hangs: $(cat said)"
 for when in before after; do
 	grep -q "mnt/state: the metadata $when this change was not kept: it does not answer" said || fail "it is not told: $(cat said)"
 done

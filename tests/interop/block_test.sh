@@ -92,18 +92,11 @@ for e in json.load(sys.stdin): print(e["start"], e["length"], "zero" if e["zero"
 # Runs "$@" while the commands in $1 hold the image, by way of a FIFO that keeps them waiting.
 while_held() {
 	local holder=$1 pid; shift
-	rm -f fifo; mkfifo fifo
+	rm -f fifo held; mkfifo fifo
 	bash -c "exec $holder" <fifo >held 2>&1 &
 	pid=$!
 	exec 3>fifo
-	for _ in $(seq 1200); do
-		case $holder in
-		qemu*)	grep -q . /proc/locks && ls -l /proc/$pid/fd 2>/dev/null | grep -q image && break ;;
-		*)	grep -q holding held && break ;;
-		esac
-		sleep 0.05
-	done
-	[[ $holder == qemu* ]] && sleep 0.2
+	for _ in $(seq 1200); do grep -qs 'holding\|qemu-io>' held && break; sleep 0.05; done
 	"$@"
 	exec 3>&-
 	wait $pid

@@ -29,7 +29,7 @@ problem() { echo "FAILED line ${BASH_LINENO[1]}: $*"; failures=$((failures + 1))
 expect() {
 	local status=$1 pattern=$2 rc
 	shift 2
-	timeout 120 "$@" >said 2>&1
+	timeout 800 "$@" >said 2>&1
 	rc=$?
 	[ $rc = "$status" ] || problem "'$*' gave $rc, expected $status: $(cat said)"
 	grep -Eq -- "$pattern" said || problem "'$*' said: $(cat said); expected: $pattern"

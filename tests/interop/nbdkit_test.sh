@@ -23,7 +23,7 @@ serve() {
 with() {
 	local parameters=()
 	while [ "$1" != -- ]; do parameters+=("$1"); shift; done
-	timeout 120 nbdkit -U - "$PLUGIN" "${parameters[@]}" --run "$2"
+	timeout 800 nbdkit -U - "$PLUGIN" "${parameters[@]}" --run "$2"
 }
 
 # ---- Refused ----

@@ -214,23 +214,23 @@ rm -f [a-f].img
 truncate -s 32M a.img b.img c.img d.img
 expect 0 '' "$TENON" raid create r --level 0 --chunk 64K a.img b.img c.img
 expect 0 '' "$TENON" copy data md/r
-expect 0 '' timeout 100 "$TENON" raid grow r --devices 4 --add d.img
+expect 0 '' timeout 300 "$TENON" raid grow r --devices 4 --add d.img
 is "d['level'] == 'raid0' and len(m) == 4 and d['size_bytes'] > 100 << 20" || problem 'level 0 has not four members'
-expect 0 '' timeout 100 "$TENON" raid grow r --chunk 128K
+expect 0 '' timeout 300 "$TENON" raid grow r --chunk 128K
 "$TENON" raid grow r --devices 3 2>err && problem 'fewer members, without a word of the size'
 size=$(grep -o -- '--array-size [0-9A-Z]*' err)
 expect 0 'would be changed so' "$TENON" raid grow r --devices 3 $size --dry-run # as it was said
 is "d['level'] == 'raid0' and d['chunk_bytes'] == 128 << 10" || problem 'level 0 has not the chunk'
 expect 0 '' "$TENON" raid grow r --level 4
 expect 0 'where it was level 0 .* grow md/r --level 0' "$TENON" raid rebuild r
-expect 0 '' timeout 100 "$TENON" raid grow md/r --level 0
+expect 0 '' timeout 300 "$TENON" raid grow md/r --level 0
 is "d['level'] == 'raid0'" || problem 'it is not level 0 again'
 [ "$(digest 16777216)" = "$before" ] || problem 'the data of level 0 changed'
 rm -f [a-d].img
 truncate -s 32M a.img b.img c.img d.img
 expect 0 '' "$TENON" raid create r --level 6 --chunk 64K [a-d].img
 expect 0 '' "$TENON" copy data md/r
-expect 0 '' timeout 100 "$TENON" raid grow r --level 5
+expect 0 '' timeout 300 "$TENON" raid grow r --level 5
 is "d['level'] == 'raid5' and m['d'] == 'spare'" || problem 'level 6 did not become 5'
 [ "$(digest 16777216)" = "$before" ] || problem 'the data changed from level 6 to 5'
 

@@ -27,7 +27,7 @@ round() {
 	truncate -s 200M a.img b.img
 	"$TENON" vg create vg a.img b.img && "$TENON" lv create vg/l --size 40M "$@" || problem 'cannot make a volume'
 	# shellcheck disable=SC2086
-	PYTHONDONTWRITEBYTECODE=1 timeout 250 "$storm" "$seed" "$seconds" $what >storm.out 2>&1 ||
+	PYTHONDONTWRITEBYTECODE=1 timeout 800 "$storm" "$seed" "$seconds" $what >storm.out 2>&1 ||
 		problem "seed $seed, $what: $(cat storm.out) $(tail -n 30 log)"
 	[ $failures = 0 ] || exit 1
 }

@@ -65,7 +65,7 @@ tour() {
 		cat "$work/commands"
 	} >"$place/script"
 	[ "$who" = user ] && chown -R 4712:4712 "$place"
-	timeout 280 "$@" bash "$place/script" >"$place/out" 2>&1 <&$keys
+	timeout 850 "$@" bash "$place/script" >"$place/out" 2>&1 <&$keys
 	rc=$?
 	exec {keys}>&-
 	kill $typist 2>/dev/null

@@ -23,7 +23,7 @@ awk '/^```/ { fenced = !fenced } /^    / && !fenced { print substr($0, 5) }' "$p
 	# Before the end: what the test looks at.
 	sed '/^kill %1/i cp --sparse=always pv.img ../kept.img' commands
 } >script
-timeout 200 env PATH="$work/bin:$PATH" bash script >out 2>&1 || problem "the tutorial ended with $?: $(cat out)"
+timeout 800 env PATH="$work/bin:$PATH" bash script >out 2>&1 || problem "the tutorial ended with $?: $(cat out)"
 grep -Eq '^vg0/web1 +4 GiB +gpt +2 .*Small 1 +6.1.0-10-amd64 +debian' out || problem "the list: $(cat out)"
 grep -Eq '^vg0/db1-seed .*vfat .*db1' out || problem "the seed of db1: $(cat out)"
 [ ! -e guests ] && [ -z "$(ls -A tmp)" ] || problem 'it left its files'

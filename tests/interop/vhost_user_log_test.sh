@@ -16,7 +16,7 @@ for _ in $(seq 600); do grep -q ready "$lab/switch.out" && break; sleep 0.1; don
 failed=0
 for features in 0x8000 0x20008000 0x30008000; do
 	rm -f "$lab/x.peer"
-	timeout 100 python3 "$here/vhost_user_log.py" "$lab/e.sock" "$lab/x.peer" "$lab/x.sock" $features || failed=1
+	timeout 800 python3 "$here/vhost_user_log.py" "$lab/e.sock" "$lab/x.peer" "$lab/x.sock" $features || failed=1
 done
 [ $failed = 0 ] || tail -n 5 "$lab/switch.out"
 exit $failed
