@@ -125,7 +125,7 @@ lab_transfer() {
 		timeout 60 ip netns exec "$from" busybox ping -c 1 -W 30 "$address" >ping ||
 			{ cat ping; lab_fail "no answer to $from from $to ($address)"; }
 	fi
-	timeout 60 ip netns exec "$to" python3 - "$kind" "$bytes" "$address" "$size" >received <<'PYTHON' &
+	timeout 300 ip netns exec "$to" python3 - "$kind" "$bytes" "$address" "$size" >received <<'PYTHON' &
 import hashlib, os, socket, sys
 kind, total, address, size = sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4])
 family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -138,7 +138,7 @@ if kind == "tcp":
 open("port", "w").close()
 if kind == "tcp":
     s = s.accept()[0]
-s.settimeout(20)
+s.settimeout(120)
 datagrams = []
 while got < total:
     data = s.recv(1 << 20)
@@ -151,7 +151,7 @@ print(got, digest.hexdigest())
 PYTHON
 	local receiver=$!
 	for _ in $(seq 1200); do [ -e port ] && break; sleep 0.05; done
-	timeout 60 ip netns exec "$from" python3 - "$kind" "$bytes" "$address" "$size" >sent <<'PYTHON'
+	timeout 300 ip netns exec "$from" python3 - "$kind" "$bytes" "$address" "$size" >sent <<'PYTHON'
 import hashlib, random, socket, sys
 kind, total, address, size = sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4])
 family = socket.AF_INET6 if ":" in address else socket.AF_INET

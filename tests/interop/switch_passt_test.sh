@@ -50,11 +50,11 @@ if role == "listen":
     s.bind((host, port))
     s.listen()
     open("listens", "w").close()
-    s.settimeout(20)
+    s.settimeout(60)
     s = s.accept()[0]
 else:
-    s = socket.create_connection((host, port), int(sys.argv[5]) if role == "ask" else 20)
-s.settimeout(20)
+    s = socket.create_connection((host, port), int(sys.argv[5]) if role == "ask" else 60)
+s.settimeout(60)
 s.sendall(says)
 if role != "ask":
     s.shutdown(socket.SHUT_WR)
@@ -96,7 +96,7 @@ reaches() { # ADDRESS LISTENS [SECONDS]
 	timeout 100 python3 talk.py listen "$2" 9000 "the host" >one 2>&1 &
 	local listener=$!
 	for _ in $(seq 1200); do [ -e listens ] && break; sleep 0.05; done
-	timeout 100 ip netns exec a python3 talk.py ask "$1" 9000 "the guest" "${3:-20}" >other 2>&1
+	timeout 100 ip netns exec a python3 talk.py ask "$1" 9000 "the guest" "${3:-60}" >other 2>&1
 	kill $listener 2>/dev/null
 	wait $listener 2>/dev/null
 	[ "$(cat other)" = "the host" ]

@@ -48,8 +48,8 @@ lease() { # NAMESPACE INTERFACE
 	rm -f "lease.$2"
 	timeout 60 ip netns exec "$1" busybox udhcpc -i "$2" -n -q -f -t 20 -T 2 -s "$LAB/lease" >dhcp.log 2>&1 || lab_fail "no lease for $1: $(cat dhcp.log)"
 }
-fetch() { timeout 30 ip netns exec "$1" python3 -c 'import socket, sys
-s = socket.create_connection((sys.argv[1], int(sys.argv[2])), 20)
+fetch() { timeout 100 ip netns exec "$1" python3 -c 'import socket, sys
+s = socket.create_connection((sys.argv[1], int(sys.argv[2])), 60)
 print(s.recv(100).decode(), end="")' "$2" "$3" 2>/dev/null; }
 # Where nothing is to answer, it is not waited for as long.
 fetch_nothing() { timeout 3 ip netns exec "$1" busybox nc "$2" "$3" </dev/null 2>/dev/null; }
@@ -82,17 +82,17 @@ while True:
     c.close()' &
 LAB_PIDS+=($!)
 for _ in $(seq 600); do [ -e listening ] && break; sleep 0.1; done
-reach() { timeout 30 python3 -c 'import socket
-s = socket.create_connection(("127.0.0.1", 2222), 20)
-s.settimeout(20)
+reach() { timeout 100 python3 -c 'import socket
+s = socket.create_connection(("127.0.0.1", 2222), 60)
+s.settimeout(60)
 print(s.recv(100).decode(), end="")' 2>/dev/null; }
 [ "$(reach)" = "a guest" ] || lab_fail "the forward does not reach the guest"
 
 # Forwards begin and end while it runs; a connection that is there stays, and the process is the same one.
 "$TENON" switch forward lab add out tcp:127.0.0.1:2223-:22 || lab_fail "forward add"
-reach_at() { timeout 30 python3 -c 'import socket, sys
-s = socket.create_connection(("127.0.0.1", int(sys.argv[1])), 20)
-s.settimeout(20)
+reach_at() { timeout 100 python3 -c 'import socket, sys
+s = socket.create_connection(("127.0.0.1", int(sys.argv[1])), 60)
+s.settimeout(60)
 print(s.recv(100).decode(), end="")' "$1" 2>/dev/null; }
 [ "$(reach_at 2223)" = "a guest" ] || lab_fail "a forward that was added does not reach the guest"
 "$TENON" switch show lab --config | grep -q 'hostfwd=tcp:127.0.0.1:2223-:22' || lab_fail "the configuration does not have it"

@@ -108,7 +108,7 @@ class Guest:
         os.close(self.fd)
 
 
-def wait(what, seconds=30):
+def wait(what, seconds=120):
     until = time.monotonic() + seconds
     while not what():
         if time.monotonic() > until:
