@@ -470,14 +470,16 @@ static void test_a_client_of_tcp(void)
 	struct sockaddr_in address = { .sin_family = AF_INET,
 				       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t length = sizeof(address);
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	int fd = socket(AF_INET, SOCK_STREAM, 0), on = 1;
 
-	/* A port that nobody has: the system's choice, and free again. */
+	/* A port that nobody has, nor gets: the system's choice, where nobody listens yet. Were it free, the client could be given it, and
+	 * be connected with itself. */
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	CU_ASSERT_EQUAL_FATAL(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
 	CU_ASSERT_EQUAL_FATAL(getsockname(fd, (struct sockaddr *)&address, &length), 0);
-	close(fd);
 	snprintf(where, sizeof(where), "tcp:127.0.0.1:%u", ntohs(address.sin_port));
 	try_client(where);
+	close(fd);
 }
 
 /* Without descriptors nobody waits for ever, and nor is the thread busy with him (bed_run()). */
