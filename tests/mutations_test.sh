@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Defects that are put into copies of raid/ on purpose are found by the rebuild laboratory (tests/mutations); a few of them, or
 # with TORTURE=1 all. Each must still apply. UPDATE=1 notes in which state each was found.
-# timeout: 1200
 set -u
 cd "$(dirname "$0")/.." || exit 1
 build=${BUILD:-build}

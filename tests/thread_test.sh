@@ -14,7 +14,7 @@ rm -f "${TMPDIR:-/tmp}/tsan-$$" "${TMPDIR:-/tmp}/tsan-$$.c"
 [ $works = 0 ] || { echo "ThreadSanitizer does not work here"; exit 77; }
 
 tests="lib/fiber/worker vswitch/ports vswitch/port_vhost_user vswitch/port_vde vswitch/bond_threads vswitch/protocol vswitch/snooping_switch vswitch/mac_table lib/block/view lib/block/lease volume/compute volume/views lib/virtio/vhost_user_blk_queues lib/virtio/virtqueue_threads"
-limit=300
+limit=1200
 [ -z "${TORTURE:-}" ] || limit=1800 tests=$(find tests/unit -name '*_test.c' ! -path '*/fiber/fiber_test.c' -printf '%P\n' | sed 's/_test.c$//')
 # shellcheck disable=SC2086 # a list
 make build $(printf "$build/tests/unit/%s_test " $tests) >/dev/null || exit 1

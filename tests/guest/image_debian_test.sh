@@ -3,7 +3,6 @@
 # `tenon image build debian`, with Debian: from the mirror of this host, onto a disk that `image import` makes larger on a volume. That boots by
 # UEFI under QEMU, served over vhost-user-blk, to a login; its root has grown, and its cloud-init has done what the seed beside it says. With TORTURE=1 by
 # its kernel directly as well.
-# timeout: 1500
 set -u
 PATH=$PATH:/usr/sbin
 for program in mmdebstrap fakeroot mke2fs resize2fs mkfs.fat mcopy openssl qemu-system-x86_64 python3 ssh-keygen; do

@@ -4,7 +4,6 @@
 # each time. At last md takes what the last kill left, and what tenon makes of it: the same data, no parity that does not fit, and with a log nothing
 # left to resync. Levels 5 with a partial parity log, 6 with a journal and without two members, 10 with a bitmap. TORTURE=1: many more times, and
 # more of them, also whole ones with a bitmap, and with nothing, while they are checked.
-# timeout: 1800
 . "$(dirname "$0")/rig.sh"
 set -eu
 rig_begin

@@ -8,7 +8,7 @@ rig_begin
 TOOL=${RAID_TOOL:-$TOP/build/tests/helpers/raid_tool}
 [ -x "$TOOL" ] || rig_skip "raid_tool is not built"
 command -v python3 >/dev/null || rig_skip "there is no python3 here"
-episodes=2 steps=3 deadline=880
+episodes=2 steps=3 deadline=1600
 # The short form has md make, fill and read, and us take all steps: how far a rebuild of md's came when it is held is a matter of time.
 export WHO=${WHO-us}
 [ "${TORTURE:-0}" = 0 ] || { episodes=200 steps=10 deadline=14000; WHO=; }

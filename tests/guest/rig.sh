@@ -38,7 +38,7 @@
 #     --modules "A B"        loads kernel modules, with what they need; order and _ or - do not matter
 #     --file FILE[:DEST]     puts a file or folder into the guest (default: its /root)
 #     --script FILE|-        what to run; it may have a #! line. --run 'COMMANDS' is the short form
-#     --memory 256M  --cpus 1 (more: tcg, in turn, and kvm)  --deadline 800 (seconds)  --append 'KERNEL PARAMETERS'
+#     --memory 256M  --cpus 1 (more: tcg, in turn, and kvm)  --deadline 1600 (seconds)  --append 'KERNEL PARAMETERS'
 #     --result-size 64M      how much the script may leave in /result
 #     In the guest, DISKS lists the disks, DISK0, DISK1 ... are the single ones; /result takes files;
 #     what the script writes to standard output is on the console.
@@ -305,7 +305,7 @@ rig_qemu_command() {
 }
 
 rig_start() {
-	local rig=$1 name=guest dir script= text= memory=256M cpus=1 deadline=800 append= result_size=64M qmp=
+	local rig=$1 name=guest dir script= text= memory=256M cpus=1 deadline=1600 append= result_size=64M qmp=
 	local disks=() nics=() with=() modules=() files=() command=()
 	shift
 	rig_require "$rig"

@@ -4,7 +4,6 @@
 # lost, none is answered twice, no block is wrong, nobody notices but by the time it takes. QEMU's guests, with split
 # and with packed rings, here; our own monitor's in a machine with (emulated) SVM. All see the volume grow
 # at the end, and write until they do. TORTURE=1: killed 20 times each, and QEMU's have two processors and queues, each queue on a worker of its own.
-# timeout: 1200
 set -eu
 . "$(dirname "$0")/rig.sh"
 rig_begin
@@ -12,7 +11,7 @@ rig_require svm
 verify=$TOP/build/tests/helpers/disk_verify
 [ -x "$verify" ] || rig_skip "$verify is not built"
 cd "$WORK"
-if [ -n "${TORTURE-}" ]; then kills=20 queues=2 deadline=2400; else kills=3 queues=1 deadline=600; fi
+if [ -n "${TORTURE-}" ]; then kills=20 queues=2 deadline=2400; else kills=3 queues=1 deadline=1600; fi
 
 # serve: starts the server and waits for its socket, also in the machine around the monitor's.
 cat >serve.sh <<'SERVE'

@@ -64,7 +64,7 @@ wait $server || exit 1
 echo "all three booted"
 AROUND
 echo "in a guest with emulated SVM"
-rig_boot svm --deadline 800 --memory 1000M --with tenon --disk pv.img --script around
+rig_boot svm --memory 1000M --with tenon --disk pv.img --script around
 grep -q 'all three booted' "$(rig_console)" || rig_fail 'it did not say so'
 [ "$("$TENON" lv show vg0/data --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["size_bytes"] >> 20)')" = 16 ] || rig_fail 'the volume has not grown'
 echo 'volumes boot, by a server of their own and by the one that was there'

@@ -6,7 +6,7 @@
 set -eu
 rig_begin
 command -v python3 >/dev/null || rig_skip "there is no python3 here"
-steps=12 deadline=850
+steps=12 deadline=1600
 [ -z "${TORTURE:-}" ] || steps=200 deadline=6000
 FILES=$(mktemp -d "$(place 400)/tenon-XXXXXX")
 trap 'status=$?; rm -rf "$FILES"; set +e; (exit $status); rig_end' EXIT
