@@ -20,7 +20,7 @@ lib_end() {
 	local pid
 	! declare -F cleanup >/dev/null || cleanup
 	for pid in ${pids[@]+"${pids[@]}"}; do
-		kill "$pid" && wait "$pid"
+		kill "$pid" && kill -CONT "$pid" && wait "$pid" # one may be stopped
 	done 2>/dev/null
 	rm -rf "$work"
 }

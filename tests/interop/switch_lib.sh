@@ -46,7 +46,7 @@ lab_enter() {
 
 lab_clean() {
 	local pid
-	for pid in "${LAB_PIDS[@]}"; do kill "$pid" 2>/dev/null; done
+	for pid in "${LAB_PIDS[@]}"; do kill "$pid"; kill -CONT "$pid"; done 2>/dev/null # one may be stopped
 	wait
 	cd /
 	rm -rf "$LAB"
