@@ -4,7 +4,7 @@
  *
  *	forwarding thread		writer thread
  *	capture_frame() --> ring of records --> write(2)
- *	 (capture.c)				(capture_writer.c, capture_pipe.c)
+ *	 (capture_record.c)			(capture_writer.c, capture_pipe.c)
  *
  * Nothing that a disk or a reader does holds the forwarding thread: it puts the records (capture_format.c),
  * as they are to be in the file, into a ring of bounded size, and a thread of the capture's own writes them.

@@ -95,6 +95,9 @@ int capture_turn(struct capture *capture);
 /* The writer thread; drops its use of the capture at its end. */
 void *capture_writer(void *capture);
 
+/* There is something for it in the ring, or to end for. */
+void capture_wake_writer(struct capture *capture);
+
 void capture_unref(struct capture *capture);
 
 #endif
