@@ -23,7 +23,7 @@ static int read_at(struct script_reader *reader)
 	if (reader->count != 2 || !link_read_span(reader->words[1].text, TIME_MOST, &step.least))
 		return script_wrong_word(reader, reader->count > 2 ? 2 : 1,
 					 reader->count > 2 ? "nothing after the time"
-							   : "a time, as 10s or 5m");
+							   : "a time up to 1000h, as 10s or 5m");
 	if (step.least < block->elapsed)
 		return script_wrong_word(reader, 1,
 					 "a time that has not passed already, by the lines before");
@@ -48,9 +48,10 @@ static int read_wait(struct script_reader *reader)
 	else
 		*most = '.';
 	if (!good || step.most < step.least)
-		return script_wrong_word(reader, reader->count > 2 ? 2 : 1,
-					 reader->count > 2 ? "nothing after the time"
-							   : "a time, as 10s, or two, as 1s..20s");
+		return script_wrong_word(
+			reader, reader->count > 2 ? 2 : 1,
+			reader->count > 2 ? "nothing after the time"
+					  : "a time up to 1000h, as 10s, or two, as 1s..20s");
 	block->elapsed += step.least;
 	return script_add_step(reader, &step);
 }

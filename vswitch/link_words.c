@@ -60,7 +60,7 @@ bool link_read_span(const char *text, double most, uint64_t *ns)
 	if (!read_number(text, units, ARRAY_SIZE(units), most, &value))
 		return false;
 	*ns = (uint64_t)(value + 0.5);
-	return true;
+	return *ns || !value; /* what is less than it can be would be none at all */
 }
 
 bool link_read_time(const char *text, uint64_t *ns)
@@ -76,8 +76,8 @@ static bool read_share(const char *text, link_share *share)
 
 	if (!read_number(text, units, ARRAY_SIZE(units), 1, &value))
 		return false;
-	*share = (link_share)(value * 0x1p63);
-	return true;
+	*share = (link_share)(value * 0x1p63 + 0.5);
+	return *share || !value;
 }
 
 /* ---- One function a word; a value "none" does not get here ---- */
@@ -86,7 +86,8 @@ static int set_delay(struct link_model *model, char *value, struct error *error)
 {
 	return link_read_time(value, &model->delay_ns)
 		       ? 0
-		       : wrong(error, "delay", value, "a time up to an hour, as 20ms or 1.5s");
+		       : wrong(error, "delay", value,
+			       "a time from 1ns to an hour, as 20ms or 1.5s");
 }
 
 static int set_jitter(struct link_model *model, char *value, struct error *error)
@@ -111,7 +112,7 @@ static int set_jitter(struct link_model *model, char *value, struct error *error
 	model->jitter = (uint8_t)kind;
 	return link_read_time(value, &model->jitter_ns)
 		       ? 0
-		       : wrong(error, "jitter", value, "a time up to an hour, as 2ms");
+		       : wrong(error, "jitter", value, "a time from 1ns to an hour, as 2ms");
 }
 
 static int set_flag(bool *flag, const char *key, const char *value, struct error *error)
@@ -226,7 +227,8 @@ static int set_rate(struct link_model *model, char *value, struct error *error)
 	double rate;
 
 	if (!read_number(value, bit_units, ARRAY_SIZE(bit_units), RATE_MOST, &rate) || rate < 1)
-		return wrong(error, "rate", value, "bits a second, as 50M or 1.5Gbit");
+		return wrong(error, "rate", value,
+			     "bits a second, from 1 to 10000G, as 50M or 1.5Gbit");
 	model->rate = (uint64_t)rate;
 	return 0;
 }
@@ -236,7 +238,7 @@ static int set_burst(struct link_model *model, char *value, struct error *error)
 	double burst;
 
 	if (!read_number(value, bit_units, ARRAY_SIZE(bit_units), BURST_MOST, &burst) || burst < 1)
-		return wrong(error, "burst", value, "bits, as 1M or 64k");
+		return wrong(error, "burst", value, "bits, from 1 to 1000G, as 1M or 64k");
 	model->burst = (uint64_t)burst;
 	return 0;
 }
@@ -246,10 +248,11 @@ static int set_queue(struct link_model *model, char *value, struct error *error)
 	static const struct unit_of packets[] = { { "p", 1 } };
 	double count;
 
-	if (read_number(value, packets, 1, 1e6, &count) && count >= 1)
+	if (read_number(value, packets, 1, 1e6, &count) && count >= 1 && count == floor(count))
 		model->queue_packets = (uint64_t)count;
 	else if (!link_read_time(value, &model->queue_ns) || !model->queue_ns)
-		return wrong(error, "queue", value, "a time as 100ms, or packets as 1000p");
+		return wrong(error, "queue", value,
+			     "a time up to an hour, as 100ms, or packets up to 1000000p");
 	return 0;
 }
 
@@ -260,7 +263,7 @@ static int set_seed(struct link_model *model, char *value, struct error *error)
 	errno = 0;
 	model->seed = strtoull(value, &end, 10);
 	if (*value < '0' || *value > '9' || *end || errno)
-		return wrong(error, "seed", value, "a number");
+		return wrong(error, "seed", value, "a whole number below 2^64");
 	return 0;
 }
 
@@ -350,8 +353,7 @@ int link_model_set(struct link_model *model, const char *word, struct error *err
 		if (!value)
 			return error_set(error, -ENOMEM, "%s: out of memory", link_words[i].key);
 		take_back(&changed, link_words[i].key);
-		rc = !*value || !strcmp(value, "none") ? 0
-						       : link_words[i].set(&changed, value, error);
+		rc = strcmp(value, "none") ? link_words[i].set(&changed, value, error) : 0;
 		if (!rc)
 			*model = changed;
 		return rc;

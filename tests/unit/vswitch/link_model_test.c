@@ -266,16 +266,20 @@ static void test_words(void)
 		"loss=gemodel,1%,20%,0%,100%",
 		"loss=list,3,7-9",
 		"delay=1ns reorder=25%",
+		"loss=1.08420217e-17%",
 		"rate=50000000 queue=100ms",
 		"rate=1000 queue=1000p seed=18446744073709551615",
 		"",
 	};
 	static const char *const bad[] = {
-		"delay=20",       "delay=-1ms", "delay=2h", "delay=nan",      "delay=0x5ms",
-		"jitter=1ms,odd", "loss=101%",  "loss=-1%", "loss=gemodel,5", "loss=list,0",
-		"loss=list,9-7",  "loss=list,", "rate=0",   "rate=50X",       "queue=0p",
-		"queue=5",        "seed=-1",    "seed=x",   "keep-order=1",   "colour=red",
-		"delay",          "delays=1ms"
+		"delay=20",       "delay=-1ms",  "delay=2h",     "delay=nan",      "delay=0x5ms",
+		"jitter=1ms,odd", "loss=101%",   "loss=-1%",     "loss=gemodel,5", "loss=list,0",
+		"loss=list,9-7",  "loss=list,",  "rate=0",       "rate=50X",       "queue=0p",
+		"queue=5",        "seed=-1",     "seed=x",       "keep-order=1",   "colour=red",
+		"delay",          "delays=1ms",  "delay=",       "loss=",          "rate=",
+		"seed=",          "queue=1.5p",  "delay=0.1ns",  "jitter=1e-30s",  "loss=1e-25",
+		"delay=61m",      "rate=10T",    "rate=1e14",    "rate=inf",       "burst=1e13",
+		"queue=1e7p",     "queue=0.1ns", "delay=1e999ms"
 	};
 	struct link_model model = model_of("delay=3ms"), before = model;
 	struct error error = { 0 };
@@ -290,7 +294,7 @@ static void test_words(void)
 		CU_ASSERT_STRING_EQUAL(text, good[i]);
 		CU_ASSERT_EQUAL(link_model_is_bad(&model), good[i][0] != '\0');
 	}
-	model = model_of("delay=3ms loss=5% jitter=1ms delay=none loss= jitter=none");
+	model = model_of("delay=3ms loss=5% jitter=1ms delay=none loss=none jitter=none");
 	CU_ASSERT_FALSE(link_model_is_bad(&model));
 	model = (struct link_model){ .reorder = 1 };
 	CU_ASSERT_EQUAL(link_model_check(&model, &error), -EINVAL);
