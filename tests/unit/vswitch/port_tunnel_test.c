@@ -38,12 +38,13 @@ static struct endpoint endpoint_of(unsigned host)
 	return endpoint;
 }
 
-static void bed_make(struct bed *bed)
+static void bed_make_with(struct bed *bed, struct tunnel_outer_rule outer)
 {
 	struct vswitch_options options = { .seed = 1 };
 	struct vswitch_tunnel_options tunnel = { .kind = TUNNEL_VXLAN,
 						 .vni = VNI,
 						 .local = endpoint_of(1),
+						 .outer = outer,
 						 .remote_count = 2,
 						 .remotes = { endpoint_of(2), endpoint_of(3) } };
 
@@ -55,6 +56,11 @@ static void bed_make(struct bed *bed)
 	CU_ASSERT_EQUAL_FATAL(vswitch_create(&bed->vswitch, &options, NULL), 0);
 	bed->a = fake_port_add(bed->vswitch, "a", 0);
 	CU_ASSERT_EQUAL_FATAL(vswitch_add_port_tunnel(bed->vswitch, "t", &tunnel, NULL), 0);
+}
+
+static void bed_make(struct bed *bed)
+{
+	bed_make_with(bed, (struct tunnel_outer_rule){ 0 });
 }
 
 static void bed_end(struct bed *bed)
@@ -134,6 +140,54 @@ static void test_which_remote(void)
 	send_to_s(&bed, 1);
 	send_from(&bed, 0);
 	send_to_s(&bed, 10);
+	bed_end(&bed);
+}
+
+/* The TOS and TTL of the packet that the next datagram came in. */
+static unsigned next_header(int fd)
+{
+	char control[256], bytes[2048];
+	struct iovec piece = { bytes, sizeof(bytes) };
+	struct msghdr message = { .msg_iov = &piece,
+				  .msg_iovlen = 1,
+				  .msg_control = control,
+				  .msg_controllen = sizeof(control) };
+	unsigned tos = 0;
+	int ttl = 0;
+
+	for (unsigned tries = 0; tries < TRIES && recvmsg(fd, &message, MSG_DONTWAIT) < 0; tries++)
+		usleep(1000);
+	for (struct cmsghdr *at = CMSG_FIRSTHDR(&message); at; at = CMSG_NXTHDR(&message, at)) {
+		if (at->cmsg_type == IP_TOS)
+			tos = *CMSG_DATA(at);
+		else if (at->cmsg_type == IP_TTL)
+			memcpy(&ttl, CMSG_DATA(at), sizeof(ttl));
+	}
+	return tos << 8 | (unsigned)ttl;
+}
+
+/* Frames of one flow and length that come together go as one message only where their headers are the same. */
+static void test_headers_of_a_burst(void)
+{
+	static const uint16_t headers[] = {
+		0xb807, 0xb807, 0x4807, 0x4809, 0x0009, 0x0209, 0xb807
+	};
+	uint8_t frame[FRAME] = { 2, 0, 0, 0, 0, 0xb1, 2, 0, 0, 0, 0, 0xa1, 8, 0, 0x45 };
+	struct bed bed;
+	int on = 1;
+
+	bed_make_with(&bed, (struct tunnel_outer_rule){ .inherit_tos = true, .inherit_ttl = true });
+	setsockopt(bed.remotes[0], IPPROTO_IP, IP_RECVTOS, &on, sizeof(on));
+	setsockopt(bed.remotes[0], IPPROTO_IP, IP_RECVTTL, &on, sizeof(on));
+	send_from(&bed, 0); /* what goes to several remotes is not put together */
+	for (size_t i = 0; i < ARRAY_SIZE(headers); i++) {
+		frame[15] = (uint8_t)(headers[i] >> 8);
+		frame[22] = (uint8_t)headers[i];
+		fake_port_put(bed.a, frame, sizeof(frame), NULL);
+	}
+	bed_run(&bed);
+	for (size_t i = 0; i < ARRAY_SIZE(headers); i++)
+		CU_ASSERT_EQUAL(next_header(bed.remotes[0]), headers[i]);
 	bed_end(&bed);
 }
 
@@ -299,6 +353,7 @@ static void test_hosts_behind_an_interface_made_anew(void)
 	bed_end(&bed);
 }
 
-UNIT_MAIN("tunnels", UNIT(test_which_remote), UNIT(test_one_that_invents),
-	  UNIT(test_what_it_knew_is_forgotten), UNIT(test_hosts_of_a_group),
-	  UNIT(test_an_interface_that_goes), UNIT(test_hosts_behind_an_interface_made_anew))
+UNIT_MAIN("tunnels", UNIT(test_which_remote), UNIT(test_headers_of_a_burst),
+	  UNIT(test_one_that_invents), UNIT(test_what_it_knew_is_forgotten),
+	  UNIT(test_hosts_of_a_group), UNIT(test_an_interface_that_goes),
+	  UNIT(test_hosts_behind_an_interface_made_anew))
