@@ -41,7 +41,7 @@ circle c2=tap:tc tc c
 "$TENON" switch port remove lab c && "$TENON" nic delete tc || lab_fail "nic delete tc"
 # Nor when a TAP was gone, and is there again as another port's: another process has it, so that it can be given to that one first.
 state() { # PORT TEXT
-	for _ in $(seq 200); do [ "$(lab_stat "$1" state)" = "$2" ] && return; sleep 0.05; done
+	for _ in $(seq 1200); do [ "$(lab_stat "$1" state)" = "$2" ] && return; sleep 0.05; done
 	lab_fail "port $1 is \"$(lab_stat "$1" state)\", expected \"$2\""
 }
 "$TENON" nic create tc --up >/dev/null && "$TENON" switch port add lab c=tap:tc || lab_fail "tap:tc"
@@ -63,7 +63,7 @@ ip link set tc up && "$TENON" switch port add lab c2=packet:tc || lab_fail "pack
 exec 9>&-
 wait $holder
 state c "its interface is another port's"
-grep -q "port c: interface tc is port c2's already" switch.out || lab_fail "not told: $(cat switch.out)"
+lab_said "port c: interface tc is port c2's already"
 state c2 up
 sleep 1 # three looks: the other port's carrier does not come and go with them
 [ "$(grep -c "port c2: interface tc is" switch.out)" -le 2 ] || lab_fail "its carrier comes and goes: $(cat switch.out)"
