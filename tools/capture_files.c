@@ -38,18 +38,29 @@ static int open_next(struct capture_files *files, struct error *error)
 		return error_set(error, rc, "capture %.80s: %s", files->options.path,
 				 error_name(rc));
 	rc = output_open(&files->output, files->name,
-			 OUTPUT_WAIT | (files->options.force ? OUTPUT_FORCE : 0), &kind, error);
+			 OUTPUT_WAIT | OUTPUT_LATER | (files->options.force ? OUTPUT_FORCE : 0),
+			 &kind, error);
 	if (rc)
 		return rc;
-	files->number++;
-	files->bytes = 0;
-	files->opened_ns = worker_now();
 	files->is_stream = fstat(files->output.fd, &status) || !S_ISREG(status.st_mode);
 	if (isatty(files->output.fd)) {
 		error_set(error, -EINVAL, "capture %s: is a terminal", files->name);
 		return error_advise(error, "pipe it into what reads it: ... | tcpdump -r -"),
 		       -EINVAL;
 	}
+	return 0;
+}
+
+/* What it is opened for goes on: it is emptied, and the row is shortened. */
+static int begin_next(struct capture_files *files, struct error *error)
+{
+	int rc = output_empty(&files->output, files->name, error);
+
+	if (rc)
+		return rc;
+	files->number++;
+	files->bytes = 0;
+	files->opened_ns = worker_now();
 	capture_row_shorten(&files->options.row, files->options.path, files->number);
 	return 0;
 }
@@ -64,6 +75,14 @@ int capture_files_open(struct capture_files *files, const struct capture_files_o
 	return open_next(files, error);
 }
 
+int capture_files_begin(struct capture_files *files, struct error *error)
+{
+	int rc = begin_next(files, error);
+
+	files->begun = !rc;
+	return rc;
+}
+
 int capture_files_close(struct capture_files *files, struct error *error)
 {
 	int rc = 0;
@@ -72,9 +91,12 @@ int capture_files_close(struct capture_files *files, struct error *error)
 	free(files->prefix);
 	files->pending.at = files->prefix = NULL;
 	/* A file system may tell only now that it has no room. */
-	if (files->output.is_file && fsync(files->output.fd))
+	if (files->begun && files->output.is_file && fsync(files->output.fd))
 		rc = error_set(error, -errno, "capture %s: %s", files->name, error_name(errno));
-	output_close(&files->output);
+	if (files->begun)
+		output_close(&files->output);
+	else
+		output_discard(&files->output, files->name);
 	return rc;
 }
 
@@ -177,7 +199,7 @@ static int rotate(struct capture_files *files, struct error *error)
 	if (files->output.is_file && fsync(files->output.fd))
 		return failed(files, -errno, error);
 	output_close(&files->output);
-	if (open_next(files, error))
+	if (open_next(files, error) || begin_next(files, error))
 		return error ? error->code : -EIO;
 	put = write(files->output.fd, files->prefix, files->prefix_size);
 	if (put != (ssize_t)files->prefix_size)

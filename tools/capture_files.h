@@ -27,7 +27,7 @@ struct capture_files {
 	unsigned number; /* of it, from 1 */
 	uint64_t bytes, opened_ns;
 	uint64_t packets; /* in all files */
-	bool is_stream;
+	bool is_stream, begun;
 	uint8_t *prefix; /* what each file begins with, as far as it is known */
 	size_t prefix_size, prefix_room;
 	struct capture_room {
@@ -44,9 +44,12 @@ bool capture_files_names_pcap(const char *path);
 /* Room for what comes in one go. */
 #define CAPTURE_FILES_ROOM (1u << 20)
 
-/* Opens the first file. On a fiber; see output_open() for errors. */
+/* Opens the first file, which keeps what it has until capture_files_begin(). On a fiber; see output_open() for errors. */
 int capture_files_open(struct capture_files *files, const struct capture_files_options *options,
 		       struct error *error);
+
+/* There will be a capture: empties the file, and shortens the row. Without it capture_files_close() leaves all as it was. */
+int capture_files_begin(struct capture_files *files, struct error *error);
 
 /* Where the next bytes of the stream go, and how many fit. */
 uint8_t *capture_files_room(struct capture_files *files, size_t *room);

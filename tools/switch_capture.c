@@ -18,14 +18,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "fiber/signal.h"
+#include "tools/capture_fifo.h"
 #include "tools/capture_files.h"
 #include "tools/describe.h"
 #include "tools/devices.h"
-#include "tools/runtime.h"
 #include "tools/switch.h"
 #include "util/cleanup.h"
 #include "vswitch/filter_program.h"
@@ -136,32 +135,11 @@ static int pump_until_signal(struct live_capture *live, struct error *error)
 
 /* ---- Its beginning and end ---- */
 
-static int make_fifo(char **path, int *fd, struct error *error)
-{
-	CLEANUP_FREE char *directory = NULL;
-	int rc = runtime_directory(&directory, error);
-
-	if (rc)
-		return rc;
-	if (asprintf(path, "%s/capture-%d", directory, (int)getpid()) < 0)
-		return error_set(error, -ENOMEM, "capture: out of memory");
-	/* Left behind by one of the same number that was killed. */
-	unlink(*path);
-	if (mkfifo(*path, 0600))
-		return error_set(error, -errno, "capture: cannot make the FIFO %s: %s", *path,
-				 error_name(errno));
-	*fd = open(*path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	if (*fd < 0)
-		return error_set(error, -errno, "capture: cannot open the FIFO %s: %s", *path,
-				 error_name(errno));
-	return 0;
-}
-
 static int begin(struct live_capture *live, struct error *error)
 {
 	CLEANUP_FREE char *path = NULL;
 	json_t *result = NULL;
-	int rc = make_fifo(&path, &live->fifo, error);
+	int rc = capture_fifo_make(&path, &live->fifo, error);
 
 	if (!rc) {
 		json_object_set_new(live->params, "path", json_string(path));
@@ -175,6 +153,12 @@ static int begin(struct live_capture *live, struct error *error)
 	return rc;
 }
 
+/* The switch, or there the capture. */
+static bool has_ended(int rc)
+{
+	return rc == -ENXIO || rc == -ENOENT || rc == -ECONNREFUSED || rc == -EPIPE;
+}
+
 static int end(struct live_capture *live, struct error *error)
 {
 	struct error why = { 0 };
@@ -184,10 +168,13 @@ static int end(struct live_capture *live, struct error *error)
 			       json_pack("{s:i}", "id", (int)live->id), &live->summary, &why);
 	int rc;
 
-	/* If the switch does not answer, nothing more comes; one that is stopped does not even close its end. */
-	if (stopped && stopped != -EIO)
+	/* What the switch has ended, by itself or with its process, has an end in the FIFO, too. If it does not answer,
+	 * nothing more comes; one that is stopped does not even close its end. */
+	if (stopped && !live->ended && !has_ended(stopped))
 		live->silent = true;
-	live->why = stopped == -ETIMEDOUT ? why : (struct error){ 0 };
+	if (has_ended(stopped))
+		error_set(&why, stopped, "the switch, or there the capture, has ended");
+	live->why = stopped ? why : (struct error){ 0 };
 	rc = fiber_join(rest);
 	return rc == -ETIMEDOUT || rc == -ECANCELED ? 0 : rc;
 }
@@ -201,9 +188,54 @@ static void say_summary(const struct live_capture *live)
 			 live->files.packets, live->why.text);
 		return;
 	}
+	/* Nobody asked for its end: who reads has enough. */
+	if (!live->summary) {
+		cli_note("%" PRIu64 " packets captured", live->files.packets);
+		return;
+	}
 	cli_note("%" PRIu64 " packets captured, %" JSON_INTEGER_FORMAT " lost%s",
 		 live->files.packets, lost,
 		 lost ? " (of the capture only, not of the network)" : "");
+}
+
+/* What the file's checks refuse is not begun in the switch, and what the switch refuses leaves an older capture as it was. */
+static int begin_both(struct live_capture *live, struct error *error)
+{
+	int rc = capture_files_open(&live->files, &live->files_options, error);
+
+	if (rc)
+		return rc;
+	rc = begin(live, error);
+	if (rc == -ENOENT || rc == -ECONNREFUSED)
+		switch_none_running(live->name, live->control, rc, error);
+	return rc ? rc : capture_files_begin(&live->files, error);
+}
+
+/* Nobody here ended it: what is there is less than was asked for. */
+static int say_broken_off(const struct live_capture *live, struct error *error)
+{
+	if (live->files_options.most)
+		return error_set(error, -EIO,
+				 "switch %s: it ended, or ended the capture, before there were "
+				 "%" PRIu64 " packets",
+				 live->name, live->files_options.most);
+	return error_set(error, -EIO, "switch %s: it ended, or ended the capture", live->name);
+}
+
+static int run(struct live_capture *live, struct error *error)
+{
+	int rc = pump_until_signal(live, error), ended = 0;
+	bool broken_off = !rc && live->ended && !has_enough(live);
+	struct error late = { 0 };
+
+	if (rc != -EPIPE)
+		ended = end(live, &late);
+	if (!rc && ended) {
+		*error = late;
+		rc = ended;
+	}
+	say_summary(live);
+	return !rc && broken_off ? say_broken_off(live, error) : rc;
 }
 
 static int live_on_fiber(void *arg, struct error *error)
@@ -212,29 +244,10 @@ static int live_on_fiber(void *arg, struct error *error)
 	struct error late = { 0 };
 	int rc = switch_control_path(live->name, &live->control, error), closed;
 
-	if (!rc) {
-		rc = begin(live, error);
-		if (rc == -ENOENT || rc == -ECONNREFUSED)
-			switch_none_running(live->name, live->control, rc, error);
-	}
-	/* What is refused leaves an older capture as it was. */
-	if (!rc) {
-		rc = capture_files_open(&live->files, &live->files_options, error);
-		if (rc) {
-			cleanup_close(&live->fifo);
-			rpc_call(live->control, "switch.capture.stop",
-				 json_pack("{s:i}", "id", (int)live->id), &live->summary, &late);
-		}
-	}
-	if (!rc) {
-		rc = pump_until_signal(live, error);
-		closed = rc == -EPIPE ? 0 : end(live, &late);
-		if (!rc && closed) {
-			*error = late;
-			rc = closed;
-		}
-		say_summary(live);
-	}
+	if (!rc)
+		rc = begin_both(live, error);
+	if (!rc)
+		rc = run(live, error);
 	closed = capture_files_close(&live->files, &late);
 	if (!rc && closed) {
 		*error = late;

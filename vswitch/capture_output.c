@@ -147,7 +147,8 @@ static int look_at_output(struct capture *capture, struct error *error)
 int capture_open_output(struct capture *capture, struct error *error)
 {
 	static const struct output_kind kind = { "a capture", capture_is_one };
-	unsigned flags = OUTPUT_NONBLOCK | (capture->force ? OUTPUT_FORCE : 0);
+	unsigned flags = OUTPUT_NONBLOCK | (capture->force ? OUTPUT_FORCE : 0) |
+			 (capture->once ? OUTPUT_FIFO : 0);
 	int rc = capture_row_name(&capture->row, capture->path, capture->file_number + 1,
 				  capture->file);
 

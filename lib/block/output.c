@@ -97,10 +97,13 @@ static int open_inherited(struct output *out, int number, const char *path, unsi
 
 /* ---- What is not a file ---- */
 
-static int open_stream(struct output *out, const char *path, bool is_fifo, unsigned flags,
+/* `follow`: 0 or O_NOFOLLOW. */
+static int open_stream(struct output *out, const char *path, int follow, unsigned flags,
 		       struct error *error)
 {
-	const int mode = O_WRONLY | O_NOCTTY | O_CLOEXEC;
+	const int mode = O_WRONLY | O_NOCTTY | O_CLOEXEC | follow;
+	struct stat status;
+	bool is_fifo = !stat(path, &status) && S_ISFIFO(status.st_mode);
 	int rc = 0;
 
 	out->fd = open(path, mode | O_NONBLOCK);
@@ -115,6 +118,23 @@ static int open_stream(struct output *out, const char *path, bool is_fifo, unsig
 		return fail(path, -errno, error);
 	rc = set_blocking(out->fd, !(flags & OUTPUT_NONBLOCK));
 	return rc ? fail(path, rc, error) : 0;
+}
+
+/* Made for one reader by somebody else, who may have removed it since: nothing is made in its place, and no link is followed. */
+static int open_fifo(struct output *out, const char *path, unsigned flags, struct error *error)
+{
+	struct stat status;
+	int rc;
+
+	if (lstat(path, &status))
+		return error_set(error, -errno, "%s: opening the FIFO for writing: %s", path,
+				 error_name(errno));
+	rc = S_ISFIFO(status.st_mode) ? open_stream(out, path, O_NOFOLLOW, flags, error) : -EINVAL;
+	if (!rc && (fstat(out->fd, &status) || !S_ISFIFO(status.st_mode)))
+		rc = -EINVAL;
+	if (rc == -EINVAL)
+		error_set(error, rc, "%s: expected a FIFO", path);
+	return rc;
 }
 
 static int open_device(struct output *out, const char *path, unsigned flags, struct error *error)
@@ -212,8 +232,9 @@ static int open_file(struct output *out, const char *path, unsigned flags,
 	rc = file_lock_range(out->fd, path, true, 0, BLOCK_TO_THE_END, &out->below, error);
 	if (!rc && !(flags & OUTPUT_FORCE))
 		rc = output_check_content(out->fd, path, kind, error);
-	if (!rc && !(flags & OUTPUT_APPEND) && ftruncate(out->fd, 0))
-		rc = error_set(error, -errno, "%s: emptying it: %s", path, error_name(errno));
+	out->later = !(flags & OUTPUT_APPEND);
+	if (!rc && !(flags & OUTPUT_LATER))
+		rc = output_empty(out, path, error);
 	/* The probes may have moved it. */
 	if (!rc && lseek(out->fd, 0, SEEK_SET) < 0)
 		rc = fail(path, -errno, error);
@@ -230,21 +251,34 @@ int output_open(struct output *out, const char *path, unsigned flags,
 	bool exists;
 
 	*out = (struct output){ .fd = -1 };
-	if (number >= 0)
+	if (number >= 0 && !(flags & OUTPUT_FIFO))
 		return open_inherited(out, number, path, flags, error);
 	exists = !stat(path, &status);
-	if (exists && (S_ISDIR(status.st_mode) || S_ISSOCK(status.st_mode)))
+	if (exists && !(flags & OUTPUT_FIFO) &&
+	    (S_ISDIR(status.st_mode) || S_ISSOCK(status.st_mode)))
 		return error_set(error, -EINVAL, "%s: is a %s, expected a file", path,
 				 S_ISDIR(status.st_mode) ? "folder" : "socket");
-	if (exists && S_ISBLK(status.st_mode))
+	if (flags & OUTPUT_FIFO)
+		rc = open_fifo(out, path, flags, error);
+	else if (exists && S_ISBLK(status.st_mode))
 		rc = open_device(out, path, flags, error);
 	else if (exists && !S_ISREG(status.st_mode))
-		rc = open_stream(out, path, S_ISFIFO(status.st_mode), flags, error);
+		rc = open_stream(out, path, 0, flags, error);
 	else
 		rc = open_file(out, path, flags, kind, error);
 	if (rc)
 		output_discard(out, path);
 	return rc;
+}
+
+int output_empty(struct output *out, const char *path, struct error *error)
+{
+	if (!out->later)
+		return 0;
+	out->later = false;
+	if (!ftruncate(out->fd, 0))
+		return 0;
+	return error_set(error, -errno, "%s: emptying it: %s", path, error_name(errno));
 }
 
 void output_remove(int fd, const char *path)

@@ -27,6 +27,8 @@ struct error;
 #define OUTPUT_WAIT   (1u << 2) /* for the reader of a FIFO; else -ENXIO while there is none */
 #define OUTPUT_NONBLOCK                                                                            \
 	(1u << 3) /* FIFOs, terminals: writes answer -EAGAIN (regular files never do) */
+#define OUTPUT_FIFO  (1u << 4) /* only the FIFO of that very name, which is there and has a reader */
+#define OUTPUT_LATER (1u << 5) /* a file keeps what it has until output_empty() */
 
 #define OUTPUT_HEAD 4096u
 
@@ -43,6 +45,7 @@ struct output {
 	int fd;       /* O_CLOEXEC, the caller's */
 	bool is_file; /* a regular file: can be made shorter, and is flushed by fsync() */
 	bool created; /* and was not there before */
+	bool later;   /* output_empty() empties it yet */
 	struct file_locks below;
 };
 
@@ -51,10 +54,13 @@ struct output {
  * with, wherever that leads; a FIFO, a terminal, /dev/null. A file is emptied (not with OUTPUT_APPEND) once
  * all checks are passed. A host block device needs OUTPUT_FORCE.
  *
- * 0; -EBUSY, -EEXIST, -ENXIO, -EINVAL (a folder, a socket), or open()'s, with `error` set.
+ * 0; -EBUSY, -EEXIST, -ENXIO, -EINVAL (a folder, a socket, with OUTPUT_FIFO anything else), or open()'s, with `error` set.
  */
 int output_open(struct output *out, const char *path, unsigned flags,
 		const struct output_kind *kind, struct error *error);
+
+/* What a file with OUTPUT_LATER was opened for has begun. Of all else it does nothing. */
+int output_empty(struct output *out, const char *path, struct error *error);
 
 /* Whether `path` stands for a descriptor that the process was started with. */
 bool output_is_descriptor(const char *path);

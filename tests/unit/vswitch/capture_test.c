@@ -524,6 +524,10 @@ static void test_a_single_reader_that_is_gone(void)
 	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "nobody reads it"));
 	CU_ASSERT_EQUAL(vswitch_reap_captures(vswitch), 0);
 	CU_ASSERT_EQUAL(access(path, F_OK), 0);
+	/* Its reader has given up, and its FIFO is gone, too: nothing is recorded in a file of that name. */
+	CU_ASSERT_EQUAL(unlink(path), 0);
+	CU_ASSERT_EQUAL(vswitch_start_capture(vswitch, &options, NULL, &error), -ENOENT);
+	CU_ASSERT_EQUAL(access(path, F_OK), -1);
 	vswitch_destroy(vswitch);
 }
 

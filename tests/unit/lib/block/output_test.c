@@ -180,6 +180,62 @@ static void test_a_fifo_without_a_reader_does_not_hang(void)
 	close(reader);
 }
 
+/* What was made for one reader may be gone, or be another's by now. */
+static void test_only_a_fifo(void)
+{
+	char fifo[256], link[256];
+	struct output out;
+	struct error error;
+	const char *path;
+	int reader;
+
+	snprintf(fifo, sizeof(fifo), "%s", path_of("only"));
+	snprintf(link, sizeof(link), "%s", path_of("only_link"));
+	CU_ASSERT_EQUAL(try_open(fifo, OUTPUT_FIFO | OUTPUT_NONBLOCK, &capture, &error), -ENOENT);
+	CU_ASSERT_EQUAL(size_of(fifo), -1);
+	CU_ASSERT_EQUAL_FATAL(mkfifo(fifo, 0600), 0);
+	CU_ASSERT_EQUAL(try_open(fifo, OUTPUT_FIFO | OUTPUT_NONBLOCK, &capture, &error), -ENXIO);
+	reader = open(fifo, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	CU_ASSERT_EQUAL_FATAL(
+		output_open(&out, fifo, OUTPUT_FIFO | OUTPUT_NONBLOCK, &capture, &error), 0);
+	output_close(&out);
+	CU_ASSERT_EQUAL(symlink(fifo, link), 0);
+	CU_ASSERT_EQUAL(try_open(link, OUTPUT_FIFO | OUTPUT_NONBLOCK, &capture, &error), -EINVAL);
+	close(reader);
+	path = make("no_fifo", 4, 0, "CAPT", 4);
+	CU_ASSERT_EQUAL(try_open(path, OUTPUT_FIFO | OUTPUT_FORCE, &capture, &error), -EINVAL);
+	CU_ASSERT_EQUAL(size_of(path), 4);
+	CU_ASSERT_EQUAL(try_open(unit_directory(), OUTPUT_FIFO, &capture, &error), -EINVAL);
+	CU_ASSERT_EQUAL(try_open("/dev/null", OUTPUT_FIFO, &capture, &error), -EINVAL);
+}
+
+static void test_one_that_is_emptied_later(void)
+{
+	const char *path = make("later", 8, 0, "CAPT", 4);
+	struct output out;
+	char descriptor[32];
+	int fd;
+
+	CU_ASSERT_EQUAL_FATAL(output_open(&out, path, OUTPUT_LATER, &capture, NULL), 0);
+	CU_ASSERT_EQUAL(size_of(path), 8);
+	CU_ASSERT_EQUAL(output_empty(&out, path, NULL), 0);
+	CU_ASSERT_EQUAL(size_of(path), 0);
+	CU_ASSERT_EQUAL(write(out.fd, "CAPT", 4), 4);
+	/* Once. */
+	CU_ASSERT_EQUAL(output_empty(&out, path, NULL), 0);
+	CU_ASSERT_EQUAL(size_of(path), 4);
+	output_discard(&out, path);
+	CU_ASSERT_EQUAL(size_of(path), 4);
+	/* A descriptor that a shell has handed over is where that left it. */
+	fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+	snprintf(descriptor, sizeof(descriptor), "/dev/fd/%d", fd);
+	CU_ASSERT_EQUAL_FATAL(output_open(&out, descriptor, OUTPUT_LATER, &capture, NULL), 0);
+	CU_ASSERT_EQUAL(output_empty(&out, descriptor, NULL), 0);
+	CU_ASSERT_EQUAL(size_of(path), 4);
+	output_close(&out);
+	close(fd);
+}
+
 /* The shell's own description stays as it is. */
 static void test_descriptors_that_we_were_given(void)
 {
@@ -226,6 +282,6 @@ UNIT_MAIN("output files", UNIT(test_a_new_file_is_made), UNIT(test_one_of_its_ki
 	  UNIT(test_another_kind_is_refused), UNIT(test_a_signature_is_refused_and_named),
 	  UNIT(test_what_is_in_use_is_refused_even_by_force),
 	  UNIT(test_appending_goes_on_at_the_end_after_a_truncation),
-	  UNIT(test_a_fifo_without_a_reader_does_not_hang),
-	  UNIT(test_descriptors_that_we_were_given), UNIT(test_what_is_no_file),
-	  UNIT(test_a_link_to_nothing_makes_what_it_names))
+	  UNIT(test_a_fifo_without_a_reader_does_not_hang), UNIT(test_only_a_fifo),
+	  UNIT(test_one_that_is_emptied_later), UNIT(test_descriptors_that_we_were_given),
+	  UNIT(test_what_is_no_file), UNIT(test_a_link_to_nothing_makes_what_it_names))
