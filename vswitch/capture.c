@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -231,4 +232,17 @@ void capture_status(const struct capture *capture, struct capture_status *out)
 		 failed                           ? error_name(failed)
 		 : atomic_load(&capture->removed) ? ", but its file was removed"
 						  : "");
+}
+
+bool capture_writes(const struct capture *capture, const char *path, const struct capture_row *row)
+{
+	struct stat ours, other;
+
+	if (atomic_load(&capture->state) == CAPTURE_ENDED ||
+	    capture_row_is(&capture->row) != capture_row_is(row))
+		return false;
+	if (capture_row_is(row))
+		return capture_row_same(capture->path, path);
+	return !stat(capture->path, &ours) && !stat(path, &other) && S_ISREG(ours.st_mode) &&
+	       ours.st_dev == other.st_dev && ours.st_ino == other.st_ino;
 }

@@ -41,7 +41,7 @@ struct capture_options {
 	const char *label; /* what users know it by; NULL: `path` */
 	struct log *log;   /* may be NULL; must outlive it */
 	bool force;        /* over what is no older capture: see output.h */
-	bool once;         /* of a FIFO: its reader is there, and it ends when that leaves */
+	bool once; /* only to the FIFO of that name, whose reader is there (else -ENXIO), and until that leaves */
 	bool shared;       /* several threads give it frames */
 	bool segments;     /* large frames are recorded as the segments that a wire would have */
 	size_t ring_bytes; /* 0: 64 MiB; rounded up to a power of two that holds a few records */
@@ -107,6 +107,9 @@ struct capture_status {
 void capture_status(const struct capture *capture, struct capture_status *out);
 
 bool capture_has_ended(const struct capture *capture);
+
+/* Whether it writes the file, or the row, that another one would. A row's single files are the row's. */
+bool capture_writes(const struct capture *capture, const char *path, const struct capture_row *row);
 
 /* capture_close(), and what there is to say then, but for its path. */
 int capture_close_saying(struct capture *capture, struct capture_status *last, struct error *error);

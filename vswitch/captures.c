@@ -7,6 +7,8 @@
 
 #include "util/error.h"
 #include "vswitch/internal.h"
+#include "vswitch/port_link.h"
+#include "vswitch/port_pcap.h"
 
 /* ---- Beginning ---- */
 
@@ -57,22 +59,28 @@ struct session_call {
 	struct error *error;
 };
 
-/* A row's files are locked while they are written only: another one of the name would write over the first ones of it. */
-static int check_row_is_alone(const struct vswitch *vswitch,
-			      const struct vswitch_capture_options *options, struct error *error)
+int captures_check_alone(struct vswitch *vswitch, const char *path, const struct capture_row *row,
+			 struct error *error)
 {
-	struct capture_status status;
-
-	for (unsigned i = 0; i < vswitch->captures.count && capture_row_is(&options->row); i++) {
+	for (unsigned i = 0; i < vswitch->captures.count; i++) {
 		const struct capture_session *other = vswitch->captures.list[i];
 
-		capture_status(other->capture, &status);
-		if (capture_has_ended(other->capture) ||
-		    !capture_row_same(status.path, options->path))
+		if (!capture_writes(other->capture, path, row))
 			continue;
-		error_set(error, -EBUSY, "capture %s: capture %u of this switch writes that row",
-			  options->path, other->id);
+		error_set(error, -EBUSY, "capture %s: capture %u of this switch writes that %s",
+			  path, other->id, capture_row_is(row) ? "row" : "file");
 		return error_advise(error, "end that one first, or give another name");
+	}
+	for (unsigned i = 0; i < vswitch->port_count; i++) {
+		struct port *lower = port_link_lower(vswitch->list[i]);
+		struct port *port = lower ? lower : vswitch->list[i];
+		const struct capture *capture = port_pcap_capture(port);
+
+		if (!capture || !capture_writes(capture, path, row))
+			continue;
+		error_set(error, -EBUSY, "capture %s: port %s of this switch writes that file",
+			  path, port->name);
+		return error_advise(error, "remove that one first, or give another name");
 	}
 	return 0;
 }
@@ -89,7 +97,7 @@ static int may_begin(void *arg)
 	if (vswitch->captures.count == CHECKPOINT_CAPTURES)
 		return error_set(call->error, -ENOSPC, "switch %s: it has %d captures, no more fit",
 				 vswitch->name, CHECKPOINT_CAPTURES);
-	return check_row_is_alone(vswitch, call->options, call->error);
+	return captures_check_alone(vswitch, call->options->path, &call->options->row, call->error);
 }
 
 static int begin(void *arg)

@@ -175,13 +175,41 @@ static int check_apart(const struct vswitch_pcap_options *options, struct error 
 	return error_advise(error, "give another one to record=");
 }
 
-/* Both files. */
-static int pcap_open_files(struct port_pcap *pcap, struct log *log,
-			   const struct vswitch_pcap_options *options, struct error *error)
+struct alone_call {
+	struct vswitch *vswitch;
+	const char *path;
+	struct error *error;
+};
+
+static int check_record_alone(void *arg)
+{
+	const struct alone_call *call = arg;
+
+	return captures_check_alone(call->vswitch, call->path, &(struct capture_row){ 0 },
+				    call->error);
+}
+
+static int open_recording(struct port_pcap *pcap, struct vswitch *vswitch,
+			  const struct vswitch_pcap_options *options, struct error *error)
 {
 	struct capture_options capture = { .path = options->record,
-					   .log = log,
+					   .log = vswitch->log,
 					   .force = options->force };
+	struct alone_call call = { vswitch, options->record, error };
+	int rc = vswitch_call(vswitch, check_record_alone, &call);
+
+	if (!rc)
+		rc = capture_open(&pcap->capture, &capture, error);
+	if (rc == -EEXIST)
+		error_advise(error, "name another file, or put ,force behind the port's record= if "
+				    "nothing in it is needed");
+	return rc;
+}
+
+/* Both files. */
+static int pcap_open_files(struct port_pcap *pcap, struct vswitch *vswitch,
+			   const struct vswitch_pcap_options *options, struct error *error)
+{
 	int rc = 0;
 
 	pcap->replayed = options->replay ? strdup(options->replay) : NULL;
@@ -192,8 +220,13 @@ static int pcap_open_files(struct port_pcap *pcap, struct log *log,
 	if (!rc && options->replay)
 		rc = replay_read(&pcap->replay, options->replay, &options->timing, error);
 	if (!rc && options->record)
-		rc = capture_open(&pcap->capture, &capture, error);
+		rc = open_recording(pcap, vswitch, options, error);
 	return rc;
+}
+
+const struct capture *port_pcap_capture(struct port *port)
+{
+	return port->ops == &ops ? pcap_of(port)->capture : NULL;
 }
 
 int vswitch_add_port_pcap(struct vswitch *vswitch, const char *name,
@@ -205,7 +238,7 @@ int vswitch_add_port_pcap(struct vswitch *vswitch, const char *name,
 	if (!pcap)
 		return error_set(error, -ENOMEM, "port %s: out of memory", name);
 	pcap->port.ops = &ops;
-	rc = pcap_open_files(pcap, vswitch->log, options, error);
+	rc = pcap_open_files(pcap, vswitch, options, error);
 	if (rc) {
 		pcap_destroy(&pcap->port);
 		error_prefix(error, "port %s", name);

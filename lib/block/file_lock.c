@@ -266,15 +266,15 @@ static int held(int fd, const char *path, const struct block_part *part, bool ow
 	pid_t pid = fstat(fd, &file) ? 0 : process_with_lock(&file, getpid());
 	bool here = !pid && !fstat(fd, &file) && process_with_lock(&file, 0) == getpid();
 
-	if (pid)
-		process_describe(pid, by);
-	else if (here)
-		snprintf(by, sizeof(by), "this command itself: it is given twice");
+	if (pid || here)
+		process_describe(pid ? pid : getpid(), by);
 	if (!own)
 		snprintf(below, sizeof(below), "lies on %.200s, which is ", part->path);
-	error_set(error, -EBUSY, "%s: %sin use by %s", path, below, by);
+	/* Who reads it may have asked another process: a server, a switch. */
+	error_set(error, -EBUSY, "%s: %sin use by %s%s", path, below, by,
+		  here ? ", to which it is given twice" : "");
 	if (here)
-		error_advise(error, "give each device once, by one name");
+		error_advise(error, "give each file or device once, by one name");
 	else if (pid && process_is_stopped(pid))
 		error_advise(error, "`kill -CONT %d` lets it go on; or end it, or work on a copy",
 			     (int)pid);

@@ -45,7 +45,23 @@ refused() { # STATUS TEXT WORD...
 }
 refused 1 'port nobody: there is none' nobody -w b.pcap --keep
 refused 1 'port nobody: there is none' nobody -w b.pcap
-refused 1 'all.pcapng' -w all.pcapng --keep
+refused 1 'capture 2 of this switch writes that file' -w all.pcapng --keep
+ln all.pcapng other.pcapng
+refused 1 'capture 2 of this switch writes that file' -w other.pcapng --keep --force
+rm other.pcapng
+row=$(ls row.0*.pcapng | tail -1)
+refused 1 "$row.*process $LAB_PID (.*given twice" -w $row --keep
+refuse_port() { # TEXT SPEC
+	"$TENON" switch port add lab "$2" 2>said && lab_fail "port add $2"
+	grep -q -- "$1" said || lab_fail "port add $2: $(cat said)"
+}
+refuse_port 'capture 2 of this switch writes that file' x=pcap,record=all.pcapng
+echo 'a letter' >letter
+refuse_port ',force' x=pcap,record=letter
+grep -q -- --force said && lab_fail "port add has no --force: $(cat said)"
+"$TENON" switch port add lab x=pcap,record=letter,force || lab_fail "port add with force"
+refused 1 'port x of this switch writes that file' -w letter --keep
+"$TENON" switch port remove lab x || lab_fail "port remove"
 refused 1 'capture 1 of this switch writes that row' -w row.pcapng --keep --rotate-size 64K
 ln -s . here
 refused 1 'capture 1 of this switch writes that row' -w here/row.pcapng --keep --rotate-size 64K
