@@ -40,6 +40,7 @@ struct port_packet {
 	struct timer carrier;
 	uint64_t dropped, dropped_before; /* by the kernel; until the last look at the carrier */
 	bool heard;                       /* something was taken out of the ring since then */
+	bool gone;                        /* and that was said */
 };
 
 static struct port_packet *packet_of(struct port *port)
@@ -159,11 +160,13 @@ static void count_drops(struct port_packet *packet)
 	packet->port.counters.drops[PORT_DROP_OVERRUN] += drops;
 }
 
-static bool has_carrier(const struct port_packet *packet)
+/* `there`: else it was deleted. */
+static bool has_carrier(const struct port_packet *packet, bool *there)
 {
 	unsigned flags = 0;
 
-	return packet_flags(&packet->packet, &flags) && flags & IFF_UP && flags & IFF_RUNNING;
+	*there = packet_flags(&packet->packet, &flags);
+	return *there && flags & IFF_UP && flags & IFF_RUNNING;
 }
 
 /* Frames are dropped, and nothing fills the ring: it has come to its end (see packet_ring.h). Between rounds, with the port's lock. */
@@ -199,10 +202,16 @@ static void carrier_due(struct timer *timer)
 {
 	struct port_packet *packet = container_of(timer, struct port_packet, carrier);
 	struct port *port = &packet->port;
-	bool up = has_carrier(packet);
+	bool there, up = has_carrier(packet, &there);
 
 	vswitch_lock_if_shared(port->vswitch, &port->out_lock);
 	leave_ring_that_ended(packet);
+	if (!there && !packet->gone)
+		log_warning(port->log,
+			    "port %s: interface %s is gone; one that is made anew is another one: "
+			    "remove the port and add it then",
+			    port->name, packet->packet.name);
+	packet->gone = !there;
 	if (up != port->up) {
 		log_info(port->log, "port %s: interface %s is %s", port->name, packet->packet.name,
 			 up ? "up" : "down, or without a carrier");
@@ -311,6 +320,7 @@ int vswitch_add_port_packet(struct vswitch *vswitch, const char *name, const cha
 	struct packet_options opened = { .plain = options && options->plain,
 					 .netns = options ? options->netns : 0 };
 	struct port_packet *packet = calloc(1, sizeof(*packet));
+	bool there;
 	int rc;
 
 	if (!packet)
@@ -334,7 +344,7 @@ int vswitch_add_port_packet(struct vswitch *vswitch, const char *name, const cha
 	if (packet->packet.header)
 		packet->port.features = VIRTIO_NET_GUEST_OFFLOADS &
 					~(VIRTIO_NET_BIT(GUEST_USO4) | VIRTIO_NET_BIT(GUEST_USO6));
-	packet->port.up = has_carrier(packet);
+	packet->port.up = has_carrier(packet, &there);
 	return vswitch_add_port_as(vswitch, &packet->port, name, options ? options->config : NULL,
 				   error);
 }

@@ -113,6 +113,8 @@ ip link set v0 up
 lab_reach a 10.0.0.2
 ip link del v0
 "$TENON" switch port show lab p | grep -q gone || lab_fail "$("$TENON" switch port show lab p)"
+for _ in $(seq 100); do grep -q 'port p: interface v0 is gone' switch.out && break; sleep 0.05; done
+[ "$(grep -c 'port p: interface v0 is gone.*remove the port and add it' switch.out)" = 1 ] || lab_fail "not said once: $(cat switch.out)"
 "$TENON" switch port remove lab p
 "$TENON" switch port add lab p=packet:nosuch 2>err && lab_fail "an interface that is not there was taken"
 grep -q 'interface nosuch' err || lab_fail "$(cat err)"
