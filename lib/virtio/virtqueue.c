@@ -317,22 +317,31 @@ static void use_together(struct virtqueue *vq, const struct virtqueue_chain *cha
 	vq->unshown += (uint16_t)(count - 1);
 }
 
+/* Whether no chain that was taken before them, or between them, is still away. */
+static bool are_oldest(const struct virtqueue *vq, const struct virtqueue_chain *chains,
+		       unsigned count)
+{
+	return !vq->early && chains[0].order == vq->returned &&
+	       chains[count - 1].order == (uint16_t)(vq->returned + count - 1);
+}
+
 void virtqueue_push_burst(struct virtqueue *vq, const struct virtqueue_chain *chains,
 			  const uint32_t *written, unsigned count)
 {
-	bool simple = !vq->broken && !vq->memory->log;
+	bool simple = !vq->broken && !vq->memory->log && count;
+	bool oldest = simple && vq->in_order && are_oldest(vq, chains, count);
 
 	DRIVER_TAKES(vq);
-	if (simple && vq->plain) {
+	if (oldest && count > 1 && !written) {
 		vq->in_flight -= (uint16_t)count;
+		use_together(vq, chains, count);
+	} else if (simple && !vq->inflight && (!vq->in_order || oldest)) {
+		vq->in_flight -= (uint16_t)count;
+		vq->returned += (uint16_t)count;
 		if (vq->packed)
 			packed_use_burst(vq, chains, written, count);
 		else
 			split_use_burst(vq, chains, written, count);
-	} else if (simple && vq->in_order && count > 1 && !written && !vq->early &&
-		   chains[0].order == vq->returned) {
-		vq->in_flight -= (uint16_t)count;
-		use_together(vq, chains, count);
 	} else {
 		for (unsigned i = 0; i < count; i++)
 			virtqueue_push(vq, &chains[i], written ? written[i] : 0);

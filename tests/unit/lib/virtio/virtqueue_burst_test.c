@@ -231,6 +231,58 @@ static void test_a_burst_waits_for_what_was_taken_before_it(void)
 	}
 }
 
+static void must_take_written(uint16_t expected, uint32_t bytes)
+{
+	uint32_t written = 0;
+	uint16_t head = 0xffff;
+
+	CU_ASSERT_EQUAL_FATAL(virtqueue_driver_take(&both.driver, &head, &written), 1);
+	CU_ASSERT_EQUAL_FATAL(head, expected);
+	CU_ASSERT_EQUAL_FATAL(written, bytes);
+}
+
+/* Each of those that were written to has its length; whole bursts, parts of one, and parts that are early. */
+static void test_what_was_written_in_order_is_told_of_each(void)
+{
+	static const uint64_t in_order[] = { IN_ORDER, PACKED | IN_ORDER };
+
+	for (unsigned f = 0; f < ARRAY_SIZE(in_order); f++) {
+		struct burst burst;
+
+		set_up(in_order[f]);
+		for (unsigned round = 0; round < 70000; round++) {
+			uint32_t written[5];
+			uint16_t heads[5];
+			unsigned first = round % 6;
+
+			for (unsigned i = 0; i < 5; i++) {
+				heads[i] = add(0, 1);
+				written[i] = (round + i) % 64;
+			}
+			virtqueue_driver_kick(&both.driver);
+			CU_ASSERT_EQUAL_FATAL(pop(&burst, 5), 5);
+			if (round % 4 == 3) {
+				virtqueue_push_burst(&both.device, burst.chains + first,
+						     written + first, 5 - first);
+				virtqueue_push_burst(&both.device, burst.chains, written, first);
+			} else {
+				virtqueue_push_burst(&both.device, burst.chains, written, first);
+				virtqueue_push_burst(&both.device, burst.chains + first,
+						     written + first, 5 - first);
+			}
+			must_take_nothing();
+			virtqueue_notify(&both.device);
+			for (unsigned i = 0; i < 5; i++)
+				must_take_written(heads[i], written[i]);
+			must_take_nothing();
+		}
+		CU_ASSERT_EQUAL(both.device.early, 0);
+		CU_ASSERT_EQUAL(both.device.in_flight, 0);
+		CU_ASSERT_EQUAL(both.device.slots_taken, 0);
+		tear_down();
+	}
+}
+
 static void begin_many(uint64_t features)
 {
 	set_up(features);
@@ -275,4 +327,5 @@ UNIT_MAIN("virtqueue_burst", UNIT(test_bursts_go_round_the_ring),
 	  UNIT(test_a_driver_that_overtakes_itself_breaks_the_queue),
 	  UNIT(test_one_entry_tells_of_a_burst_in_order),
 	  UNIT(test_a_burst_waits_for_what_was_taken_before_it),
+	  UNIT(test_what_was_written_in_order_is_told_of_each),
 	  UNIT(test_nothing_of_a_large_burst_is_seen_before_it_is_shown))
