@@ -149,6 +149,20 @@ void egress_scratch_destroy(struct egress_scratch *scratch);
 void egress_line_up_slowly(struct vswitch_thread *thread, struct port *port,
 			   const struct egress_entry *entry);
 
+/* By fields, for what is whole has to be in memory: there it is stored by fields and loaded whole, which no processor forwards. */
+static inline void egress_copy(struct egress_entry *to, const struct egress_entry *from)
+{
+	to->frame = from->frame;
+	to->vlan = from->vlan;
+	to->tag = from->tag;
+	to->type = from->type;
+	to->is_copy = from->is_copy;
+	to->mark.dscp = from->mark.dscp;
+	to->mark.pcp = from->mark.pcp;
+	to->source = from->source;
+	_Static_assert(sizeof(struct egress_entry) == 24, "all fields are here");
+}
+
 /* Has `entry` leave by `port` at the end of the round, or sooner. Inline, so that an entry need not be in memory twice. */
 static inline __attribute__((always_inline)) void egress_line_up(struct vswitch_thread *thread,
 								 struct port *port,
@@ -157,10 +171,14 @@ static inline __attribute__((always_inline)) void egress_line_up(struct vswitch_
 	struct egress *egress = thread->egress[port->index];
 
 	if (port->checkpoint[PORT_OUT].mirror_count || !egress->listed ||
-	    egress->count == EGRESS_ROOM - 1)
-		egress_line_up_slowly(thread, port, entry);
-	else
-		egress->entries[egress->count++] = *entry;
+	    egress->count == EGRESS_ROOM - 1) {
+		struct egress_entry copy;
+
+		egress_copy(&copy, entry);
+		egress_line_up_slowly(thread, port, &copy);
+	} else {
+		egress_copy(&egress->entries[egress->count++], entry);
+	}
 }
 
 /* Sends what was lined up. */
