@@ -139,6 +139,9 @@ struct port_ops {
 	/* Forgets the addresses that it learned for itself, as the switch forgets those of the port. On any thread. Optional. */
 	void (*forget)(struct port *port);
 
+	/* The other end is to see a cable, or none. On the port's thread; may wait for the kernel. Optional: most other ends cannot be told. */
+	void (*carrier)(struct port *port, bool on);
+
 	/* Which interface of the host it is on. False: on none, or only its name is known, or nothing. Optional. */
 	bool (*place)(struct port *port, struct link_place *place);
 

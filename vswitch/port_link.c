@@ -199,6 +199,8 @@ static void hold(struct port_link *link, bool down)
 	if (port->held_down == down)
 		return;
 	port->held_down = down;
+	if (link->lower->ops->carrier)
+		link->lower->ops->carrier(link->lower, !down);
 	port_set_up(port, !down && port_is_up(link->lower));
 }
 

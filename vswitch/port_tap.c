@@ -19,6 +19,7 @@
 
 #include "netdev/link.h"
 #include "util/error.h"
+#include "util/log.h"
 #include "vswitch/internal.h"
 #include "vswitch/port_place.h"
 #include "vswitch/switch.h"
@@ -335,6 +336,17 @@ static void tap_describe(struct port *port, char where[PORT_TEXT_MAX], char stat
 	}
 }
 
+static void tap_carrier(struct port *port, bool on)
+{
+	struct port_tap *tap = tap_of(port);
+	int rc = tap->tap.fd < 0 ? 0 : tap_set_carrier(&tap->tap, on);
+
+	/* -EBADFD: it was deleted, which is told when that is seen. */
+	if (rc && rc != -EBADFD)
+		log_warning(port->log, "port %s: cannot have interface %s see %s: %s", port->name,
+			    tap->name, on ? "its carrier" : "no carrier", error_name(rc));
+}
+
 static void tap_destroy(struct port *port)
 {
 	struct port_tap *tap = tap_of(port);
@@ -358,6 +370,7 @@ static const struct port_ops ops = {
 	.receive = receive,
 	.release = release,
 	.transmit = transmit,
+	.carrier = tap_carrier,
 	.place = tap_port_place,
 	.describe = tap_describe,
 	.destroy = tap_destroy,

@@ -71,6 +71,8 @@ static int take_over(void *arg)
 	tap->writes = steal_pointer(&tap->next_writes);
 	tap->next.fd = -1;
 	port_set_features(&tap->port, port_tap_features(&tap->tap));
+	if (tap->port.over && tap->port.over->held_down)
+		tap->port.ops->carrier(&tap->port, false);
 	port_set_up(&tap->port, true);
 	return 0;
 }

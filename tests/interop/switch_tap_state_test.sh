@@ -83,6 +83,28 @@ for _ in 1 2 3; do
 	wait_state b "down: the interface is not up on the host"
 	lab_host pb tapb 10.0.0.2/24
 done
+# A link that is down in both ways is as one without a cable, also for an interface that comes back meanwhile.
+carrier() { # HOST INTERFACE [NO-]CARRIER
+	for _ in $(seq 600); do
+		case $(ip -n "$1" link show "$2") in *NO-CARRIER*) [ "$3" = NO-CARRIER ] && return ;; *) [ "$3" = CARRIER ] && return ;; esac
+		sleep 0.1
+	done
+	lab_fail "$2 of $1: expected $3: $(ip -n "$1" link show "$2")"
+}
+printf 'port a,b down\n' >cut
+"$TENON" link schedule lab a cut || lab_fail "link schedule"
+carrier pa tapx NO-CARRIER
+carrier pb tapb NO-CARRIER
+times=$(grep -c 'tapb is there again' switch.out)
+ip -n pb link delete tapb
+ip netns delete pb
+ip tuntap add dev tapb mode tap
+for _ in $(seq 600); do [ "$(grep -c 'tapb is there again' switch.out)" -gt "$times" ] && break; sleep 0.1; done
+lab_host pb tapb 10.0.0.2/24
+carrier pb tapb NO-CARRIER
+"$TENON" link schedule lab a clear || lab_fail "link schedule clear"
+carrier pa tapx CARRIER
+carrier pb tapb CARRIER
 ip -n pa neigh flush all
 timeout 60 ip netns exec pa busybox ping -c 1 -W 30 10.0.0.2 >ping || { cat ping; lab_fail "ping"; }
 ip -n pb link delete tapb
