@@ -51,8 +51,14 @@ static bool check_direction(const char *direction)
 
 /* ---- tenon link set ---- */
 
+/* Options without a value, and those that take them back. */
+enum { FLAG_KEEP_ORDER, FLAG_NO_KEEP_ORDER, FLAG_ECN, FLAG_NO_ECN, FLAG_COUNT };
+
+static const char *const flag_words[FLAG_COUNT] = { "keep-order=yes", "keep-order=no", "ecn=yes",
+						    "ecn=no" };
+
 /* NULL, with wrong usage told, where a word cannot be. */
-static json_t *make_words(const char *const values[WORD_COUNT], bool keep_order, bool ecn)
+static json_t *make_words(const char *const values[WORD_COUNT], const bool flags[FLAG_COUNT])
 {
 	json_t *words = json_array();
 	struct link_model model = { 0 };
@@ -72,10 +78,9 @@ static json_t *make_words(const char *const values[WORD_COUNT], bool keep_order,
 		}
 		json_array_append_new(words, json_string(word));
 	}
-	if (keep_order)
-		json_array_append_new(words, json_string("keep-order=yes"));
-	if (ecn)
-		json_array_append_new(words, json_string("ecn=yes"));
+	for (unsigned i = 0; i < FLAG_COUNT; i++)
+		if (flags[i])
+			json_array_append_new(words, json_string(flag_words[i]));
 	return words;
 }
 
@@ -161,14 +166,15 @@ static int link_set(int argc, char **argv)
 {
 	const char *values[WORD_COUNT] = { NULL }, *direction = "both";
 	const char *trace = NULL, *table;
-	bool keep_order = false, ecn = false;
+	bool flags[FLAG_COUNT] = { false };
 	const struct cli_option options[] = {
 		{ "direction", CLI_TEXT, &direction, "in|out|both",
 		  "in: what comes from the port; out: what goes to it (both)" },
 		{ "delay", CLI_TEXT, &values[WORD_DELAY], "TIME", "20ms, 1.5s, ..." },
 		{ "jitter", CLI_TEXT, &values[WORD_JITTER], "TIME[,SHAPE]",
 		  "more or less delay: uniform, normal, pareto or table=FILE" },
-		{ "keep-order", CLI_FLAG, &keep_order, NULL, "in spite of jitter" },
+		{ "keep-order", CLI_FLAG, &flags[FLAG_KEEP_ORDER], NULL, "in spite of jitter" },
+		{ "no-keep-order", CLI_FLAG, &flags[FLAG_NO_KEEP_ORDER], NULL, "takes that back" },
 		{ "loss", CLI_TEXT, &values[WORD_LOSS], "LOSS",
 		  "0.5%, gemodel,P,R[,H[,K]] or list,3,7-9" },
 		{ "duplicate", CLI_TEXT, &values[WORD_DUPLICATE], "P", "packets that come twice" },
@@ -182,8 +188,9 @@ static int link_set(int argc, char **argv)
 		  "a recorded rate: each line the milliseconds at which 1500 bytes can go; none" },
 		{ "queue", CLI_TEXT, &values[WORD_QUEUE], "LENGTH",
 		  "how long packets wait for their turn: 100ms, 1000p" },
-		{ "ecn", CLI_FLAG, &ecn, NULL,
+		{ "ecn", CLI_FLAG, &flags[FLAG_ECN], NULL,
 		  "mark packets that would be dropped, if their ends understand that" },
+		{ "no-ecn", CLI_FLAG, &flags[FLAG_NO_ECN], NULL, "takes that back" },
 		{ "seed", CLI_TEXT, &values[WORD_SEED], "N", "of all that is random (0)" },
 		CLI_OPTION_END,
 	};
@@ -196,7 +203,13 @@ static int link_set(int argc, char **argv)
 		return status;
 	if (!check_direction(direction))
 		return EXIT_USAGE;
-	words = make_words(values, keep_order, ecn);
+	for (unsigned i = 0; i < FLAG_COUNT; i += 2)
+		if (flags[i] && flags[i + 1]) {
+			cli_usage_error("--%.*s and its opposite exclude each other",
+					(int)strcspn(flag_words[i], "="), flag_words[i]);
+			return EXIT_USAGE;
+		}
+	words = make_words(values, flags);
 	if (!words)
 		return EXIT_USAGE;
 	if (trace && !strcmp(trace, "none")) {

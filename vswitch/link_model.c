@@ -234,12 +234,13 @@ bool link_way_change(struct link_way *way, const struct link_model *model, const
 		way->busy_until = busy_until(way, model, now);
 		way->place = (struct link_trace_place){ 0 };
 	}
-	if (!way->key || way->model.seed != model->seed) {
+	if (!way->key || way->model.seed != model->seed || model->anew) {
 		way->key = random_mix(random_mix(model->seed) ^ random_mix(hash_name(link) + out));
 		way->number = 0;
 		way->bad = false;
 	}
 	way->model = *model;
+	way->model.anew = false;
 	return another;
 }
 

@@ -57,6 +57,7 @@ const char *link_ways_text(unsigned ways);
 /* All zero: a perfect link. */
 struct link_model {
 	uint64_t seed;
+	bool anew; /* the seed was said just now, though it may be the same: packets are counted from 1 again */
 	uint64_t delay_ns, jitter_ns;
 	uint8_t jitter; /* enum link_jitter: within jitter_ns; or with that standard deviation */
 	bool keep_order;
@@ -140,7 +141,7 @@ void link_way_start(struct link_way *way, const struct link_model *model, const 
 		    bool out);
 
 /*
- * Another model from now on; with another seed packets are counted from 1 again. What happened stays counted. True: the wire is another one (rate, burst,
+ * Another model from now on; with a seed that is said packets are counted from 1 again. What happened stays counted. True: the wire is another one (rate, burst,
  * trace); each that waits for it now takes its turn anew, in the order of coming (link_way_turn_again()).
  */
 bool link_way_change(struct link_way *way, const struct link_model *model, const char *link,

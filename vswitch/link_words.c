@@ -261,6 +261,7 @@ static int set_seed(struct link_model *model, char *value, struct error *error)
 	char *end;
 
 	errno = 0;
+	model->anew = true;
 	model->seed = strtoull(value, &end, 10);
 	if (*value < '0' || *value > '9' || *end || errno)
 		return wrong(error, "seed", value, "a whole number below 2^64");

@@ -106,6 +106,32 @@ static void test_loss_of_a_list(void)
 	CU_ASSERT_STRING_EQUAL(got, "..x...xxx..........x.....");
 }
 
+/* A run is repeated where its seed is said again; other words leave packets their numbers. */
+static void test_a_seed_begins_anew(void)
+{
+	static const struct {
+		const char *word, *fates;
+	} said[] = { { "seed=7", "..x..." },
+		     { "loss=list,3", "......" },
+		     { "seed=7", "..x..." },
+		     { "delay=1ms", "......" } };
+	struct link_way way = way_of("loss=list,3");
+
+	for (unsigned i = 0; i < ARRAY_SIZE(said); i++) {
+		struct link_model model = way.model;
+		struct link_fate fate;
+		char got[8] = "";
+
+		CU_ASSERT_EQUAL_FATAL(link_model_set(&model, said[i].word, NULL), 0);
+		link_way_change(&way, &model, "x", false, 0);
+		while (strlen(got) < 6) {
+			link_way_decide(&way, 0, 100, 0, false, &fate);
+			strcat(got, fate.copies ? "." : "x");
+		}
+		CU_ASSERT_STRING_EQUAL(got, said[i].fates);
+	}
+}
+
 static int by_size(const void *a, const void *b)
 {
 	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
@@ -366,6 +392,7 @@ static void test_changes_of_a_full_queue(void)
 }
 
 UNIT_MAIN("link_model", UNIT(test_shares), UNIT(test_two_states), UNIT(test_loss_of_a_list),
-	  UNIT(test_shapes_of_jitter), UNIT(test_delay_is_exact_and_order_can_be_kept),
-	  UNIT(test_rate_and_queue), UNIT(test_draws_are_apart), UNIT(test_bits_are_all_hit),
-	  UNIT(test_words), UNIT(test_marks), UNIT(test_changes_of_a_full_queue))
+	  UNIT(test_a_seed_begins_anew), UNIT(test_shapes_of_jitter),
+	  UNIT(test_delay_is_exact_and_order_can_be_kept), UNIT(test_rate_and_queue),
+	  UNIT(test_draws_are_apart), UNIT(test_bits_are_all_hit), UNIT(test_words),
+	  UNIT(test_marks), UNIT(test_changes_of_a_full_queue))
