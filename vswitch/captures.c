@@ -8,7 +8,6 @@
 #include "util/error.h"
 #include "vswitch/internal.h"
 #include "vswitch/port_link.h"
-#include "vswitch/port_pcap.h"
 
 /* ---- Beginning ---- */
 
@@ -74,9 +73,8 @@ int captures_check_alone(struct vswitch *vswitch, const char *path, const struct
 	for (unsigned i = 0; i < vswitch->port_count; i++) {
 		struct port *lower = port_link_lower(vswitch->list[i]);
 		struct port *port = lower ? lower : vswitch->list[i];
-		const struct capture *capture = port_pcap_capture(port);
 
-		if (!capture || !capture_writes(capture, path, row))
+		if (!port->recording || !capture_writes(port->recording, path, row))
 			continue;
 		error_set(error, -EBUSY, "capture %s: port %s of this switch writes that file",
 			  path, port->name);

@@ -32,6 +32,7 @@ struct link_place;
 struct log;
 struct port;
 struct timer;
+struct capture;
 struct vswitch;
 struct vswitch_thread;
 
@@ -202,7 +203,8 @@ struct port {
 	size_t frame_max; /* the longest frame on its wire, with Ethernet header; 0: no limit */
 	/* A tunnel: frame_max is of all of a frame, its tag as well, and large TCP frames are cut to what fits. */
 	bool encloses;
-	bool mirror_only; /* it gets copies (port_mirror.h), and nothing else */
+	bool mirror_only;                /* it gets copies (port_mirror.h), and nothing else */
+	const struct capture *recording; /* that what leaves by it goes to; or NULL */
 	struct checkpoint checkpoint[PORT_WAYS]; /* what looks at its frames */
 	struct filter *filter[PORT_WAYS];        /* its rules, or NULL */
 	/* Its thread's. */

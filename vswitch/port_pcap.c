@@ -224,11 +224,6 @@ static int pcap_open_files(struct port_pcap *pcap, struct vswitch *vswitch,
 	return rc;
 }
 
-const struct capture *port_pcap_capture(struct port *port)
-{
-	return port->ops == &ops ? pcap_of(port)->capture : NULL;
-}
-
 int vswitch_add_port_pcap(struct vswitch *vswitch, const char *name,
 			  const struct vswitch_pcap_options *options, struct error *error)
 {
@@ -244,6 +239,7 @@ int vswitch_add_port_pcap(struct vswitch *vswitch, const char *name,
 		error_prefix(error, "port %s", name);
 		return rc;
 	}
+	pcap->port.recording = pcap->capture;
 	pcap->port.up = true;
 	return vswitch_add_port_as(vswitch, &pcap->port, name, options->config, error);
 }

@@ -7,8 +7,6 @@
 
 #include "vswitch/replay.h"
 
-struct capture;
-struct port;
 struct port_config;
 struct vswitch;
 
@@ -23,8 +21,5 @@ struct vswitch_pcap_options {
 /* Reads the whole file first. Errors of replay_read() and capture_open(). */
 int vswitch_add_port_pcap(struct vswitch *vswitch, const char *name,
 			  const struct vswitch_pcap_options *options, struct error *error);
-
-/* What a port of this kind records to; NULL: nothing, or it is another kind. */
-const struct capture *port_pcap_capture(struct port *port);
 
 #endif
