@@ -15,8 +15,9 @@
 #include "virtio/virtio_net.h"
 #include "vswitch/pcap_library.h"
 
-#define SINGLE_GAP_NS 1000000000ULL /* of a capture of one frame */
-#define LEAST_GAP_NS  1000000ULL    /* where all frames are of one moment */
+#define AT_MOST_NS    9000000000000000000ULL /* 285 years */
+#define SINGLE_GAP_NS 1000000000ULL          /* of a capture of one frame */
+#define LEAST_GAP_NS  1000000ULL             /* where all frames are of one moment */
 
 /* ---- Reading ---- */
 
@@ -116,9 +117,10 @@ static void apply_timing(struct capture_replay *replay)
 		uint64_t *at = &replay->frames[i].at_ns;
 
 		if (timing->has_interval)
-			*at = i * timing->interval_ns;
+			*at = i && timing->interval_ns > AT_MOST_NS / i ? AT_MOST_NS
+									: i * timing->interval_ns;
 		else if (speed != 1)
-			*at = (uint64_t)fmin((double)*at / speed, 9e18);
+			*at = (uint64_t)fmin((double)*at / speed, (double)AT_MOST_NS);
 	}
 	last = replay->frames[replay->count - 1].at_ns;
 	if (timing->has_interval)
