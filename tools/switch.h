@@ -8,6 +8,7 @@
  *	switch_run.c		one switch in the foreground, until a signal
  *	switch_list.c		those that run
  *	switch_control.c	what it does when it is asked
+ *	switch_make_port.c	and of ports that come and go
  *	switch_status.c		how it says what it does
  *	switch_metrics.c	the same for Prometheus
  *	switch_port.c		what --port says
@@ -184,6 +185,16 @@ void switch_said_show(struct switch_control *control, const struct vswitch_statu
 		      json_t *config);
 /* switch_add_port(), and keeps how it was said. */
 int switch_control_add_port(struct switch_control *control, const char *spec, struct error *error);
+
+/* NULL: there is none of that name. */
+const struct vswitch_port_status *switch_find_port(const struct vswitch_status *status,
+						   const char *name);
+/* A link's partner stops sending by it before it is taken out; not long, for it may have stopped altogether. */
+void switch_leave_bond(const struct switch_control *control, const char *port);
+/* switch_control_add_port() of one that is asked for now: what it cannot be is refused before a file or socket of it is touched. */
+int switch_control_make_port(struct switch_control *control, const char *spec, struct error *error);
+int switch_control_remove_port(struct switch_control *control, const char *port,
+			       struct error *error);
 
 void switch_end_watching(struct switch_control *control);
 

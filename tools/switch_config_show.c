@@ -20,21 +20,6 @@
 #include "vswitch/rstp.h"
 #include "vswitch/switch.h"
 
-int switch_control_add_port(struct switch_control *control, const char *spec, struct error *error)
-{
-	CLEANUP_FREE char *kept = NULL, *name = strndup(spec, strcspn(spec, "="));
-	int rc = switch_add_port(control->vswitch, spec, control->sockets, error);
-
-	if (rc)
-		return rc;
-	if (!control->specs)
-		control->specs = json_object();
-	kept = switch_port_from_root(spec, NULL);
-	if (name)
-		json_object_set_new(control->specs, name, json_string(kept ? kept : spec));
-	return 0;
-}
-
 /* As it was said, with the settings that it has now. */
 static json_t *spec_json(const char *spec, const struct vswitch_port_status *port)
 {

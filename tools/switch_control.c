@@ -64,78 +64,22 @@ static int method_stop(void *context, json_t *params, json_t **result, struct er
 
 /* ---- Ports ---- */
 
-static const struct vswitch_port_status *find_port(const struct vswitch_status *status,
-						   const char *name)
-{
-	for (unsigned i = 0; i < status->port_count; i++)
-		if (!strcmp(status->ports[i].name, name))
-			return &status->ports[i];
-	return NULL;
-}
-
-/* Before a socket is made in the place of another's. */
-static int check_is_new(const struct switch_control *control, const char *spec, struct error *error)
-{
-	CLEANUP(cleanup_vswitch_status) struct vswitch_status *status = NULL;
-	CLEANUP_FREE char *name = strndup(spec, strcspn(spec, "="));
-	int rc = take_status(control, &status, error);
-
-	if (!rc && name && find_port(status, name)) {
-		rc = error_set(error, -EEXIST,
-			       "switch %s: port %s: there is one of that name already",
-			       control->name, name);
-		error_advise(error,
-			     "choose another name, or end that one: `tenon switch port "
-			     "remove %s %s`",
-			     control->name, name);
-	}
-	return rc;
-}
-
 static int method_port_add(void *context, json_t *params, json_t **result, struct error *error)
 {
-	struct switch_control *control = context;
 	const char *spec;
-	char *word;
 	int rc = rpc_param_string(params, "spec", &spec, error);
 
 	(void)result;
-	if (rc)
-		return rc;
-	word = (char *)spec;
-	rc = switch_check_ports(&(struct cli_words){ .words = &word, .count = 1 }, error);
-	if (!rc)
-		rc = check_is_new(control, spec, error);
-	return rc ? rc : switch_answer(switch_control_add_port(control, spec, error), error);
-}
-
-/* A link's partner stops sending by it before it is taken out; not long, for it may have stopped altogether. */
-static void leave_bond(const struct switch_control *control, const char *port)
-{
-	for (uint64_t waited = 0; waited < VSWITCH_LEAVE_MOST; waited += VSWITCH_LEAVE_PAUSE)
-		if (!vswitch_link_leaves(control->vswitch, port, true) ||
-		    fiber_sleep(VSWITCH_LEAVE_PAUSE))
-			return;
+	return rc ? rc : switch_control_make_port(context, spec, error);
 }
 
 static int method_port_remove(void *context, json_t *params, json_t **result, struct error *error)
 {
-	struct switch_control *control = context;
 	const char *port;
 	int rc = rpc_param_string(params, "port", &port, error);
 
 	(void)result;
-	if (rc)
-		return rc;
-	fiber_mutex_lock(&control->changing);
-	leave_bond(control, port);
-	rc = vswitch_remove_port(control->vswitch, port, error);
-	fiber_mutex_unlock(&control->changing);
-	if (!rc) {
-		json_object_del(control->specs, port);
-		switch_said_forget_port(control, port);
-	}
-	return switch_answer(rc, error);
+	return rc ? rc : switch_control_remove_port(context, port, error);
 }
 
 /* What a port is to be. */
@@ -167,7 +111,7 @@ static int make_change(const struct switch_control *control, const char *port, j
 
 	if (rc)
 		return rc;
-	found = find_port(status, port);
+	found = switch_find_port(status, port);
 	if (!found)
 		return no_such_port(control, port, error);
 	*change = (struct port_change){ .config = found->config,
@@ -206,7 +150,7 @@ static int set_port_by_words(const struct switch_control *control, const char *p
 	int rc = make_change(control, port, words, &change, error);
 
 	if (!rc && change.leaves) {
-		leave_bond(control, port);
+		switch_leave_bond(control, port);
 		/* Links may have been set meanwhile. */
 		rc = make_change(control, port, words, &change, error);
 	}
@@ -305,7 +249,7 @@ static int set_ways(struct switch_control *control, json_t *params, bool clear, 
 		link_trace_drop(files.trace);
 		return rc;
 	}
-	found = find_port(status, port);
+	found = switch_find_port(status, port);
 	if (found && !clear) {
 		in = found->link_in.model;
 		out = found->link_out.model;

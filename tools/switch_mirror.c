@@ -12,7 +12,7 @@
 #include "vswitch/switch.h"
 
 #define MIRROR_USAGE                                                                               \
-	"switch mirror NAME add|remove|list [MIRROR] [PORT[:in|out|both]...] [--to PORT] "         \
+	"switch mirror NAME add|remove|list [MIRROR] [PORT[:in|out|both]...] [--to PORT|FILE] "    \
 	"[--to-vlan VLAN] [--vlan VLANS] [--shared] [--json]"
 
 /* ---- The command ---- */
@@ -45,23 +45,40 @@ struct mirror_words {
 	bool shared;
 };
 
+/* And no port. */
+static bool names_file(const char *to)
+{
+	const char *end = to ? strrchr(to, '.') : NULL;
+
+	return to &&
+	       (strchr(to, '/') || (end && (!strcmp(end, ".pcap") || !strcmp(end, ".pcapng"))));
+}
+
 static int add_mirror_words(const struct cli_words *operands, const struct mirror_words *words)
 {
-	json_t *sources = json_array();
+	CLEANUP_FREE char *file = names_file(words->to) ? switch_path_from_root(words->to) : NULL;
+	json_t *sources, *params;
 
 	if (!words->to == !words->to_vlan)
 		return cli_usage_error("--to PORT or --to-vlan VLAN: expected one of them");
+	if (words->shared && file)
+		return cli_usage_error("--shared: a file gets nothing but copies");
 	if (words->shared && !words->to)
 		return cli_usage_error(
 			"--shared: it is about the port of --to, which is not given");
+	sources = json_array();
 	for (unsigned i = 3; i < operands->count; i++)
 		json_array_append_new(sources, json_string(operands->words[i]));
-	return switch_ask(operands->words[0], "switch.mirror.add",
-			  json_pack("{s:s, s:o, s:s, s:I, s:s, s:b}", "mirror", operands->words[2],
-				    "sources", sources, "to", words->to ? words->to : "", "to_vlan",
-				    (json_int_t)words->to_vlan, "vlans",
-				    words->vlans ? words->vlans : "", "shared", words->shared),
-			  NULL);
+	params = json_pack("{s:s, s:o, s:s, s:I, s:s, s:b}", "mirror", operands->words[2],
+			   "sources", sources, "to",
+			   file        ? operands->words[2]
+			   : words->to ? words->to
+				       : "",
+			   "to_vlan", (json_int_t)words->to_vlan, "vlans",
+			   words->vlans ? words->vlans : "", "shared", words->shared);
+	if (file)
+		json_object_set_new(params, "file", json_string(file));
+	return switch_ask(operands->words[0], "switch.mirror.add", params, NULL);
 }
 
 int switch_mirror(int argc, char **argv)
@@ -69,7 +86,9 @@ int switch_mirror(int argc, char **argv)
 	struct cli_listing listing = { 0 };
 	struct mirror_words words = { 0 };
 	const struct cli_option options[] = {
-		{ "to", CLI_TEXT, &words.to, "PORT", "copies go to this port" },
+		{ "to", CLI_TEXT, &words.to, "PORT|FILE",
+		  "copies go to this port, or are recorded there (with '/' in it, .pcap or "
+		  ".pcapng)" },
 		{ "to-vlan", CLI_NUMBER, &words.to_vlan, "VLAN",
 		  "or into this VLAN, at the ports that were given it", 1, VLAN_ID_MAX },
 		{ "vlan", CLI_TEXT, &words.vlans, "VLANS",
@@ -173,18 +192,69 @@ static int take_mirror(struct port_mirror_options *options, json_t *params, stru
 	return rc;
 }
 
+/* A file is a port of the mirror's name that records, and so it is in configurations. The mirror comes first: what it cannot be is
+ * refused before an older capture is emptied. */
+static int make_recorder(struct switch_control *control, const char *name, json_t *params,
+			 struct error *error)
+{
+	CLEANUP_FREE char *spec = NULL;
+	const char *file;
+	int rc = rpc_param_string(params, "file", &file, error);
+
+	if (!rc && strchr(file, ','))
+		rc = error_set(error, -EINVAL,
+			       "mirror %s: %.200s: expected a file without ',' in its name", name,
+			       file);
+	if (!rc && asprintf(&spec, "%s=pcap,record=%s", name, file) < 0)
+		rc = error_set(error, -ENOMEM, "mirror %s: out of memory", name);
+	if (!rc)
+		rc = switch_control_make_port(control, spec, error);
+	if (rc)
+		vswitch_remove_mirror(control->vswitch, name, NULL);
+	return rc;
+}
+
 int switch_mirror_add(void *context, json_t *params, json_t **result, struct error *error)
 {
 	struct switch_control *control = context;
-	struct port_mirror_options options = { 0 };
+	struct port_mirror_options options = { .makes = json_object_get(params, "file") };
 	int rc = take_mirror(&options, params, error);
 
 	(void)result;
+	if (!rc && options.makes && strcmp(options.to, options.name))
+		rc = error_set(error, -EINVAL, "to: expected the mirror's own name with a file");
 	if (rc)
 		error_prefix(error, "switch %s: mirror", control->name);
 	else
 		rc = vswitch_add_mirror(control->vswitch, &options, error);
+	if (!rc && options.makes)
+		rc = make_recorder(control, options.name, params, error);
 	return switch_answer(rc, error);
+}
+
+/* Whether a port is what make_recorder() makes. */
+static bool is_recorder(const struct switch_control *control, const char *name)
+{
+	const char *spec = json_string_value(json_object_get(control->specs, name));
+	static const char recorder[] = "=pcap,record=";
+	size_t length = strlen(name);
+
+	return spec && !strncmp(spec, name, length) &&
+	       !strncmp(spec + length, recorder, strlen(recorder));
+}
+
+/* It records for the mirror of its name, and ends with that. */
+static bool records_for(const struct switch_control *control, const char *name)
+{
+	CLEANUP_FREE struct vswitch_mirror_status *mirrors = NULL;
+	unsigned count;
+
+	if (!is_recorder(control, name) || vswitch_list_mirrors(control->vswitch, &mirrors, &count))
+		return false;
+	for (unsigned i = 0; i < count; i++)
+		if (!strcmp(mirrors[i].options.name, name))
+			return !strcmp(mirrors[i].options.to, name);
+	return false;
 }
 
 int switch_mirror_remove(void *context, json_t *params, json_t **result, struct error *error)
@@ -192,9 +262,16 @@ int switch_mirror_remove(void *context, json_t *params, json_t **result, struct 
 	struct switch_control *control = context;
 	const char *name;
 	int rc = rpc_param_string(params, "mirror", &name, error);
+	bool recorder;
 
 	(void)result;
-	return rc ? rc : switch_answer(vswitch_remove_mirror(control->vswitch, name, error), error);
+	if (rc)
+		return rc;
+	recorder = records_for(control, name);
+	rc = vswitch_remove_mirror(control->vswitch, name, error);
+	if (!rc && recorder)
+		rc = switch_control_remove_port(control, name, error);
+	return switch_answer(rc, error);
 }
 
 static json_t *sources_json(const struct port_mirror_options *options)

@@ -68,7 +68,7 @@ static int check_mirror(const struct mirror_call *call)
 	if (vswitch->mirrors.count == CHECKPOINT_MIRRORS)
 		return error_set(call->error, -ENOSPC, "switch %s: it has %d mirrors, no more fit",
 				 vswitch->name, CHECKPOINT_MIRRORS);
-	if (made->to[0])
+	if (made->to[0] && !made->makes)
 		rc = check_mirrored(call, made->to);
 	for (unsigned i = 0; !rc && i < made->source_count; i++)
 		rc = check_mirrored(call, made->sources[i].port);

@@ -28,6 +28,7 @@ struct port_mirror_options {
 	uint16_t to_vlan;       /* 1 to VLAN_ID_MAX: the ports that were given that VLAN */
 	bool shared;            /* `to` gets other frames, too */
 	bool absent;            /* ports of it may come later */
+	bool makes;             /* `to` comes next */
 	bool some_vlans;        /* only those of `vlans` */
 	uint64_t vlans[64];     /* a bit for each; 0: what has no tag */
 	unsigned source_count;  /* 0: all ports, what comes in */

@@ -142,6 +142,42 @@ for _ in $(seq 1200); do [ -z "$(shown)" ] && break; sleep 0.05; done
 [ -z "$(shown)" ] || lab_fail "a capture whose reader was killed is there still: $(shown)"
 lab_end || lab_fail "the switch ended with $?"
 
+# A mirror into a file: in the configuration, again with it, and at an end with its mirror. What is refused leaves an older capture.
+lab_switch lab --port a=tap:tapa --port b=tap:tapb
+hosts
+cp all.pcapng before.pcapng 2>/dev/null || cp own.pcapng before.pcapng
+cp before.pcapng old.pcapng
+mirror() { "$TENON" switch mirror lab "$@" 2>said || lab_fail "mirror $*: $(cat said)"; }
+refuse_mirror() { # TEXT WORD...
+	"$TENON" switch mirror lab add "${@:2}" 2>said && lab_fail "mirror add ${*:2}"
+	grep -q -- "$1" said || lab_fail "mirror add ${*:2}: $(cat said)"
+}
+refuse_mirror 'port nobody: there is none' m nobody --to old.pcapng
+refuse_mirror 'port a: there is one of that name' a b --to old.pcapng
+refuse_mirror "without ','" m a --to ./odd,old.pcapng
+echo 'a letter' >note
+refuse_mirror 'note: holds' m a --to ./note
+cmp old.pcapng before.pcapng || lab_fail "an older capture was touched by a mirror that was refused"
+"$TENON" switch mirror lab list -H | grep -q . && lab_fail "a mirror that was refused is there"
+mkdir c
+mirror add m a --to c/m.pcapng
+lab_transfer pa pb 100000 10.0.0.2 tcp
+"$TENON" switch show lab --config >mirror.json
+end
+[ "$(packets c/m.pcapng)" -gt 10 ] || lab_fail "copies in c/m.pcapng: $(packets c/m.pcapng)"
+cd elsewhere
+lab_switch lab --config ../mirror.json
+hosts
+"$TENON" switch show lab --config | cmp - ../mirror.json || lab_fail "a mirror into a file is not the same again"
+lab_transfer pa pb 100000 10.0.0.2 tcp
+cd ..
+mirror remove m
+"$TENON" switch port show lab m 2>/dev/null && lab_fail "the recording is there without its mirror"
+first=$(packets c/m.pcapng)
+[ "$first" -gt 10 ] || lab_fail "copies by a configuration: $first"
+mirror add m a:in --to c/m.pcapng
+end
+
 # A disk that is full: said, kept in the configuration; and the end says so.
 mkdir small && mount -t tmpfs -o size=256k none small
 lab_switch lab --port a=tap:tapa --port b=tap:tapb
