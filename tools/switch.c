@@ -127,9 +127,9 @@ int command_switch(int argc, char **argv)
 		{ "reserved", switch_reserved, "NAME [PROTOCOL=drop|flood|handle[,...]] [--json]",
 		  "what becomes of frames to 01:80:c2:00:00:0X, by protocol or address" },
 		{ "mirror", switch_mirror,
-		  "NAME add|remove|list [MIRROR] [PORT[:in|out|both]...] [--to PORT] "
+		  "NAME add|remove|list [MIRROR] [PORT[:in|out|both]...] [--to PORT|FILE] "
 		  "[--to-vlan VLAN] [--vlan VLANS] [--shared] [--json]",
-		  "copies of what passes at ports, to a port or into a VLAN" },
+		  "copies of what passes at ports, to a port, into a file or a VLAN" },
 		{ "stop", switch_stop, "NAME", "end it, and wait until it has ended" },
 		{ NULL, NULL, NULL, NULL },
 	};
