@@ -18,25 +18,6 @@
 #define PREFIX_LEAST 8
 #define PREFIX_MOST  30
 
-static uint32_t mask_of(const struct dnsmasq *dnsmasq)
-{
-	return ~0u << (32 - dnsmasq->prefix);
-}
-
-/* A machine's address in the network: neither the network's own nor all's. */
-static bool is_inside(const struct dnsmasq *dnsmasq, struct in_addr address)
-{
-	uint32_t mask = mask_of(dnsmasq), given = ntohl(address.s_addr);
-
-	return (given & mask) == (ntohl(dnsmasq->address.s_addr) & mask) && (given & ~mask) &&
-	       (given & ~mask) != ~mask;
-}
-
-static bool is_inside6(const struct dnsmasq *dnsmasq, const struct in6_addr *address)
-{
-	return !memcmp(address, &dnsmasq->address6, 8);
-}
-
 /* ---- Pieces ---- */
 
 static bool parse_address(const char *text, struct in_addr *address)
@@ -47,6 +28,53 @@ static bool parse_address(const char *text, struct in_addr *address)
 static bool parse_address6(const char *text, struct in6_addr *address)
 {
 	return inet_pton(AF_INET6, text, address) == 1 && !IN6_IS_ADDR_UNSPECIFIED(address);
+}
+
+/* What a machine can have: no loopback, group's or "this host" (RFC 6890, 1122). */
+static bool is_machines(struct in_addr address)
+{
+	uint32_t first = ntohl(address.s_addr) >> 24;
+
+	return first && first != IN_LOOPBACKNET && first < 224;
+}
+
+static bool is_machines6(const struct in6_addr *address)
+{
+	return !IN6_IS_ADDR_MULTICAST(address) && !IN6_IS_ADDR_LINKLOCAL(address) &&
+	       !IN6_IS_ADDR_LOOPBACK(address) && !IN6_IS_ADDR_V4MAPPED(address);
+}
+
+/* Notes an address, of either IP, that is nobody's lease. */
+static int take(struct dnsmasq *dnsmasq, const char *text, bool is_upstream, struct error *error)
+{
+	struct dnsmasq_taken *grown, taken = { .is_upstream = is_upstream };
+	char mapped[INET6_ADDRSTRLEN + 8];
+
+	snprintf(mapped, sizeof(mapped), "%s%.46s", strchr(text, ':') ? "" : "::ffff:", text);
+	if (inet_pton(AF_INET6, mapped, &taken.address) != 1)
+		return 0;
+	if (dnsmasq->taken_count == DNSMASQ_TAKEN)
+		return error_set(error, -ENOSPC,
+				 "dns=, name=, upstream= and option=: at most %d addresses",
+				 DNSMASQ_TAKEN);
+	grown = reallocarray(dnsmasq->taken, dnsmasq->taken_count + 1, sizeof(*grown));
+	if (!grown)
+		return error_set(error, -ENOMEM, "out of memory");
+	dnsmasq->taken = grown;
+	dnsmasq->taken[dnsmasq->taken_count++] = taken;
+	return 0;
+}
+
+/* Of a list with commas, what is an address. */
+static int take_list(struct dnsmasq *dnsmasq, const char *list, struct error *error)
+{
+	CLEANUP_FREE char *copy = strdup(list);
+	char *rest = copy, *one;
+	int rc = copy ? 0 : error_set(error, -ENOMEM, "out of memory");
+
+	while (!rc && (one = strsep(&rest, ",")))
+		rc = take(dnsmasq, one, false, error);
+	return rc;
 }
 
 /* Letters, digits and '-' between dots: what a resolver asks for. */
@@ -98,12 +126,12 @@ static int set_address(struct dnsmasq *dnsmasq, char *value, struct error *error
 				 "address \"%.60s\": expected its own address and the network's "
 				 "length, %d to %d, as in 10.1.0.1/24",
 				 value, PREFIX_LEAST, PREFIX_MOST);
-	dnsmasq->prefix = (unsigned)prefix;
-	if (!is_inside(dnsmasq, dnsmasq->address))
+	if (!is_machines(dnsmasq->address))
 		return error_set(error, -EINVAL,
-				 "address \"%.60s\": expected a machine's, neither the first nor "
-				 "the last of its network",
+				 "address \"%.60s\": expected a machine's, not of 0.0.0.0/8, "
+				 "127.0.0.0/8 or from 224.0.0.0 on",
 				 value);
+	dnsmasq->prefix = (unsigned)prefix;
 	return 0;
 }
 
@@ -258,6 +286,8 @@ static bool are_addresses(const char *value)
 
 static int set_dns(struct dnsmasq *dnsmasq, char *value, struct error *error)
 {
+	int rc;
+
 	if (!strcmp(value, "none")) {
 		dnsmasq->no_dns = true;
 		return 0;
@@ -270,7 +300,9 @@ static int set_dns(struct dnsmasq *dnsmasq, char *value, struct error *error)
 				 "or none",
 				 value);
 	dnsmasq->has_dns = true;
-	return add_extra(dnsmasq, "--dhcp-option=option:dns-server,%s%s", value, "", error);
+	rc = take_list(dnsmasq, value, error);
+	return rc ? rc
+		  : add_extra(dnsmasq, "--dhcp-option=option:dns-server,%s%s", value, "", error);
 }
 
 static int set_domain(struct dnsmasq *dnsmasq, char *value, struct error *error)
@@ -291,8 +323,11 @@ static int set_name(struct dnsmasq *dnsmasq, char *value, struct error *error)
 	if (slash)
 		*slash++ = '\0';
 	if (slash && is_name(value, DNSMASQ_NAME) &&
-	    (parse_address(slash, &address) || parse_address6(slash, &address6)))
-		return add_extra(dnsmasq, "--host-record=%s,%s", value, slash, error);
+	    (parse_address(slash, &address) || parse_address6(slash, &address6))) {
+		int rc = take(dnsmasq, slash, false, error);
+
+		return rc ? rc : add_extra(dnsmasq, "--host-record=%s,%s", value, slash, error);
+	}
 	return error_set(error, -EINVAL,
 			 "name=%.80s: expected a name and an address, as in "
 			 "printer.lab.test/10.1.0.9",
@@ -303,12 +338,17 @@ static int set_upstream(struct dnsmasq *dnsmasq, char *value, struct error *erro
 {
 	struct in6_addr address6;
 	struct in_addr address;
+	int rc;
 
-	if (!parse_address(value, &address) && !parse_address6(value, &address6))
+	if (!(parse_address(value, &address) && is_machines(address)) &&
+	    !(parse_address6(value, &address6) && is_machines6(&address6)))
 		return error_set(error, -EINVAL,
-				 "upstream=%.60s: expected the address of a name server", value);
+				 "upstream=%.60s: expected the address of a name server, which is "
+				 "no loopback's, link's or group's",
+				 value);
 	dnsmasq->has_upstream = true;
-	return add_extra(dnsmasq, "--server=%s%s", value, "", error);
+	rc = take(dnsmasq, value, true, error);
+	return rc ? rc : add_extra(dnsmasq, "--server=%s%s", value, "", error);
 }
 
 /* Of dnsmasq's value list; false: it cannot be one. */
@@ -330,8 +370,11 @@ static int set_option(struct dnsmasq *dnsmasq, char *value, struct error *error)
 
 	if (colon)
 		*colon++ = '\0';
-	if (colon && is_option_value(colon) && !number_parse(value, 1, 254, &number, NULL))
-		return add_extra(dnsmasq, "--dhcp-option=%s,%s", value, colon, error);
+	if (colon && is_option_value(colon) && !number_parse(value, 1, 254, &number, NULL)) {
+		int rc = take_list(dnsmasq, colon, error);
+
+		return rc ? rc : add_extra(dnsmasq, "--dhcp-option=%s,%s", value, colon, error);
+	}
 	return error_set(error, -EINVAL,
 			 "option=%.60s: expected a DHCP option's number, 1 to 254, and value, as "
 			 "in 42:10.1.0.5+10.1.0.6",
@@ -345,8 +388,7 @@ static int set_ipv6(struct dnsmasq *dnsmasq, char *value, struct error *error)
 	if (slash)
 		*slash++ = '\0';
 	if (slash && !strcmp(slash, "64") && parse_address6(value, &dnsmasq->address6) &&
-	    !IN6_IS_ADDR_MULTICAST(&dnsmasq->address6) &&
-	    !IN6_IS_ADDR_LINKLOCAL(&dnsmasq->address6)) {
+	    is_machines6(&dnsmasq->address6)) {
 		dnsmasq->prefix6 = 64;
 		return 0;
 	}
@@ -381,99 +423,12 @@ int dnsmasq_set(struct dnsmasq *dnsmasq, const char *word, struct error *error)
 	return -ENOTSUP;
 }
 
-/* ---- Together ---- */
-
-static int outside(const struct dnsmasq *dnsmasq, const char *what, struct in_addr address,
-		   struct error *error)
-{
-	char text[INET_ADDRSTRLEN], own[INET_ADDRSTRLEN];
-
-	inet_ntop(AF_INET, &address, text, sizeof(text));
-	inet_ntop(AF_INET, &dnsmasq->address, own, sizeof(own));
-	return error_set(error, -EINVAL,
-			 "%s=%s: expected a machine's address in the network of %s/%u", what, text,
-			 own, dnsmasq->prefix);
-}
-
-static int check_hosts(const struct dnsmasq *dnsmasq, struct error *error)
-{
-	for (unsigned i = 0; i < dnsmasq->host_count; i++) {
-		const struct dnsmasq_host *host = &dnsmasq->hosts[i];
-		char text[INET6_ADDRSTRLEN];
-
-		if (host->address.s_addr && (!is_inside(dnsmasq, host->address) ||
-					     host->address.s_addr == dnsmasq->address.s_addr))
-			return outside(dnsmasq, "host", host->address, error);
-		if (host->address.s_addr && host->address.s_addr == dnsmasq->router.s_addr)
-			return error_set(error, -EINVAL,
-					 "host=%s: this address is the router's (router=)",
-					 inet_ntop(AF_INET, &host->address, text, sizeof(text)));
-		if (IN6_IS_ADDR_UNSPECIFIED(&host->address6))
-			continue;
-		inet_ntop(AF_INET6, &host->address6, text, sizeof(text));
-		if (!dnsmasq->prefix6 || IN6_IS_ADDR_UNSPECIFIED(&dnsmasq->first6))
-			return error_set(
-				error, -EINVAL,
-				"host=%s: an address of IPv6 needs ipv6= and range6=", text);
-		if (!is_inside6(dnsmasq, &host->address6))
-			return error_set(
-				error, -EINVAL,
-				"host=%s: expected an address in the network of ipv6=", text);
-		if (IN6_ARE_ADDR_EQUAL(&host->address6, &dnsmasq->address6))
-			return error_set(error, -EINVAL,
-					 "host=%s: this address is the server's own (ipv6=)", text);
-	}
-	return 0;
-}
-
-/* The longest run of addresses without these two. */
-static void choose_range(struct dnsmasq *dnsmasq)
-{
-	uint32_t mask = mask_of(dnsmasq), network = ntohl(dnsmasq->address.s_addr) & mask;
-	uint32_t a = ntohl(dnsmasq->address.s_addr), b = ntohl(dnsmasq->router.s_addr);
-	uint32_t stops[4] = { network, MIN(a, b ? b : a), MAX(a, b), network | ~mask };
-	uint32_t best = 0;
-
-	for (unsigned i = 0; i < 3; i++) {
-		uint32_t room = stops[i + 1] > stops[i] ? stops[i + 1] - stops[i] - 1 : 0;
-
-		if (room <= best)
-			continue;
-		best = room;
-		dnsmasq->first.s_addr = htonl(stops[i] + 1);
-		dnsmasq->last.s_addr = htonl(stops[i + 1] - 1);
-	}
-}
-
-int dnsmasq_check(struct dnsmasq *dnsmasq, struct error *error)
-{
-	if (!dnsmasq->prefix)
-		return error_set(error, -EINVAL,
-				 "its own address is missing, as in dhcp:10.1.0.1/24");
-	if (dnsmasq->router.s_addr && !is_inside(dnsmasq, dnsmasq->router))
-		return outside(dnsmasq, "router", dnsmasq->router, error);
-	if (dnsmasq->first.s_addr && !is_inside(dnsmasq, dnsmasq->first))
-		return outside(dnsmasq, "range", dnsmasq->first, error);
-	if (dnsmasq->first.s_addr && !is_inside(dnsmasq, dnsmasq->last))
-		return outside(dnsmasq, "range", dnsmasq->last, error);
-	if (!dnsmasq->first.s_addr)
-		choose_range(dnsmasq);
-	if (!dnsmasq->first.s_addr)
-		return error_set(error, -EINVAL, "range=: the network has no address to give");
-	if (!IN6_IS_ADDR_UNSPECIFIED(&dnsmasq->first6) &&
-	    (!dnsmasq->prefix6 || !is_inside6(dnsmasq, &dnsmasq->first6) ||
-	     !is_inside6(dnsmasq, &dnsmasq->last6)))
-		return error_set(error, -EINVAL,
-				 "range6=: expected addresses in the network of ipv6=");
-	if (dnsmasq->no_dns && (dnsmasq->has_upstream || dnsmasq->has_dns))
-		return error_set(error, -EINVAL,
-				 "dns=none: not together with upstream= or dns=ADDRESS");
-	return check_hosts(dnsmasq, error);
-}
+/* ---- Going ---- */
 
 void dnsmasq_clear(struct dnsmasq *dnsmasq)
 {
 	for (unsigned i = 0; i < dnsmasq->extra_count; i++)
 		free(dnsmasq->extras[i]);
+	free(dnsmasq->taken);
 	memset(dnsmasq, 0, sizeof(*dnsmasq));
 }

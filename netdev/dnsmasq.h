@@ -4,7 +4,8 @@
  * something else reaches its command line, and that command line.
  *
  *	address=10.1.0.1/24	its own address; required
- *	range=FIRST-LAST	of leases; the largest part of the network without its own address and the router
+ *	range=FIRST-LAST	of leases; the largest part of the network without its own address and the router. What other words say to be
+ *				somebody's (router=, dns=, name=, upstream=, and addresses in option=), and its own address, is nobody's lease
  *	lease=TIME		600, 45m, 12h, 2d or infinite (1h)
  *	host=MAC/ADDRESS/NAME	the same address (of IPv4, IPv6, or both) and name for this machine each time; parts may be missing
  *	router=ADDRESS		told to machines; none
@@ -32,6 +33,8 @@ struct error;
 #define DNSMASQ_EXTRAS 256
 #define DNSMASQ_NAME   254 /* with its zero */
 
+#define DNSMASQ_TAKEN 4096 /* addresses of dns=, name=, upstream= and option= */
+
 #define DNSMASQ_LEASE_LEAST    120 /* seconds: dnsmasq's own */
 #define DNSMASQ_LEASE_INFINITE UINT32_MAX
 
@@ -40,6 +43,12 @@ struct dnsmasq_host {
 	struct in_addr address; /* 0: any */
 	struct in6_addr address6;
 	char name[64]; /* "": none */
+};
+
+/* An address that something has by the user's word; of IPv4 as ::ffff:A.B.C.D. */
+struct dnsmasq_taken {
+	struct in6_addr address;
+	bool is_upstream;
 };
 
 struct dnsmasq {
@@ -54,15 +63,25 @@ struct dnsmasq {
 	struct dnsmasq_host hosts[DNSMASQ_HOSTS];
 	char *extras[DNSMASQ_EXTRAS]; /* arguments as dnsmasq takes them */
 	bool has_upstream, has_dns;
+	struct dnsmasq_taken *taken; /* NULL: nothing yet */
+	unsigned taken_count;
 };
 
 /* A word of those above. -ENOTSUP: it is none of them; -EINVAL, -ENOSPC, -ENOMEM with `error` set. Begins with all zero. */
 int dnsmasq_set(struct dnsmasq *dnsmasq, const char *word, struct error *error);
-/* After the last of them: whether they fit together. -EINVAL. */
+/* After the last of them: whether they fit together; and chooses the range. -EINVAL. */
 int dnsmasq_check(struct dnsmasq *dnsmasq, struct error *error);
 /* What is in it. */
 void dnsmasq_clear(struct dnsmasq *dnsmasq);
 
+/* Part of the range, each address a number: of IPv4, or of IPv6 the last 64 bits. */
+struct dnsmasq_run {
+	uint64_t first, last;
+};
+
+/* The first part of the range from `from` on without an address that something has. False: there is none. */
+bool dnsmasq_next_run(const struct dnsmasq *dnsmasq, bool is6, uint64_t from,
+		      struct dnsmasq_run *run);
 /*
  * argv of a dnsmasq that stays in the foreground, says on standard error what it does, and needs no file but `leases`; on `interface`,
  * which has its addresses. NULL at the end; dnsmasq_argv_free(). NULL without memory.

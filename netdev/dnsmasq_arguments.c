@@ -10,7 +10,8 @@
 #include "util/bytes.h"
 #include "util/cleanup.h"
 
-#define ARGUMENTS_MAX (64 + DNSMASQ_HOSTS + DNSMASQ_EXTRAS)
+/* Each address that is taken makes one range two; and there is one of IPv6. */
+#define ARGUMENTS_MAX (64 + DNSMASQ_HOSTS + DNSMASQ_EXTRAS + DNSMASQ_TAKEN + 4)
 
 struct arguments {
 	char **words;
@@ -42,31 +43,57 @@ static const char *lease_text(const struct dnsmasq *dnsmasq, char text[16])
 	return text;
 }
 
+/* Each part of the range without what something has. */
+static void add_range(struct arguments *arguments, const struct dnsmasq *dnsmasq, const char *lease)
+{
+	struct in_addr mask = { htonl(~0u << (32 - dnsmasq->prefix)) }, address;
+	char first[INET_ADDRSTRLEN], last[INET_ADDRSTRLEN], netmask[INET_ADDRSTRLEN];
+	struct dnsmasq_run run;
+
+	inet_ntop(AF_INET, &mask, netmask, sizeof(netmask));
+	for (uint64_t from = 0; dnsmasq_next_run(dnsmasq, false, from, &run); from = run.last + 1) {
+		address.s_addr = htonl((uint32_t)run.first);
+		inet_ntop(AF_INET, &address, first, sizeof(first));
+		address.s_addr = htonl((uint32_t)run.last);
+		inet_ntop(AF_INET, &address, last, sizeof(last));
+		add(arguments, "--dhcp-range=%s,%s,%s,%s", first, last, netmask, lease);
+	}
+}
+
+static void add_range6(struct arguments *arguments, const struct dnsmasq *dnsmasq,
+		       const char *lease)
+{
+	char first[INET6_ADDRSTRLEN], last[INET6_ADDRSTRLEN];
+	struct in6_addr address = dnsmasq->first6;
+	struct dnsmasq_run run;
+
+	for (uint64_t from = 0; dnsmasq_next_run(dnsmasq, true, from, &run); from = run.last + 1) {
+		put_be64(address.s6_addr + 8, run.first);
+		inet_ntop(AF_INET6, &address, first, sizeof(first));
+		put_be64(address.s6_addr + 8, run.last);
+		inet_ntop(AF_INET6, &address, last, sizeof(last));
+		add(arguments, "--dhcp-range=%s,%s,slaac,64,%s", first, last, lease);
+	}
+}
+
 static void add_ranges(struct arguments *arguments, const struct dnsmasq *dnsmasq,
 		       const char *interface)
 {
-	char first[INET6_ADDRSTRLEN], last[INET6_ADDRSTRLEN], lease[16];
-	struct in_addr mask = { htonl(~0u << (32 - dnsmasq->prefix)) };
-	char netmask[INET_ADDRSTRLEN];
+	char lease[16];
 
-	inet_ntop(AF_INET, &dnsmasq->first, first, sizeof(first));
-	inet_ntop(AF_INET, &dnsmasq->last, last, sizeof(last));
-	inet_ntop(AF_INET, &mask, netmask, sizeof(netmask));
 	lease_text(dnsmasq, lease);
-	add(arguments, "--dhcp-range=%s,%s,%s,%s", first, last, netmask, lease);
+	add_range(arguments, dnsmasq, lease);
 	/* It knows a thousand unless told, and may know as many as there are. */
 	add(arguments, "--dhcp-lease-max=%u",
 	    MIN(ntohl(dnsmasq->last.s_addr) - ntohl(dnsmasq->first.s_addr), 65535u) + 1 +
 		    dnsmasq->host_count + (dnsmasq->prefix6 ? 1000u : 0u));
 	if (!dnsmasq->prefix6)
 		return;
-	inet_ntop(AF_INET6, &dnsmasq->first6, first, sizeof(first));
-	inet_ntop(AF_INET6, &dnsmasq->last6, last, sizeof(last));
 	if (IN6_IS_ADDR_UNSPECIFIED(&dnsmasq->first6))
 		add(arguments, "--dhcp-range=::,constructor:%s,ra-stateless,ra-names,64,%s",
 		    interface, lease);
 	else
-		add(arguments, "--dhcp-range=%s,%s,slaac,64,%s", first, last, lease);
+		add_range6(arguments, dnsmasq, lease);
 	add(arguments, "--enable-ra");
 	add(arguments, "--ra-param=%s,0,0", interface);
 }

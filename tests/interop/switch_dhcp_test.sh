@@ -16,9 +16,9 @@ ip address add "$ip/24" dev "$interface"
 echo "$ip|$router|$dns|$domain|$lease|$ntpsrv" >"lease.$interface"
 SCRIPT
 chmod +x lease
-lease() { # NAMESPACE INTERFACE NAME
+lease() { # NAMESPACE INTERFACE NAME [OPTION...]
 	rm -f "lease.$2"
-	timeout 100 ip netns exec "$1" busybox udhcpc -i "$2" -n -q -f -t 20 -T 2 -O ntpsrv -x "hostname:$3" -s "$LAB/lease" >dhcp.log 2>&1 ||
+	timeout 100 ip netns exec "$1" busybox udhcpc -i "$2" -n -q -f -t 20 -T 2 -O ntpsrv -x "hostname:$3" -s "$LAB/lease" "${@:4}" >dhcp.log 2>&1 ||
 		lab_fail "no lease for $1: $(cat dhcp.log)"
 }
 resolves() { # NAMESPACE NAME ADDRESS [SERVER]
@@ -34,15 +34,18 @@ children() { cat "/proc/$1/task/"*/children; }
 
 spec=d=dhcp:10.1.0.1/24,range=10.1.0.100-10.1.0.119,lease=2h,domain=lab.test,host=02:00:00:00:00:01/10.1.0.10/web
 spec+=,name=printer.lab.test/10.1.0.9,option=42:10.1.0.7+10.1.0.8,ipv6=fd00:1::1/64,leases=kept
+# What a name has is nobody's lease, whoever asks for it.
+spec+=,name=held.lab.test/10.1.0.105
 lab_switch lab --port a=tap:ta --port b=tap:tb --port "$spec"
 ip link set ta address 02:00:00:00:00:01
 lab_host a ta
 lab_host b tb
 lease a ta a
-lease b tb "guest-b"
+lease b tb "guest-b" -r 10.1.0.105
 [ "$(cat lease.ta)" = "10.1.0.10||10.1.0.1|lab.test|7200|10.1.0.7 10.1.0.8" ] || lab_fail "lease of a: $(cat lease.ta)"
 grep -qE '^10\.1\.0\.1[01][0-9]\|\|10\.1\.0\.1\|lab\.test\|7200\|' lease.tb || lab_fail "lease of b: $(cat lease.tb)"
 b=$(cut -d'|' -f1 lease.tb)
+[ "$b" != 10.1.0.105 ] || lab_fail "b has the address of a name"
 for host in a b; do
 	resolves $host web.lab.test 10.1.0.10
 	resolves $host guest-b.lab.test "$b"
@@ -172,6 +175,8 @@ refused 'port e: leases .*/notes: expected an empty file or one of dnsmasq' "e=d
 refused 'expected its own address' e=dhcp:10.2.0.1
 refused 'range=10.3.0.5: expected a machine' e=dhcp:10.2.0.1/24,range=10.3.0.5-10.3.0.9
 refused 'port e: dnsmasq refuses: ' e=dhcp:10.2.0.1/24,option=1:nonsense
+refused 'expected a machine.s, not of' e=dhcp:127.0.0.1/8
+refused 'upstream=: this address is the server.s own' e=dhcp:10.2.0.1/24,upstream=10.2.0.1
 refused 'option "frob=1": expected range=' e=dhcp:10.2.0.1/24,frob=1
 "$TENON" switch port list lab --json | grep -q '"e"' && lab_fail "something of it is left"
 lab_end || lab_fail "the switch ended with $?"
@@ -188,6 +193,7 @@ if ldconfig -p 2>/dev/null | grep -q 'libslirp\.so\.0'; then
 	ip link set tc address 02:00:00:00:00:0c
 	lab_host c tc
 	lease c tc c
+	"$TENON" switch dhcp lab show | grep -q '^dhcp .* 10\.0\.2\.4  *10\.0\.2\.254' || lab_fail "the name server's address is given out: $("$TENON" switch dhcp lab show)"
 	grep -qE '^10\.0\.2\.9\|10\.0\.2\.2\|10\.0\.2\.1\|lab\.test\|3600\|$' lease.tc || lab_fail "lease of c: $(cat lease.tc)"
 	resolves c far.test 192.0.2.77 10.0.2.1
 	[ "$(stat -c %a "$TENON_RUNTIME_DIR/dhcp-lab=dhcp.leases")" = 600 ] || lab_fail "its file: $(ls -l "$TENON_RUNTIME_DIR")"

@@ -113,6 +113,78 @@ static void test_usual_range(void)
 	}
 }
 
+/* What words say to be somebody's is nobody's lease. */
+static void test_taken_addresses(void)
+{
+	static const struct {
+		const char *words, *wanted[8], *others[4];
+	} cases[] = {
+		{ "address=10.0.2.1/24 router=10.0.2.2 upstream=10.0.2.3",
+		  { "--dhcp-range=10.0.2.4,10.0.2.254,255.255.255.0,3600" },
+		  { "--dhcp-range=10.0.2.3,10.0.2.254,255.255.255.0,3600" } },
+		{ "address=10.0.2.1/24 dns=10.0.2.9+10.0.2.10 name=printer/10.0.2.254 "
+		  "name=away/10.9.9.9 upstream=9.9.9.9 option=42:10.0.2.20",
+		  { "--dhcp-range=10.0.2.2,10.0.2.8,255.255.255.0,3600",
+		    "--dhcp-range=10.0.2.11,10.0.2.19,255.255.255.0,3600",
+		    "--dhcp-range=10.0.2.21,10.0.2.253,255.255.255.0,3600",
+		    "--dhcp-lease-max=252" },
+		  { "--dhcp-range=10.0.2.2,10.0.2.254,255.255.255.0,3600" } },
+		{ "address=10.0.2.5/24 router=10.0.2.7 upstream=10.0.2.8 range=10.0.2.4-10.0.2.9",
+		  { "--dhcp-range=10.0.2.4,10.0.2.4,255.255.255.0,3600",
+		    "--dhcp-range=10.0.2.6,10.0.2.6,255.255.255.0,3600",
+		    "--dhcp-range=10.0.2.9,10.0.2.9,255.255.255.0,3600" },
+		  { "--dhcp-range=10.0.2.4,10.0.2.9,255.255.255.0,3600" } },
+		{ "address=10.0.2.1/24 ipv6=fd00::12/64 range6=fd00::10-fd00::1f "
+		  "upstream=fd00::10 name=printer/fd00::18 name=other/fd01::19",
+		  { "--dhcp-range=fd00::11,fd00::11,slaac,64,3600",
+		    "--dhcp-range=fd00::13,fd00::17,slaac,64,3600",
+		    "--dhcp-range=fd00::19,fd00::1f,slaac,64,3600" },
+		  { "--dhcp-range=fd00::10,fd00::1f,slaac,64,3600" } },
+		/* A name may have several addresses. */
+		{ "address=10.0.2.1/24 name=two/10.0.2.2 name=two/10.0.2.3",
+		  { "--host-record=two,10.0.2.2", "--host-record=two,10.0.2.3",
+		    "--dhcp-range=10.0.2.4,10.0.2.254,255.255.255.0,3600" },
+		  { NULL } },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		static struct dnsmasq dnsmasq;
+		char **argv;
+
+		check_argv(cases[i].words, cases[i].wanted);
+		CU_ASSERT_EQUAL_FATAL(set_all(&dnsmasq, cases[i].words, NULL), 0);
+		argv = dnsmasq_argv(&dnsmasq, "eth9", "/leases");
+		for (unsigned k = 0; cases[i].others[k]; k++)
+			CU_ASSERT_FALSE(has(argv, cases[i].others[k]));
+		dnsmasq_argv_free(argv);
+		dnsmasq_clear(&dnsmasq);
+	}
+}
+
+/* As many holes as there can be, each an argument. */
+static void test_many_holes(void)
+{
+	static char words[65536];
+	static struct dnsmasq dnsmasq;
+	struct error error = { 0 };
+	size_t used = (size_t)snprintf(words, sizeof(words), "dns=10.0.0.2");
+	char **argv;
+
+	for (unsigned i = 2; i <= DNSMASQ_TAKEN; i++)
+		used += (size_t)snprintf(words + used, sizeof(words) - used, "+10.0.%u.%u",
+					 i * 2 >> 8, i * 2 & 255);
+	CU_ASSERT_EQUAL_FATAL(dnsmasq_set(&dnsmasq, "address=10.0.0.1/16", &error), 0);
+	CU_ASSERT_EQUAL_FATAL(dnsmasq_set(&dnsmasq, words, &error), 0);
+	CU_ASSERT_EQUAL(dnsmasq_set(&dnsmasq, "name=a/10.0.0.9", &error), -ENOSPC);
+	CU_ASSERT_EQUAL_FATAL(dnsmasq_check(&dnsmasq, &error), 0);
+	argv = dnsmasq_argv(&dnsmasq, "eth9", "/leases");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(argv);
+	CU_ASSERT(has(argv, "--dhcp-range=10.0.0.3,10.0.0.3,255.255.0.0,3600"));
+	CU_ASSERT(has(argv, "--dhcp-range=10.0.32.1,10.0.255.254,255.255.0.0,3600"));
+	dnsmasq_argv_free(argv);
+	dnsmasq_clear(&dnsmasq);
+}
+
 /* dnsmasq's commas, and what else could become another argument or option, pass nowhere. */
 static void test_wrong_words(void)
 {
@@ -123,6 +195,24 @@ static void test_wrong_words(void)
 		{ "address=10.0.0.1", "expected its own address" },
 		{ "address=10.0.0.0/24", "neither the first nor the last" },
 		{ "address=10.0.0.255/24", "neither the first nor the last" },
+		{ "address=127.0.0.1/8", "not of 0.0.0.0/8, 127.0.0.0/8" },
+		{ "address=127.0.0.1/24", "not of 0.0.0.0/8, 127.0.0.0/8" },
+		{ "address=224.0.0.1/24", "not of 0.0.0.0/8, 127.0.0.0/8" },
+		{ "address=255.0.0.1/24", "not of 0.0.0.0/8, 127.0.0.0/8" },
+		{ "address=0.0.0.1/24", "not of 0.0.0.0/8, 127.0.0.0/8" },
+		{ "address=10.0.0.1/24 range=10.0.0.1-10.0.0.1", "no address is left" },
+		{ "address=10.0.0.2/30 upstream=10.0.0.1", "no address is left" },
+		{ "address=10.0.0.1/24 ipv6=fd00::1/64 range6=fd00::1-fd00::1",
+		  "range6=: no address is left" },
+		{ "address=10.0.0.1/24 router=10.0.0.1", "router=: this address is the server's" },
+		{ "address=10.0.0.1/24 upstream=10.0.0.1",
+		  "upstream=: this address is the server's own" },
+		{ "address=10.0.0.1/24 upstream=fd00::1 ipv6=fd00::1/64",
+		  "upstream=: this address is the server's own" },
+		{ "address=10.0.0.1/24 upstream=127.0.0.53", "upstream=127.0.0.53: expected" },
+		{ "address=10.0.0.1/24 upstream=224.0.0.251", "upstream=224.0.0.251: expected" },
+		{ "address=10.0.0.1/24 upstream=::1", "upstream=::1: expected" },
+		{ "address=10.0.0.1/24 ipv6=::1/64", "ipv6=" },
 		{ "address=10.0.0.1/31", "expected its own address" },
 		{ "address=10.0.0.1/24 range=10.0.0.9-10.0.0.8", "range=10.0.0.9" },
 		{ "address=10.0.0.1/24 range=10.0.1.9-10.0.1.10", "range=10.0.1.9: expected" },
@@ -262,5 +352,6 @@ static void test_leases(void)
 }
 
 UNIT_MAIN("DHCP and DNS by dnsmasq", UNIT(test_arguments), UNIT(test_usual_range),
-	  UNIT(test_wrong_words), UNIT(test_files_of_others), UNIT(test_words_of_others),
-	  UNIT(test_too_many), UNIT(test_leases))
+	  UNIT(test_taken_addresses), UNIT(test_many_holes), UNIT(test_wrong_words),
+	  UNIT(test_files_of_others), UNIT(test_words_of_others), UNIT(test_too_many),
+	  UNIT(test_leases))
