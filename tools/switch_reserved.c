@@ -57,10 +57,10 @@ int switch_reserved_set(void *context, json_t *params, json_t **result, struct e
 		rc = error_set(error, -ENOMEM, "switch %s: out of memory", control->name);
 	if (!rc && *words)
 		rc = reserved_parse(&status->reserved, words, error);
+	if (!rc && *words)
+		rc = vswitch_set_reserved(control->vswitch, &status->reserved, error);
 	if (rc)
 		return switch_answer(rc, error);
-	if (*words)
-		vswitch_set_reserved(control->vswitch, &status->reserved);
 	reserved_describe(&status->reserved, '=', ',', text, sizeof(text));
 	/* For `show --config`. */
 	if (text[0] && control->options)

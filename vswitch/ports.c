@@ -15,6 +15,7 @@
 #include "util/log.h"
 #include "vswitch/bond.h"
 #include "vswitch/internal.h"
+#include "vswitch/stp.h"
 
 int vswitch_no_such_port(const struct vswitch *vswitch, const char *name, struct error *error)
 {
@@ -85,6 +86,8 @@ static int add_port(void *arg)
 	port->index = (uint16_t)free_slot(vswitch);
 	strcpy(port->name, call->name);
 	rc = bond_check_port(vswitch, port, call->config, call->error);
+	if (!rc)
+		rc = stp_check_port(vswitch, call->name, call->config, call->error);
 	if (!rc && call->config)
 		rc = port_prepare_police(port, call->config, call->error);
 	if (rc) {
@@ -159,6 +162,8 @@ static int set_port(void *arg)
 	if (!port)
 		return vswitch_no_such_port(call->vswitch, call->name, call->error);
 	rc = bond_check_port(call->vswitch, port, call->config, call->error);
+	if (!rc)
+		rc = stp_check_port(call->vswitch, call->name, call->config, call->error);
 	if (!rc && !vlan_port_same(&port->config.vlan, &call->config->vlan))
 		rc = addresses_agree(call, port);
 	if (!rc)
@@ -187,21 +192,26 @@ int vswitch_set_port(struct vswitch *vswitch, const char *name, const struct por
 struct reserved_call {
 	struct vswitch *vswitch;
 	const struct reserved_choices *choices;
+	struct error *error;
 };
 
 static int change_reserved(void *arg)
 {
 	const struct reserved_call *call = arg;
 
-	call->vswitch->reserved = *call->choices;
-	return 0;
+	int rc = stp_check_reserved(call->vswitch, call->choices, call->error);
+
+	if (!rc)
+		call->vswitch->reserved = *call->choices;
+	return rc;
 }
 
-void vswitch_set_reserved(struct vswitch *vswitch, const struct reserved_choices *choices)
+int vswitch_set_reserved(struct vswitch *vswitch, const struct reserved_choices *choices,
+			 struct error *error)
 {
-	struct reserved_call call = { vswitch, choices };
+	struct reserved_call call = { vswitch, choices, error };
 
-	vswitch_call(vswitch, change_reserved, &call);
+	return vswitch_call(vswitch, change_reserved, &call);
 }
 
 /* ---- Going ---- */

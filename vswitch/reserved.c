@@ -62,7 +62,9 @@ static bool parse_address(const char *text, unsigned *address)
 	return !*end && *address < RESERVED_ADDRESSES;
 }
 
-static int set_one(struct reserved_choices *choices, const char *name, uint8_t choice)
+/* Sets the bit of what it is in *said. */
+static int set_one(struct reserved_choices *choices, const char *name, uint8_t choice,
+		   unsigned *said)
 {
 	unsigned address;
 
@@ -73,11 +75,13 @@ static int set_one(struct reserved_choices *choices, const char *name, uint8_t c
 	}
 	if (parse_address(name, &address)) {
 		choices->of_address[address] = choice;
+		*said |= 1u << address;
 		return 0;
 	}
 	for (unsigned i = 0; i < RESERVED_PROTOCOLS; i++)
 		if (!strcmp(name, protocols[i].name)) {
 			choices->of_protocol[i] = choice;
+			*said |= 1u << (RESERVED_ADDRESSES + i);
 			return 0;
 		}
 	return -EINVAL;
@@ -88,6 +92,7 @@ int reserved_parse(struct reserved_choices *choices, const char *text, struct er
 	struct reserved_choices changed = *choices;
 	CLEANUP_FREE char *copy = strdup(text);
 	char *rest = copy, *value;
+	unsigned said = 0;
 
 	if (!copy)
 		return error_set(error, -ENOMEM, "reserved addresses: out of memory");
@@ -98,6 +103,7 @@ int reserved_parse(struct reserved_choices *choices, const char *text, struct er
 	while ((value = strsep(&rest, ",+"))) {
 		bool first = value == copy;
 		const char *name = strsep(&value, "=:");
+		unsigned before = said;
 		uint8_t choice;
 
 		if (parse_choice(value, &choice))
@@ -109,11 +115,15 @@ int reserved_parse(struct reserved_choices *choices, const char *text, struct er
 			return error_set(error, -EINVAL,
 					 "%.80s: all comes first, and what is otherwise behind it",
 					 text);
-		if (set_one(&changed, name, choice))
+		if (set_one(&changed, name, choice, &said))
 			return error_set(error, -EINVAL,
 					 "\"%.40s\": expected stp, lldp, lacp, oam, eapol, pause, "
 					 "ptp, the last byte of an address (00 to 0f) or all",
 					 name);
+		if (said == before && strcmp(name, "all") != 0)
+			return error_set(error, -EINVAL,
+					 "%.80s: %s is said twice: expected one choice for it",
+					 text, name);
 	}
 	*choices = changed;
 	return 0;
@@ -184,6 +194,15 @@ static enum reserved_choice choice_of(const struct reserved_choices *choices, un
 	if (protocol < RESERVED_PROTOCOLS && choices->of_protocol[protocol] != RESERVED_UNSAID)
 		return choices->of_protocol[protocol];
 	return choices->of_address[address];
+}
+
+enum reserved_choice reserved_choice_of_bpdus(const struct reserved_choices *port,
+					      const struct reserved_choices *vswitch, bool provider)
+{
+	unsigned address = provider ? 8 : 0;
+	enum reserved_choice choice = choice_of(port, RESERVED_STP, address);
+
+	return choice == RESERVED_UNSAID ? choice_of(vswitch, RESERVED_STP, address) : choice;
 }
 
 enum reserved_choice reserved_choose(const struct reserved_choices *port,

@@ -11,6 +11,7 @@
  * Chosen by protocol, or by the address's last byte for what has no choice of its own; for the switch, and for a port, whose
  * choice counts first. Written NAME=CHOICE with ',' between, or in a port's words NAME:CHOICE with '+':
  *	stp=flood,lldp=drop,02=flood		all=flood		stp=none takes one back
+ * Where the switch's own spanning tree runs, BPDUs are handled: it would be deaf, and forward everywhere (stp.h).
  */
 #ifndef TENON_VSWITCH_RESERVED_H
 #define TENON_VSWITCH_RESERVED_H
@@ -64,6 +65,11 @@ int reserved_parse(struct reserved_choices *choices, const char *text, struct er
 /* The text that makes them, between its words `between`, and in each `is`; "" for nothing. As long as fits. */
 void reserved_describe(const struct reserved_choices *choices, char is, char between, char *text,
 		       size_t size);
+
+/* What was chosen for BPDUs of the switch's own tree at a port: to ...00, or, where it is a provider bridge's, ...08. RESERVED_UNSAID: nothing. */
+enum reserved_choice reserved_choice_of_bpdus(const struct reserved_choices *port,
+					      const struct reserved_choices *vswitch,
+					      bool provider);
 
 /* What is to become of a frame to such an address, whose head is in one piece; `provider`: that came in at a provider bridge's port. */
 enum reserved_choice reserved_choose(const struct reserved_choices *port,

@@ -229,6 +229,7 @@ struct stp_call {
 	struct vswitch *vswitch;
 	const struct rstp_config *config;
 	struct stp_status *status;
+	struct error *error;
 };
 
 /* -ENOENT: there is none yet. */
@@ -237,6 +238,8 @@ static int change_tree(void *arg)
 	const struct stp_call *call = arg;
 	struct protocol *protocol = protocol_find(call->vswitch, STP_PROTOCOL);
 
+	if (stp_check_heard(call->vswitch, &call->vswitch->reserved, call->error))
+		return -EINVAL;
 	if (!protocol)
 		return -ENOENT;
 	rstp_bridge_begin(&stp_of(protocol)->bridge, &tree_ops, call->config);
@@ -274,7 +277,7 @@ static int start_tree(struct vswitch *vswitch, const struct rstp_config *config,
 int vswitch_set_stp(struct vswitch *vswitch, const struct rstp_config *config, struct error *error)
 {
 	struct rstp_config settings = *config;
-	struct stp_call call = { .vswitch = vswitch, .config = &settings };
+	struct stp_call call = { .vswitch = vswitch, .config = &settings, .error = error };
 	int rc = rstp_config_check(config, error);
 
 	if (rc) {

@@ -11,12 +11,13 @@
 #include "vswitch/rstp.h"
 
 struct error;
+struct reserved_choices;
 struct vswitch;
 
 #define STP_PROTOCOL "stp"
 
 /* Has the switch be part of a tree, or with other settings if it is already. Without an address it gets one at random. -EINVAL
- * (rstp_config_check()), -ENOMEM. */
+ * (rstp_config_check(), or its BPDUs are not handled: stp_check_reserved()), -ENOMEM. */
 int vswitch_set_stp(struct vswitch *vswitch, const struct rstp_config *config, struct error *error);
 
 /* Ends that: all ports forward. -ENOENT. */
@@ -48,5 +49,18 @@ struct stp_status {
 int vswitch_stp_status(struct vswitch *vswitch, struct stp_status **out);
 void vswitch_stp_status_free(struct stp_status *status);
 DEFINE_CLEANUP(cleanup_stp_status, struct stp_status, vswitch_stp_status_free)
+
+/*
+ * On the forwarding thread: whether a tree would hear BPDUs with these choices for reserved addresses, at each port in it and at one that comes and
+ * says nothing. Who sends them and hears none is designated and forwards at each port: two ways to one neighbour are a loop. The kernel's bridge
+ * refuses the same of group_fwd_mask (BR_GROUPFWD_RESTRICTED). -EINVAL.
+ */
+int stp_check_heard(const struct vswitch *vswitch, const struct reserved_choices *choices,
+		    struct error *error);
+/* The same of choices that the switch, or a port, is to have. 0, too, where there is no tree. */
+int stp_check_reserved(const struct vswitch *vswitch, const struct reserved_choices *choices,
+		       struct error *error);
+int stp_check_port(const struct vswitch *vswitch, const char *name,
+		   const struct port_config *config, struct error *error);
 
 #endif

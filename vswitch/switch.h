@@ -221,8 +221,9 @@ int vswitch_flush_addresses(struct vswitch *vswitch, const char *port, struct er
 
 /* ---- Reserved addresses ---- */
 
-/* What becomes of frames to 01:80:c2:00:00:0X at ports that say nothing of it. */
-void vswitch_set_reserved(struct vswitch *vswitch, const struct reserved_choices *choices);
+/* What becomes of frames to 01:80:c2:00:00:0X at ports that say nothing of it. -EINVAL: the spanning tree would not hear BPDUs (stp.h). */
+int vswitch_set_reserved(struct vswitch *vswitch, const struct reserved_choices *choices,
+			 struct error *error);
 
 /* ---- Captures ---- */
 

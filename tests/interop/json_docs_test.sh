@@ -217,7 +217,7 @@ do_it switch port add lab seven=pcap,record=seven.pcap,bond=six
 "$TENON" switch lacp lab show --json >json.bonds 2>said.bonds
 printf 'switch lacp show\tjson.bonds\n' >>list
 [ -s json.bonds ] || problem "the bonds: $(cat said.bonds)"
-takes 'switch reserved' lab stp=flood
+takes 'switch reserved' lab lldp=flood
 "$TENON" switch vlan lab show --json >json.vlans 2>said.vlans
 printf 'switch vlan show\tjson.vlans\n' >>list
 [ -s json.vlans ] || problem "the VLANs: $(cat said.vlans)"

@@ -68,6 +68,8 @@ grep -q 'for each of its links' err || lab_fail "$(cat err)"
 [ "$("$TENON" switch reserved lab)" = none ] || lab_fail "nothing was chosen: $("$TENON" switch reserved lab)"
 [ "$("$TENON" switch reserved lab stp=flood,02=drop)" = 02=drop,stp=flood ] || lab_fail "reserved: $("$TENON" switch reserved lab)"
 "$TENON" switch reserved lab lldp=flood,stp=eat 2>err && lab_fail "a choice that there is none of"
+"$TENON" switch stp lab set 2>err && lab_fail "a tree that hears nothing"
+grep -q 'switch lab: reserved: BPDUs .* flooded' err && grep -q 'stp=handle' err || lab_fail "$(cat err)"
 "$TENON" switch reserved lab 02=none,lldp=flood >/dev/null || lab_fail "reserved"
 [ "$("$TENON" switch reserved lab)" = stp=flood,lldp=flood ] || lab_fail "reserved: $("$TENON" switch reserved lab)"
 # VLANs of ports, and nothing else of them.
@@ -152,6 +154,8 @@ refused 'threads: 100' '{"threads": 100}'
 refused 'rules\[0\].*expected allow' '{"ports": ["z=tap:tz"], "rules": [{"port": "z", "direction": "in", "expression": "", "action": "eat"}]}'
 refused 'rules\[0\].*syntax' '{"ports": ["z=tap:tz"], "rules": [{"port": "z", "direction": "in", "expression": "tcp udp (", "action": "drop"}]}'
 refused 'links\[0\]: trace t: line 2' '{"ports": ["z=tap:tz"], "links": [{"port": "z", "direction": "in", "words": [], "trace": "7\n6\n", "trace_file": "t"}]}'
+refused 'stp\[0\]: .*reserved: BPDUs .* flooded' '{"reserved": "stp=flood", "stp": [{"words": ["priority=4096"]}]}'
+refused 'stp\[0\]: .*port a: reserved: BPDUs .* dropped' '{"ports": ["a=vde:a.vde,reserved=stp:drop"], "stp": [{"words": ["priority=4096"]}]}'
 refused 'stp\[0\].*priority' '{"stp": [{"words": ["priority=7"]}]}'
 refused 'igmp\[0\].*router=' '{"igmp": [{"words": ["router=sometimes"], "port": "z"}]}'
 refused 'lldp\[0\].*expected mode=' '{"lldp": [{"words": ["mood=good"]}]}'

@@ -414,7 +414,7 @@ static void test_a_reserved_choice(void)
 	start(&lab);
 	set(&lab, NULL, "mode=receive");
 	CU_ASSERT_EQUAL(reserved_parse(&choices, "lldp=flood", NULL), 0);
-	vswitch_set_reserved(lab.vswitch, &choices);
+	CU_ASSERT_EQUAL(vswitch_set_reserved(lab.vswitch, &choices, NULL), 0);
 	put_message(&lab, lab.a, 1, 100);
 	CU_ASSERT_EQUAL(take_sent(lab.b, &last), 1);
 	CU_ASSERT_EQUAL(neighbours(&lab), 0);

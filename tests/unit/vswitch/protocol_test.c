@@ -473,7 +473,7 @@ static void set_reserved(struct vswitch *vswitch, const char *text)
 	struct reserved_choices choices = { 0 };
 
 	CU_ASSERT_EQUAL_FATAL(reserved_parse(&choices, text, NULL), 0);
-	vswitch_set_reserved(vswitch, &choices);
+	CU_ASSERT_EQUAL_FATAL(vswitch_set_reserved(vswitch, &choices, NULL), 0);
 }
 
 static void test_the_users_choice_comes_first(void)
@@ -543,7 +543,10 @@ static void test_words_of_reserved_addresses(void)
 					   "stp=flood,",
 					   "=flood",
 					   "stp=drop,all=flood",
-					   "all=drop+all=flood" };
+					   "all=drop+all=flood",
+					   "stp=drop,stp=flood",
+					   "stp=flood,lldp=drop,stp=flood",
+					   "02:drop+02:flood" };
 	struct reserved_choices choices = { 0 }, before;
 	struct error error = { 0 };
 	char text[RESERVED_TEXT];

@@ -466,7 +466,7 @@ static void test_a_provider(void)
 	strangers = ports[3]->bpdus;
 	bpdus_after(vswitch, ports[1], 0, false, counts);
 	CU_ASSERT_EQUAL(ports[3]->bpdus, strangers);
-	set(vswitch, "tunnel", &configs[1], "reserved=stp:flood");
+	set(vswitch, "tunnel", &configs[1], "reserved=00:flood");
 	bpdus_after(vswitch, ports[1], 0, false, counts);
 	CU_ASSERT_EQUAL(ports[3]->bpdus, strangers + 1);
 	set(vswitch, "tunnel", &configs[1], "reserved=none");
@@ -502,6 +502,74 @@ static void test_a_provider(void)
 	vswitch_destroy(vswitch);
 }
 
-UNIT_MAIN("spanning tree of switches", UNIT(test_a_provider),
+/* Who does not hear what he sends forwards everywhere: two ways to a neighbour were a loop. */
+static int set_reserved(struct vswitch *vswitch, const char *text, struct error *error)
+{
+	struct reserved_choices choices = { 0 };
+
+	CU_ASSERT_EQUAL_FATAL(reserved_parse(&choices, text, NULL), 0);
+	return vswitch_set_reserved(vswitch, &choices, error);
+}
+
+static int set_words(struct vswitch *vswitch, const char *port, const char *words,
+		     struct error *error)
+{
+	struct port_config config = { .vlan.kind = VLAN_PORT_TRUNK };
+	char copy[128], *rest = copy, *word;
+
+	snprintf(copy, sizeof(copy), "%s", words);
+	while ((word = strsep(&rest, ",")))
+		CU_ASSERT_EQUAL_FATAL(port_config_set(&config, word, NULL), 0);
+	return vswitch_set_port(vswitch, port, &config, error);
+}
+
+static void test_a_tree_hears(void)
+{
+	static const char *const deaf[] = { "stp=flood", "stp=drop", "all=flood", "00=flood",
+					    "00=drop" };
+	static const char *const others[] = { "lldp=flood", "all=flood,stp=handle", "08=flood",
+					      "none" };
+	struct vswitch_options options = { .name = "lab", .seed = 1, .clock = test_clock };
+	struct rstp_config tree = rstp_config_default();
+	struct error error = { 0 };
+	struct vswitch *vswitch;
+
+	CU_ASSERT_EQUAL_FATAL(vswitch_create(&vswitch, &options, NULL), 0);
+	add_cable(vswitch, "a");
+	add_cable(vswitch, "b");
+	/* Before there is a tree all of it may be said, and then there is none. */
+	for (unsigned i = 0; i < ARRAY_SIZE(deaf); i++) {
+		CU_ASSERT_EQUAL(set_reserved(vswitch, deaf[i], NULL), 0);
+		CU_ASSERT_EQUAL(vswitch_set_stp(vswitch, &tree, &error), -EINVAL);
+	}
+	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "switch lab: reserved: BPDUs"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(error.advice, "switch reserved lab stp=handle"));
+	CU_ASSERT_EQUAL(set_reserved(vswitch, "none", NULL), 0);
+	CU_ASSERT_EQUAL(set_words(vswitch, "b", "reserved=stp:flood", NULL), 0);
+	CU_ASSERT_EQUAL(vswitch_set_stp(vswitch, &tree, &error), -EINVAL);
+	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "switch lab: port b: reserved: BPDUs"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(error.advice, "stp=off"));
+	/* A port that is no part of it may. */
+	CU_ASSERT_EQUAL(set_words(vswitch, "b", "reserved=stp:flood,stp=off", NULL), 0);
+	CU_ASSERT_EQUAL(vswitch_set_stp(vswitch, &tree, &error), 0);
+	/* And the other way. */
+	CU_ASSERT_EQUAL(set_words(vswitch, "b", "reserved=stp:flood", &error), -EINVAL);
+	CU_ASSERT_EQUAL(set_words(vswitch, "b", "reserved=stp:drop", &error), -EINVAL);
+	CU_ASSERT_EQUAL(set_words(vswitch, "b", "reserved=00:drop", &error), -EINVAL);
+	CU_ASSERT_EQUAL(set_words(vswitch, "b", "dot1q-tunnel=7,reserved=08:flood", &error),
+			-EINVAL);
+	CU_ASSERT_EQUAL(set_words(vswitch, "b", "dot1q-tunnel=7,reserved=00:flood", &error), 0);
+	for (unsigned i = 0; i < ARRAY_SIZE(deaf); i++)
+		CU_ASSERT_EQUAL(set_reserved(vswitch, deaf[i], &error), -EINVAL);
+	/* The switch's choice for the group of providers' bridges, at such a port. */
+	CU_ASSERT_EQUAL(set_reserved(vswitch, "08=flood", &error), -EINVAL);
+	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "port b: reserved: BPDUs (01:80:C2:00:00:08)"));
+	CU_ASSERT_EQUAL(set_words(vswitch, "b", "vlan=none", &error), 0);
+	for (unsigned i = 0; i < ARRAY_SIZE(others); i++)
+		CU_ASSERT_EQUAL(set_reserved(vswitch, others[i], &error), 0);
+	vswitch_destroy(vswitch);
+}
+
+UNIT_MAIN("spanning tree of switches", UNIT(test_a_provider), UNIT(test_a_tree_hears),
 	  UNIT(test_a_ring_is_opened_and_a_lost_cable_replaced), UNIT(test_a_cable_goes_bad_unseen),
 	  UNIT(test_ports_out_of_the_tree), UNIT(test_changes_without_end))
