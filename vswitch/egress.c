@@ -11,6 +11,7 @@
 #include "vswitch/internal.h"
 #include "vswitch/port_link.h"
 #include "vswitch/port_mirror.h"
+#include "vswitch/shares.h"
 #include "vswitch/tunnel_format.h"
 #include "vswitch/turns.h"
 #include "vswitch/vlan.h"
@@ -65,6 +66,12 @@ static void drop_frame(struct vswitch_thread *thread, struct port *port, const s
 		checkpoint_capture(thread, port, PORT_OUT, frame, port_drop_name(why));
 }
 
+static void note_given(struct port *port, struct frame *const *frames, unsigned count)
+{
+	for (unsigned i = 0; i < count && port->shares; i++)
+		shares_given(port->shares, shares_buffers(frames[i]->length));
+}
+
 /*
  * What becomes of a frame the port may count itself. Where frames are recorded one at a time goes, so that it is known of which;
  * and before it goes, for the receiver may change what it has.
@@ -78,7 +85,9 @@ static void transmit_recorded(struct egress_batch *batch, struct frame *frame)
 	port_drops_note(port, &before[0]);
 	if (lower)
 		port_drops_note(lower, &before[1]);
-	if (!port->ops->transmit(port, &frame, 1)) {
+	if (port->ops->transmit(port, &frame, 1)) {
+		note_given(port, &frame, port->crowded != 0);
+	} else {
 		port_drop(port, PORT_DROP_NO_BUFFER);
 		port->crowded = CROWDED_ROUNDS;
 	}
@@ -99,7 +108,12 @@ static void transmit_all(struct egress_batch *batch)
 	unsigned done = 0;
 
 	while (done < batch->count) {
-		done += port->ops->transmit(port, batch->frames + done, batch->count - done);
+		unsigned took =
+			port->ops->transmit(port, batch->frames + done, batch->count - done);
+
+		if (port->crowded)
+			note_given(port, batch->frames + done, took);
+		done += took;
 		/* There may be room for the next one, if it is smaller. */
 		if (done < batch->count) {
 			port_drop(port, PORT_DROP_NO_BUFFER);
@@ -409,6 +423,35 @@ static inline bool goes_as_it_is(const struct egress_entry *entry)
 	       virtio_net_asks_nothing(&entry->frame->offload);
 }
 
+/* A receiver had no room for all lately: who has it now. */
+static void share_room(struct vswitch_thread *thread, struct port *port)
+{
+	struct egress *egress = thread->egress[port->index];
+	unsigned room = port->ops->room ? port->ops->room(port) : UINT_MAX, kept = 0;
+
+	port->crowded--;
+	turns_at_receiver(thread, egress);
+	if (!port->shares)
+		port->shares = calloc(1, sizeof(*port->shares));
+	if (room == UINT_MAX || !port->shares)
+		return;
+	shares_begin_round(port->shares, room);
+	for (unsigned i = 0; i < egress->count; i++) {
+		const struct egress_entry *entry = &egress->entries[i];
+
+		if (shares_allow(port->shares, entry->source,
+				 shares_buffers(entry->frame->length))) {
+			egress->entries[kept++] = *entry;
+			continue;
+		}
+		drop_frame(thread, port, entry->frame, PORT_DROP_NO_BUFFER);
+		port->crowded = CROWDED_ROUNDS;
+	}
+	egress->count = kept;
+	if (!port->crowded)
+		*port->shares = (struct shares){ 0 };
+}
+
 static void egress_port(struct vswitch_thread *thread, struct port *port)
 {
 	struct egress_batch batch;
@@ -424,10 +467,8 @@ static void egress_port(struct vswitch_thread *thread, struct port *port)
 	batch.port = port;
 	batch.count = 0;
 	vswitch_lock_if_shared(thread->vswitch, &port->out_lock);
-	if (port->crowded) {
-		port->crowded--;
-		turns_at_receiver(thread, egress);
-	}
+	if (port->crowded)
+		share_room(thread, port);
 	for (unsigned i = 0; i < egress->count && !port->ops->polled; i++)
 		turn_charge_source(thread, &egress->entries[i], TURN_CALL);
 	for (unsigned i = 0; i < egress->count; i++)

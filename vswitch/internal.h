@@ -12,6 +12,7 @@
  *	rules.c		rules of ports (filter.h)		protocol.c	the control plane
  *	mirrors.c	mirrors						port_mirror.c	and their copies
  *	bond_ports.c	links of bonds (bond.h)				turns.c		who has which turn
+ *	shares.c	and the room of a crowded receiver
  *	reserved.c	frames to reserved addresses			snooping_protocol.c	groups (snooping.h)
  *
  * Who may touch what. A port belongs to one thread, which alone receives from it, handles its watches and runs its timers.

@@ -127,6 +127,9 @@ struct port_ops {
 	 * first on, are done with: sent, or dropped and counted. The next one is not, for want of room now. */
 	unsigned (*transmit)(struct port *port, struct frame *const *frames, unsigned count);
 
+	/* About how many buffers the other end has ready; UINT_MAX: not known. With `out_lock`. Optional. */
+	unsigned (*room)(struct port *port);
+
 	/* At the end of each round: does what is due at `now`; returns how much, and in *next when there will be more
 	 * (UINT64_MAX: never). That may be frames to receive, so who has it never rests (thread_ports.c). Optional: what has
 	 * nothing to do with frames is a timer's. */
@@ -210,6 +213,8 @@ struct port {
 	/* Its thread's. */
 	bool resting; /* it is not asked for frames until one of its watches is ready (thread.c) */
 	uint64_t busy_at; /* when it last had frames, or was woken */
+	struct shares *
+		shares; /* who asks it for how much, once it was crowded (shares.h); or NULL; with `out_lock` */
 	/* Turns' (turns.h): what its frames have cost beyond its turns, and one of them lately. */
 	uint64_t debt;
 	uint32_t frame_cost;

@@ -126,6 +126,21 @@ static unsigned link_transmit(struct port *port, struct frame *const *frames, un
 	return count;
 }
 
+static unsigned link_room(struct port *port)
+{
+	struct port_link *link = link_of(port);
+	struct port *lower = link->lower;
+	unsigned room;
+
+	/* What is bad has a queue of its own. */
+	if (out_is_bad(link) || !lower->ops->room)
+		return UINT_MAX;
+	vswitch_lock_if_shared(link->port.vswitch, &lower->out_lock);
+	room = lower->ops->room(lower);
+	vswitch_unlock_if_shared(link->port.vswitch, &lower->out_lock);
+	return room;
+}
+
 bool port_link_out_waits(const struct port *port, const char **dropped)
 {
 	const struct port_link *link = port_link_lower(port) ? link_of(port) : NULL;
@@ -377,8 +392,8 @@ static void link_destroy(struct port *port)
 	{                                                                                          \
 		.type = "link", .polled = looking_is_cheap, .detach = link_detach,                 \
 		.receive = link_receive, .release = link_release, .transmit = link_transmit,       \
-		.tick = link_tick, .arm = link_arm, .disarm = link_disarm, .forget = link_forget,  \
-		.describe = link_describe, .destroy = link_destroy                                 \
+		.room = link_room, .tick = link_tick, .arm = link_arm, .disarm = link_disarm,      \
+		.forget = link_forget, .describe = link_describe, .destroy = link_destroy          \
 	}
 
 static const struct port_ops ops_polled = LINK_OPS(true), ops_watched = LINK_OPS(false);

@@ -230,6 +230,7 @@ static const struct port_ops ops = {
 	.receive = port_vhost_user_receive,
 	.release = port_vhost_user_release,
 	.transmit = port_vhost_user_transmit,
+	.room = port_vhost_user_room,
 	.arm = port_vhost_user_arm,
 	.disarm = port_vhost_user_disarm,
 	.describe = port_vhost_user_describe,

@@ -109,6 +109,7 @@ void port_vhost_user_describe(struct port *port, char where[PORT_TEXT_MAX],
 unsigned port_vhost_user_receive(struct port *port, struct frame **frames, unsigned max);
 void port_vhost_user_release(struct port *port);
 unsigned port_vhost_user_transmit(struct port *port, struct frame *const *frames, unsigned count);
+unsigned port_vhost_user_room(struct port *port);
 bool port_vhost_user_arm(struct port *port);
 void port_vhost_user_disarm(struct port *port);
 

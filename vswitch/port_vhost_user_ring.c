@@ -469,6 +469,19 @@ static void notify_receivers(struct port_vhost_user *vhost)
 	}
 }
 
+unsigned port_vhost_user_room(struct port *port)
+{
+	const struct port_vhost_user *vhost = vhost_user_of(port);
+	unsigned room = 0;
+
+	for (unsigned i = 0; i < vhost->pairs_begun; i++) {
+		const struct virtqueue *vq = vhost->pairs[i].rx;
+
+		room += vq && vq->enabled ? virtqueue_offered(vq) : 0;
+	}
+	return room;
+}
+
 /* Those that follow one another and are for one queue go at once. Where one of these is full the caller is told of the first frame that
  * found no room, and comes again with those behind it. */
 unsigned port_vhost_user_transmit(struct port *port, struct frame *const *frames, unsigned count)

@@ -258,6 +258,7 @@ static void end_port(struct port *port)
 {
 	pthread_mutex_destroy(&port->out_lock);
 	port_free_filters(port);
+	free(port->shares);
 	port->ops->destroy(port);
 }
 

@@ -376,6 +376,13 @@ bool virtqueue_available(struct virtqueue *vq)
 	return vq->packed ? packed_available(vq) : split_available(vq);
 }
 
+unsigned virtqueue_offered(const struct virtqueue *vq)
+{
+	if (vq->broken)
+		return 0;
+	return vq->packed ? packed_offered(vq) : split_offered(vq);
+}
+
 bool virtqueue_enable_kicks(struct virtqueue *vq)
 {
 	if (vq->broken)

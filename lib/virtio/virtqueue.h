@@ -294,6 +294,9 @@ static inline bool virtqueue_notify_pending(const struct virtqueue *vq)
 /* Whether there is a chain to pop; one load from the ring. */
 bool virtqueue_available(struct virtqueue *vq);
 
+/* About how many buffers the driver has there for the device: chains of a split ring, descriptors of a packed one. It may say what it likes. */
+unsigned virtqueue_offered(const struct virtqueue *vq);
+
 /* Asks the driver for kicks; true if chains came meanwhile, so that the device should not sleep. */
 bool virtqueue_enable_kicks(struct virtqueue *vq);
 /* Tells the driver that kicks are not needed (a hint, some will come all the same). */

@@ -227,6 +227,7 @@ void split_use_burst(struct virtqueue *vq, const struct virtqueue_chain *chains,
 unsigned split_prefetch(struct virtqueue *vq, unsigned count);
 bool split_show(struct virtqueue *vq);
 bool split_available(const struct virtqueue *vq);
+unsigned split_offered(const struct virtqueue *vq);
 void split_enable_kicks(struct virtqueue *vq);
 void split_disable_kicks(struct virtqueue *vq);
 
@@ -243,6 +244,7 @@ void packed_use_burst(struct virtqueue *vq, const struct virtqueue_chain *chains
 		      const uint32_t *written, unsigned count);
 bool packed_show(struct virtqueue *vq);
 bool packed_available(const struct virtqueue *vq);
+unsigned packed_offered(const struct virtqueue *vq);
 void packed_enable_kicks(struct virtqueue *vq);
 void packed_disable_kicks(struct virtqueue *vq);
 uint32_t packed_base(const struct virtqueue *vq);

@@ -267,6 +267,11 @@ bool split_available(const struct virtqueue *vq)
 	return load16(&vq->avail->idx) != vq->last_avail;
 }
 
+unsigned split_offered(const struct virtqueue *vq)
+{
+	return MIN((uint16_t)(load16(&vq->avail->idx) - vq->last_avail), vq->size);
+}
+
 void split_enable_kicks(struct virtqueue *vq)
 {
 	__virtio16 *field = vq->event_index ? avail_event(vq) : &vq->used->flags;

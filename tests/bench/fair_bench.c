@@ -186,6 +186,14 @@ static void give_back(struct guest *guest)
 	guest->used -= MIN(guest->used, (unsigned)count);
 }
 
+static unsigned room(struct port *port)
+{
+	struct guest *guest = guest_of(port);
+
+	give_back(guest);
+	return RING - guest->used;
+}
+
 static unsigned transmit(struct port *port, struct frame *const *frames, unsigned count)
 {
 	struct guest *guest = guest_of(port);
@@ -228,11 +236,13 @@ static const struct port_ops polled_ops = { .type = "guest",
 					    .receive = receive,
 					    .release = release,
 					    .transmit = transmit,
+					    .room = room,
 					    .destroy = destroy };
 static const struct port_ops called_ops = { .type = "host",
 					    .receive = receive,
 					    .release = release,
 					    .transmit = transmit,
+					    .room = room,
 					    .destroy = destroy };
 
 /* ---- The lab ---- */

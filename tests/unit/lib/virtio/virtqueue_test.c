@@ -296,8 +296,38 @@ static void test_a_full_kick_holds_nobody(void)
 	CU_ASSERT_EQUAL_FATAL(pthread_timedjoin_np(thread, NULL, &limit), 0);
 }
 
+/* How many buffers are there, wherever in the ring they begin. */
+static void test_what_is_offered_is_counted(void)
+{
+	struct both *b = &both;
+
+	for (unsigned format = 0; format < ARRAY_SIZE(formats); format++) {
+		set_up(formats[format]);
+		for (unsigned turn = 0; turn < 20; turn++) {
+			unsigned most = 1 + turn % SIZE;
+
+			for (unsigned i = 0; i < most; i++) {
+				CU_ASSERT_EQUAL_FATAL(virtqueue_offered(&b->device), i);
+				add(0, 1);
+				virtqueue_driver_kick(&b->driver);
+			}
+			CU_ASSERT_EQUAL_FATAL(virtqueue_offered(&b->device), most);
+			for (unsigned i = 0; i < most; i++)
+				serve_one();
+			take_all();
+		}
+		tear_down();
+	}
+	/* Who says that there are more than fit. */
+	set_up(0);
+	b->device.avail->idx = htole16(1000);
+	CU_ASSERT_EQUAL(virtqueue_offered(&b->device), SIZE);
+	tear_down();
+}
+
 UNIT_MAIN("virtqueue", UNIT(test_chains_go_round_the_ring_and_past_the_index_wrap),
 	  UNIT(test_a_burst_is_shown_at_once_and_signalled_once),
 	  UNIT(test_nobody_is_signalled_who_does_not_wait), UNIT(test_rewound_chains_come_again),
 	  UNIT(test_a_driver_that_was_promised_order_gets_it),
-	  UNIT(test_what_is_written_is_noted_as_dirty), UNIT(test_a_full_kick_holds_nobody))
+	  UNIT(test_what_is_written_is_noted_as_dirty), UNIT(test_a_full_kick_holds_nobody),
+	  UNIT(test_what_is_offered_is_counted))
