@@ -20,6 +20,8 @@
 #include "util/peer_file.h"
 #include "util/unix_socket.h"
 
+#define TRY_NS       10000000 /* for room for files on their way */
+#define TRIES        500
 #define CLIENTS_MOST 256u
 #define PATIENCE_NS  (5 * 1000000000ull)
 
@@ -130,6 +132,7 @@ static int answer(const struct lease_client *client, int rc)
 	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
 	int fds[LEASE_FDS];
 	unsigned count = client->lease ? block_lease_take_fds(client->lease, fds) : 0;
+	unsigned tries = TRIES;
 
 	if (count) {
 		message.msg_control = &control;
@@ -139,7 +142,12 @@ static int answer(const struct lease_client *client, int rc)
 						   .cmsg_len = CMSG_LEN(count * sizeof(*fds)) };
 		memcpy(CMSG_DATA(&control.header), fds, count * sizeof(*fds));
 	}
-	rc = sendmsg(client->accepted.fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
+	/* The files of all of this user's processes that are on their way count. */
+	do
+		rc = sendmsg(client->accepted.fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0
+			     ? -errno
+			     : 0;
+	while (rc == -ETOOMANYREFS && tries-- && !fiber_sleep(TRY_NS));
 	while (count)
 		close(fds[--count]);
 	return rc;

@@ -8,12 +8,15 @@
 #include <errno.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "fiber/fiber.h"
 #include "util/bytes.h"
 #include "util/clock.h"
 #include "util/error.h"
 #include "virtio/vhost_user_frontend_private.h"
+
+#define PAUSE_NS 2000000
 
 static int fail(struct vhost_user_frontend *fe, const struct vhost_user_message *message, int rc,
 		const char *what, struct error *error)
@@ -64,6 +67,22 @@ static int await_socket(struct vhost_user_frontend *fe, short events, uint64_t u
 	return rc < 0 && errno != EINTR ? -errno : 0;
 }
 
+/*
+ * All processes of this user together have as many descriptors on their way as one may have open; whoever they are sent to takes them
+ * out, or is closed. 0, -ETOOMANYREFS when it took too long, or -ECANCELED.
+ */
+static int pause_for_descriptors(uint64_t until)
+{
+	const struct timespec pause = { .tv_nsec = PAUSE_NS };
+
+	if (now() >= until)
+		return -ETOOMANYREFS;
+	if (fiber_current())
+		return fiber_sleep(PAUSE_NS);
+	nanosleep(&pause, NULL);
+	return 0;
+}
+
 static int receive_message(struct vhost_user_frontend *fe)
 {
 	uint64_t until = deadline(fe);
@@ -106,12 +125,18 @@ static int send_message(struct vhost_user_frontend *fe, struct vhost_user_messag
 			const int *fds, unsigned fd_count, struct error *error)
 {
 	uint64_t until = deadline(fe);
-	int rc;
+	int rc, waited;
 
 	message->header.flags |= VHOST_USER_VERSION;
 	do {
 		rc = vhost_user_send(fe->fd, message, fds, fd_count, MSG_DONTWAIT);
-	} while (rc == -EAGAIN && (rc = await_socket(fe, POLLOUT, until)) == 0);
+		if (rc == -EAGAIN)
+			waited = rc = await_socket(fe, POLLOUT, until);
+		else if (rc == -ETOOMANYREFS)
+			waited = rc = pause_for_descriptors(until);
+		else
+			waited = 1;
+	} while (!waited);
 	if (rc == -EPIPE || rc == -ECONNRESET)
 		return lose(fe, message, -EPROTO, "the back-end hung up", error);
 	if (rc < 0)
