@@ -7,7 +7,8 @@
  *	port_vhost_user.c		connections
  *	port_vhost_user_device.c	what it offers, and the queues that run
  *	port_vhost_user_queues.c	which of them a frame is for
- *	port_vhost_user_ring.c		frames between them and the switch
+ *	port_vhost_user_ring.c		frames from them
+ *	port_vhost_user_send.c		and to them
  *	port_vhost_user_describe.c	how it is shown
  */
 #include "vswitch/port_vhost_user.h"

@@ -101,6 +101,31 @@ void port_vhost_user_flow_seen(struct port_vhost_user *vhost, unsigned pair,
 struct port_vhost_user_pair *port_vhost_user_receiver(struct port_vhost_user *vhost,
 						      const struct frame *frame);
 
+/* What of a short frame is copied without a call; a whole head of one that asks for nothing. */
+#define PORT_VHOST_USER_SHORT 64
+_Static_assert(FRAME_HEAD_PLAIN == PORT_VHOST_USER_SHORT, "port_vhost_user_copy_short()");
+
+/* Copies at most PORT_VHOST_USER_SHORT bytes: by pieces from both ends that may meet or overlap. */
+static inline void port_vhost_user_copy_short(uint8_t *to, const uint8_t *from, size_t length)
+{
+	uint8_t part[32];
+
+	if (length >= 32) {
+		memcpy(part, from + length - 32, 32);
+		memcpy(to, from, 32);
+		memcpy(to + length - 32, part, 32);
+	} else if (length >= 16) {
+		memcpy(part, from + length - 16, 16);
+		memcpy(to, from, 16);
+		memcpy(to + length - 16, part, 16);
+	} else {
+		memcpy(to, from, length);
+	}
+}
+
+/* The guest broke a queue: that is logged, once. */
+void port_vhost_user_tell_broken(struct port_vhost_user *vhost, const struct virtqueue *vq);
+
 /* The operation of struct port_ops that says how it is. */
 void port_vhost_user_describe(struct port *port, char where[PORT_TEXT_MAX],
 			      char state[PORT_TEXT_MAX], char text[PORT_TEXT_MAX]);
