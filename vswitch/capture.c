@@ -136,6 +136,7 @@ int capture_open(struct capture **out, const struct capture_options *options, st
 	if (!capture)
 		return error ? error->code : -ENOMEM;
 	rc = capture_open_output(capture, error);
+	capture_place_find(&capture->place, capture->path, &capture->row);
 	if (rc == -EAGAIN && capture->once)
 		rc = error_set(error, -ENXIO, "capture %s: nobody reads it", capture->label);
 	else if (rc == -EAGAIN)
@@ -234,15 +235,8 @@ void capture_status(const struct capture *capture, struct capture_status *out)
 						  : "");
 }
 
-bool capture_writes(const struct capture *capture, const char *path, const struct capture_row *row)
+bool capture_writes(const struct capture *capture, const struct capture_place *place)
 {
-	struct stat ours, other;
-
-	if (atomic_load(&capture->state) == CAPTURE_ENDED ||
-	    capture_row_is(&capture->row) != capture_row_is(row))
-		return false;
-	if (capture_row_is(row))
-		return capture_row_same(capture->path, path);
-	return !stat(capture->path, &ours) && !stat(path, &other) && S_ISREG(ours.st_mode) &&
-	       ours.st_dev == other.st_dev && ours.st_ino == other.st_ino;
+	return atomic_load(&capture->state) != CAPTURE_ENDED &&
+	       capture_place_same(&capture->place, place);
 }

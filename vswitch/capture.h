@@ -108,8 +108,8 @@ void capture_status(const struct capture *capture, struct capture_status *out);
 
 bool capture_has_ended(const struct capture *capture);
 
-/* Whether it writes the file, or the row, that another one would. A row's single files are the row's. */
-bool capture_writes(const struct capture *capture, const char *path, const struct capture_row *row);
+/* Whether it writes the file, or the row, at `place`. */
+bool capture_writes(const struct capture *capture, const struct capture_place *place);
 
 /* capture_close(), and what there is to say then, but for its path. */
 int capture_close_saying(struct capture *capture, struct capture_status *last, struct error *error);

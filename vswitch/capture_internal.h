@@ -24,6 +24,7 @@ enum capture_state { CAPTURE_WAITING, CAPTURE_RECORDING, CAPTURE_ENDED };
 struct capture {
 	char path[4096], label[4096];
 	struct capture_row row;
+	struct capture_place place; /* at its beginning */
 	enum capture_format format;
 	struct log *log;
 	bool force, once, segments;

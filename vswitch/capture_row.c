@@ -39,13 +39,28 @@ static const char *folder_of(const char *path, struct stat *folder)
 	return stat(copy, folder) ? NULL : slash ? slash + 1 : path;
 }
 
-bool capture_row_same(const char *a, const char *b)
+void capture_place_find(struct capture_place *place, const char *path,
+			const struct capture_row *row)
 {
-	struct stat folders[2];
-	const char *names[2] = { folder_of(a, &folders[0]), folder_of(b, &folders[1]) };
+	const char *name = NULL;
+	struct stat status;
 
-	return names[0] && names[1] && !strcmp(names[0], names[1]) &&
-	       folders[0].st_dev == folders[1].st_dev && folders[0].st_ino == folders[1].st_ino;
+	*place = (struct capture_place){ .is_row = capture_row_is(row) };
+	if (place->is_row)
+		name = folder_of(path, &status);
+	place->known =
+		place->is_row ? name != NULL : !stat(path, &status) && S_ISREG(status.st_mode);
+	if (!place->known)
+		return;
+	place->device = status.st_dev;
+	place->inode = status.st_ino;
+	snprintf(place->name, sizeof(place->name), "%s", name ? name : "");
+}
+
+bool capture_place_same(const struct capture_place *a, const struct capture_place *b)
+{
+	return a->known && b->known && a->is_row == b->is_row && a->device == b->device &&
+	       a->inode == b->inode && !strcmp(a->name, b->name);
 }
 
 void capture_row_shorten(const struct capture_row *row, const char *path, unsigned number)

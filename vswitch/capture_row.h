@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #define CAPTURE_ROW_BYTES_LEAST  65536u
 #define CAPTURE_ROW_SECONDS_MOST 1000000000u
@@ -27,8 +28,19 @@ bool capture_row_is(const struct capture_row *row);
 int capture_row_name(const struct capture_row *row, const char *path, unsigned number,
 		     char name[PATH_MAX]);
 
-/* Whether two rows would be of the same files, however their paths go there: one name in one folder. */
-bool capture_row_same(const char *a, const char *b);
+/* The file, or row, that a capture is of, however its path goes there. */
+struct capture_place {
+	bool known, is_row;
+	dev_t device;
+	ino_t inode;             /* of the file, or of the row's folder */
+	char name[NAME_MAX + 1]; /* of the row, in there */
+};
+
+/* Of `path`; not known: no such folder, or nothing that is a file. It asks the disk, which may let it wait: not in a call of the switch. */
+void capture_place_find(struct capture_place *place, const char *path,
+			const struct capture_row *row);
+/* Not where one is not known. A row's single files are the row's. */
+bool capture_place_same(const struct capture_place *a, const struct capture_place *b);
 
 /* File `number` is there: takes away the one that is too many. */
 void capture_row_shorten(const struct capture_row *row, const char *path, unsigned number);

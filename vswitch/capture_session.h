@@ -31,8 +31,8 @@ struct capture_sessions {
  * -EBUSY: a capture or a port of the switch writes that file, or row, already, and what it is called here says more than the process
  * that has it locked; a row's files are locked only while they are written.
  */
-int captures_check_alone(struct vswitch *vswitch, const char *path, const struct capture_row *row,
-			 struct error *error);
+int captures_check_alone(struct vswitch *vswitch, const char *path,
+			 const struct capture_place *place, struct error *error);
 
 /* The port is an interface of it, if it wants it. */
 void capture_session_add_interface(struct capture_session *session, const struct port *port);

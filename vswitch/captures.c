@@ -54,27 +54,28 @@ struct session_call {
 	struct vswitch *vswitch;
 	const struct vswitch_capture_options *options;
 	struct capture_session *session;
+	struct capture_place place; /* before it is opened */
 	unsigned id;
 	struct error *error;
 };
 
-int captures_check_alone(struct vswitch *vswitch, const char *path, const struct capture_row *row,
-			 struct error *error)
+int captures_check_alone(struct vswitch *vswitch, const char *path,
+			 const struct capture_place *place, struct error *error)
 {
 	for (unsigned i = 0; i < vswitch->captures.count; i++) {
 		const struct capture_session *other = vswitch->captures.list[i];
 
-		if (!capture_writes(other->capture, path, row))
+		if (!capture_writes(other->capture, place))
 			continue;
 		error_set(error, -EBUSY, "capture %s: capture %u of this switch writes that %s",
-			  path, other->id, capture_row_is(row) ? "row" : "file");
+			  path, other->id, place->is_row ? "row" : "file");
 		return error_advise(error, "end that one first, or give another name");
 	}
 	for (unsigned i = 0; i < vswitch->port_count; i++) {
 		struct port *lower = port_link_lower(vswitch->list[i]);
 		struct port *port = lower ? lower : vswitch->list[i];
 
-		if (!port->recording || !capture_writes(port->recording, path, row))
+		if (!port->recording || !capture_writes(port->recording, place))
 			continue;
 		error_set(error, -EBUSY, "capture %s: port %s of this switch writes that file",
 			  path, port->name);
@@ -95,7 +96,7 @@ static int may_begin(void *arg)
 	if (vswitch->captures.count == CHECKPOINT_CAPTURES)
 		return error_set(call->error, -ENOSPC, "switch %s: it has %d captures, no more fit",
 				 vswitch->name, CHECKPOINT_CAPTURES);
-	return captures_check_alone(vswitch, call->options->path, &call->options->row, call->error);
+	return captures_check_alone(vswitch, call->options->path, &call->place, call->error);
 }
 
 static int begin(void *arg)
@@ -133,9 +134,11 @@ int vswitch_start_capture(struct vswitch *vswitch, const struct vswitch_capture_
 			  unsigned *id, struct error *error)
 {
 	struct session_call call = { .vswitch = vswitch, .options = options, .error = error };
-	/* Before a file that holds an older one is emptied. */
-	int rc = vswitch_call(vswitch, may_begin, &call);
+	int rc;
 
+	/* Before a file that holds an older one is emptied. */
+	capture_place_find(&call.place, options->path, &options->row);
+	rc = vswitch_call(vswitch, may_begin, &call);
 	if (!rc) {
 		call.session = make_session(vswitch, options, error);
 		rc = call.session ? 0 : error ? error->code : -EIO;

@@ -178,6 +178,7 @@ static int check_apart(const struct vswitch_pcap_options *options, struct error 
 struct alone_call {
 	struct vswitch *vswitch;
 	const char *path;
+	struct capture_place place;
 	struct error *error;
 };
 
@@ -185,8 +186,7 @@ static int check_record_alone(void *arg)
 {
 	const struct alone_call *call = arg;
 
-	return captures_check_alone(call->vswitch, call->path, &(struct capture_row){ 0 },
-				    call->error);
+	return captures_check_alone(call->vswitch, call->path, &call->place, call->error);
 }
 
 static int open_recording(struct port_pcap *pcap, struct vswitch *vswitch,
@@ -195,9 +195,11 @@ static int open_recording(struct port_pcap *pcap, struct vswitch *vswitch,
 	struct capture_options capture = { .path = options->record,
 					   .log = vswitch->log,
 					   .force = options->force };
-	struct alone_call call = { vswitch, options->record, error };
-	int rc = vswitch_call(vswitch, check_record_alone, &call);
+	struct alone_call call = { .vswitch = vswitch, .path = options->record, .error = error };
+	int rc;
 
+	capture_place_find(&call.place, options->record, &capture.row);
+	rc = vswitch_call(vswitch, check_record_alone, &call);
 	if (!rc)
 		rc = capture_open(&pcap->capture, &capture, error);
 	if (rc == -EEXIST)
