@@ -152,8 +152,10 @@ to_members(struct vswitch_thread *thread, struct port *source, const struct egre
 			    (port->holds & PORT_HOLDS_OUT) || !may_reach(source, port, entry))
 				continue;
 			egress_line_up(thread, port, entry);
+			/* What one has is charged with the burst. */
+			if (*why == GOES_ON)
+				turn_charge(source, turn_frame_cost(entry->frame->length));
 			*why = GOES_ON;
-			turn_charge(source, turn_frame_cost(entry->frame->length));
 		}
 	if (*why != GOES_ON)
 		ends(source, *why);

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "util/bytes.h"
-#include "vswitch/switch.h"
+#include "vswitch/internal.h"
 
 #define ROUNDS 2000
 #define LENGTH 60
@@ -310,6 +310,36 @@ static void test_copies_to_all_count(void)
 	end(&lab);
 }
 
+/* A frame to a group has the cost of one to a port for each member. */
+static void test_a_group_of_one_costs_as_one(void)
+{
+	struct group_policy policy = { .trusted = true, .drop_unknown = true };
+	struct group_set *groups = calloc(1, sizeof(*groups));
+	struct lab lab;
+
+	begin(&lab);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(groups);
+	CU_ASSERT_EQUAL_FATAL(group_set_init(groups, 1, 1), 0);
+	groups->policies[0][0] = &policy;
+	lab.vswitch->groups = groups;
+	memcpy(lab.flood->bytes, (uint8_t[]){ 1, 0, 0x5e, 1, 1, 1 }, 6);
+	put_be16(lab.flood->bytes + 12, 0x0800);
+	put_be32(lab.flood->bytes + 30, 0xef010101);
+	lab.flood->length = 1514;
+	for (unsigned members = 1; members <= 2; members++) {
+		port_set_add(&policy.always, (members == 1 ? lab.other : lab.receiver)->port.index);
+		lab.flood->sent = lab.receiver->got['f'] = 0;
+		go(&lab);
+		CU_ASSERT_TRUE(lab.flood->sent * members >= (ROUNDS - 2) * PORT_BURST);
+		CU_ASSERT_TRUE(lab.flood->sent * members <= ROUNDS * PORT_BURST * 102ull / 100);
+		CU_ASSERT_EQUAL(lab.receiver->got['f'], members == 1 ? 0 : lab.flood->sent);
+	}
+	lab.vswitch->groups = NULL;
+	vswitch_destroy(lab.vswitch);
+	group_set_finish(groups);
+	free(groups);
+}
+
 /* Either way: calls to take a frame, and to hand it on. */
 static void test_calls_of_the_kernel_count(void)
 {
@@ -388,6 +418,6 @@ static void test_turns_are_by_buffers(void)
 UNIT_MAIN("fair", UNIT(test_a_flood_costs_a_neighbour_nothing), UNIT(test_two_floods_share),
 	  UNIT(test_little_room_is_shared_too), UNIT(test_large_frames_are_many),
 	  UNIT(test_large_frames_that_are_cut_are_more), UNIT(test_a_burst_is_bounded),
-	  UNIT(test_copies_to_all_count), UNIT(test_calls_of_the_kernel_count),
-	  UNIT(test_who_is_alone_is_not_held_up), UNIT(test_many_floods_cost_a_neighbour_nothing),
-	  UNIT(test_turns_are_by_buffers))
+	  UNIT(test_copies_to_all_count), UNIT(test_a_group_of_one_costs_as_one),
+	  UNIT(test_calls_of_the_kernel_count), UNIT(test_who_is_alone_is_not_held_up),
+	  UNIT(test_many_floods_cost_a_neighbour_nothing), UNIT(test_turns_are_by_buffers))
