@@ -203,7 +203,9 @@ struct link_entry *link_queue_take_all(struct link_queue *queue, unsigned *count
 		all[i] = queue->line[(queue->line_first + i) & (queue->line_room - 1)];
 	for (unsigned i = 0; i < queue->heap_count; i++)
 		all[queue->line_count + i] = queue->heap[i];
-	qsort(all, *count, sizeof(*all), by_sequence);
+	/* The line has its order. */
+	if (queue->heap_count)
+		qsort(all, *count, sizeof(*all), by_sequence);
 	queue->line_count = queue->heap_count = queue->count = 0;
 	queue->bytes = 0;
 	link_turns_restart(&queue->turns);
