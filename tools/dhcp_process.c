@@ -40,9 +40,11 @@
 #include "tools/spawn.h"
 #include "util/bytes.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
 #include "util/confine.h"
 #include "util/error.h"
 #include "util/ethernet.h"
+#include "util/log.h"
 #include "vswitch/port_user.h"
 
 #define SOCKET_FD   3
@@ -53,6 +55,9 @@
 #define PEER_MAX    69632 /* as long as a frame of the stream may be */
 #define LOCK_TRIES  100   /* every 20 ms */
 
+#define SECOND       1000000000ull
+#define TROUBLE_LATE 5 /* seconds that dnsmasq may be late with trying again */
+
 struct dhcp_process {
 	struct dnsmasq dnsmasq;
 	const char *leases;
@@ -61,8 +66,12 @@ struct dhcp_process {
 	int leases_fd, said; /* dnsmasq's standard error */
 	pid_t child;
 	bool ready, ended;
-	char line[512], last[512]; /* of what it says, until it is ready */
+	char line[512], last[512]; /* of what it says; the last one until it is ready */
 	size_t line_end;
+	struct log log;
+	char trouble[320];   /* why leases are not written down; "": they are */
+	uint64_t trouble_ns; /* when they are then, if nothing else is said */
+	bool untold;         /* of the trouble: the switch has not read the last one yet */
 	uint8_t in[2 * PEER_MAX];
 	size_t in_end;
 };
@@ -266,31 +275,77 @@ static int start_dnsmasq(struct dhcp_process *process, struct error *error)
 	return rc;
 }
 
+/* ---- What it says ---- */
+
+static void tell_trouble(struct dhcp_process *process)
+{
+	char line[sizeof(process->trouble) + 1];
+	int length = snprintf(line, sizeof(line), "%s" USER_PORT_READY, process->trouble);
+
+	process->untold = write(READY_FD, line, (size_t)length) < 0 && errno == EAGAIN;
+}
+
+/*
+ * "failed to write FILE: No space left on device (retry in 60 s)": guests have leases then that whoever is started next knows nothing of. It says
+ * so at each attempt, and nothing once it has written.
+ */
+static void take_trouble(struct dhcp_process *process, const char *text)
+{
+	static const char begins[] = "failed to write ";
+	const char *retry = strstr(text, " (retry in "), *reason;
+	char trouble[sizeof(process->trouble)];
+	unsigned seconds;
+
+	if (strncmp(text, begins, strlen(begins)) != 0 || !retry ||
+	    sscanf(retry, " (retry in %u s)", &seconds) != 1)
+		return;
+	reason = memrchr(text, ':', (size_t)(retry - text));
+	reason = reason ? reason + 1 + strspn(reason + 1, " ") : retry;
+	snprintf(trouble, sizeof(trouble),
+		 "leases %.160s: not written down (%.*s), and forgotten when dnsmasq starts again",
+		 process->leases, (int)(retry - reason), reason);
+	process->trouble_ns = monotonic_ns() + (MIN(seconds, 3600u) + TROUBLE_LATE) * SECOND;
+	if (!strcmp(trouble, process->trouble))
+		return;
+	strcpy(process->trouble, trouble);
+	log_warning(&process->log, "%s", trouble);
+	tell_trouble(process);
+}
+
+/* Nothing was said for as long as it takes to try again. */
+static void end_trouble(struct dhcp_process *process)
+{
+	process->trouble[0] = '\0';
+	log_warning(&process->log, "leases %s: they are written down again", process->leases);
+	tell_trouble(process);
+}
+
 /* "dnsmasq[77]: bad dhcp-option" */
 static void take_line(struct dhcp_process *process)
 {
 	const char *text = strstr(process->line, ": ");
-	int unused;
 
 	text = text ? text + 2 : process->line;
-	if (!strncmp(text, "started,", 8)) {
+	if (process->ready) {
+		take_trouble(process, text);
+	} else if (!strncmp(text, "started,", 8)) {
 		process->ready = true;
-		unused = dprintf(READY_FD, USER_PORT_READY);
-		(void)unused;
-		close(READY_FD);
+		/* Who reads it may be stopped. */
+		(void)fcntl(READY_FD, F_SETFL, O_NONBLOCK);
+		tell_trouble(process);
 	} else if (strncmp(text, "FAILED to start", 15) != 0) {
 		snprintf(process->last, sizeof(process->last), "%s", text);
 	}
 }
 
-/* What it says later is not kept: guests could fill a log with it. */
+/* What it says later is not kept, but for troubles: guests could fill a log with it. */
 static void read_said(struct dhcp_process *process)
 {
 	char text[512];
 	ssize_t got = read(process->said, text, sizeof(text));
 
 	process->ended |= !got || (got < 0 && errno != EINTR);
-	for (ssize_t i = 0; i < got && !process->ready; i++) {
+	for (ssize_t i = 0; i < got; i++) {
 		if (text[i] != '\n' && process->line_end < sizeof(process->line) - 1) {
 			process->line[process->line_end++] = text[i];
 			continue;
@@ -363,6 +418,18 @@ static void read_tap(struct dhcp_process *process)
 	process->ended |= !send_all(frame, LENGTH_SIZE + (size_t)got);
 }
 
+/* Milliseconds until there is something to do by itself; -1: never. */
+static int next_look(const struct dhcp_process *process)
+{
+	uint64_t now = monotonic_ns();
+
+	if (process->untold)
+		return 1000;
+	if (!process->trouble[0])
+		return -1;
+	return process->trouble_ns <= now ? 0 : (int)((process->trouble_ns - now) / 1000000) + 1;
+}
+
 static void run(struct dhcp_process *process)
 {
 	enum { FROM_SWITCH, FROM_TAP, FROM_CHILD, COUNT };
@@ -371,8 +438,12 @@ static void run(struct dhcp_process *process)
 				       { process->said, POLLIN, 0 } };
 
 	while (!process->ended) {
-		if (poll(polls, COUNT, -1) < 0)
+		if (poll(polls, COUNT, next_look(process)) < 0)
 			continue;
+		if (process->untold)
+			tell_trouble(process);
+		if (process->trouble[0] && monotonic_ns() >= process->trouble_ns)
+			end_trouble(process);
 		if (polls[FROM_CHILD].revents)
 			read_said(process);
 		if (polls[FROM_TAP].revents & POLLIN)
@@ -393,6 +464,7 @@ static int set_up(struct dhcp_process *process, int argc, char **argv, struct er
 	if (rc)
 		return rc;
 	process->leases = argv[1];
+	log_to_stderr(&process->log, LOG_LEVEL_WARNING);
 	(void)fcntl(SOCKET_FD, F_SETFL, fcntl(SOCKET_FD, F_GETFL) & ~O_NONBLOCK);
 	/* As the user: of one with more rights, the file is that user's. */
 	rc = open_leases(process, error);

@@ -25,7 +25,7 @@ struct port_stream_maker {
 	int (*make)(void *context, struct error *error);
 	/* Its connection was lost, or is given up; true: as was wanted. `why` is set if the other end said so. */
 	bool (*gone)(void *context, struct error *why);
-	/* Why frames do not pass although it is connected, as `text`; false: they do. */
+	/* Why frames do not pass although it is connected, as `text`, or "up; " and what else is wrong; false: nothing is. */
 	bool (*waits)(void *context, char text[PORT_TEXT_MAX]);
 	void (*destroy)(void *context); /* last of all */
 	void *context;

@@ -31,31 +31,38 @@
 
 struct user_port {
 	char *program, **argv, *where;
-	int fd;     /* of the first process, until it is asked for */
-	int saying; /* a later one says here that it is ready, or why it cannot be; -1: nothing more */
+	int fd; /* of the first process, until it is asked for */
+	int saying; /* it says here that it is ready, why it cannot be, or what is wrong; -1: nothing more */
 	char said[1024];
 	size_t said_end;
-	int control;        /* by which it is told what has changed; -1: none */
-	uint64_t processes; /* that there were */
-	uint64_t
-		failed; /* the number of the last one that did not get ready, as `why` says; 0: none */
-	struct error why;
-	unsigned asked; /* how often */
-	pid_t child;    /* 0: none */
-	bool again;     /* it was ended to have another one */
+	int control;                /* by which it is told what has changed; -1: none */
+	uint64_t processes, failed; /* that there were; the last that did not get ready, 0: none */
+	struct error why;           /* of that one, or what is wrong with one that is ready */
+	unsigned asked;             /* how often */
+	pid_t child;                /* 0: none */
+	bool ready, again;          /* again: it was ended to have another one */
 };
 
 /* A line, and advice in another; `text` is ended where they part. */
 static int set_said(char *text, struct error *error)
 {
-	char *advice = strchr(text, '\n');
+	char *advice = text;
 
-	if (advice)
-		*advice++ = '\0';
-	error_set(error, -EIO, "%s", text);
-	if (advice && *advice)
-		error_advise(error, "%s", advice);
-	return -EIO;
+	error_set(error, -EIO, "%s", strsep(&advice, "\n"));
+	return advice && *advice ? error_advise(error, "%s", advice) : -EIO;
+}
+
+/* Whole lines of one that is ready: the last counts. */
+static void take_troubles(struct user_port *user)
+{
+	char *line = user->said, *end;
+
+	for (; (end = strchr(line, '\n')); line = end + 1) {
+		*end = '\0';
+		user->why.code = *line ? error_set(&user->why, -EIO, "%s", line) : 0;
+	}
+	user->said_end = strlen(line);
+	memmove(user->said, line, user->said_end + 1);
 }
 
 /* Whether the process is ready, by what it has said until now. */
@@ -67,11 +74,14 @@ static bool look_ready(struct user_port *user)
 		got = read(user->saying, user->said + user->said_end,
 			   sizeof(user->said) - 1 - user->said_end);
 		user->said_end += got > 0 ? (size_t)got : 0;
+		user->said[user->said_end] = '\0';
+		user->ready |= !strncmp(user->said, USER_PORT_READY, strlen(USER_PORT_READY));
+		if (user->ready)
+			take_troubles(user);
 	}
 	if (got <= 0 && (!got || errno != EAGAIN))
 		cleanup_close(&user->saying);
-	user->said[user->said_end] = '\0';
-	return !strncmp(user->said, USER_PORT_READY, strlen(USER_PORT_READY));
+	return user->ready;
 }
 
 /* It has ended. */
@@ -124,10 +134,11 @@ static bool user_port_waits(void *context, char text[PORT_TEXT_MAX])
 	if (user->child > 0 && is_stopped(user))
 		snprintf(text, PORT_TEXT_MAX, "its process %d is stopped (`kill -CONT %d`)",
 			 user->child, user->child);
-	else if (look_ready(user))
+	else if (look_ready(user) && !user->why.code)
 		return false;
 	else if (user->why.code)
-		snprintf(text, PORT_TEXT_MAX, "%.*s", PORT_TEXT_MAX - 1, user->why.text);
+		snprintf(text, PORT_TEXT_MAX, "%s%.*s", user->ready ? "up; " : "",
+			 PORT_TEXT_MAX - 5, user->why.text);
 	else
 		snprintf(text, PORT_TEXT_MAX, "its process is starting");
 	return true;
@@ -227,6 +238,7 @@ static int user_port_spawn(struct user_port *user, struct error *error)
 		user->control = control[0];
 		user->saying = pipes[0];
 		user->said_end = 0;
+		user->ready = false;
 		return sockets[0];
 	}
 	cleanup_close(&sockets[0]);
@@ -239,7 +251,6 @@ static int user_port_spawn(struct user_port *user, struct error *error)
 static int user_port_make(void *context, struct error *error)
 {
 	struct user_port *user = context;
-
 	int fd = user->fd >= 0 ? steal_fd(&user->fd) : user_port_spawn(user, error);
 
 	if (fd < 0) {
@@ -429,7 +440,6 @@ static int take_answer(const struct user_call *call, uint64_t until)
 
 	for (uint64_t now; (now = monotonic_ns()) < until;) {
 		ssize_t got;
-
 		int came = fiber_poll(call->control, POLLIN, until - now);
 
 		if (came == -ETIMEDOUT)

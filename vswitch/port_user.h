@@ -13,7 +13,7 @@ struct error;
 struct port_config;
 struct vswitch;
 
-/* What a process says when it is ready: an empty line. */
+/* What a process says when it is ready: an empty line. Later a line of what has gone wrong, which is in the port's state until the next empty one. */
 #define USER_PORT_READY "\n"
 
 struct vswitch_user_options {

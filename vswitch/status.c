@@ -67,7 +67,8 @@ static void fill_port(struct vswitch_port_status *out, struct port *port)
 		return;
 	port->ops->describe(port, out->where, out->state, out->features);
 	/* "Connected" is not yet up: nothing but what takes frames is. */
-	out->up = port->up && !strcmp(out->state, "up");
+	/* "up; ...": frames pass, and something else is wrong. */
+	out->up = port->up && (!strcmp(out->state, "up") || !strncmp(out->state, "up; ", 4));
 }
 
 static void fill_addresses(struct vswitch *vswitch, struct vswitch_status *status)

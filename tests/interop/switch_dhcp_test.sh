@@ -179,6 +179,18 @@ refused 'expected a machine.s, not of' e=dhcp:127.0.0.1/8
 refused 'upstream=: this address is the server.s own' e=dhcp:10.2.0.1/24,upstream=10.2.0.1
 refused 'option "frob=1": expected range=' e=dhcp:10.2.0.1/24,frob=1
 "$TENON" switch port list lab --json | grep -q '"e"' && lab_fail "something of it is left"
+
+# ---- Leases that are not written down: who has one is served, and it is said ----
+mkdir full && mount -t tmpfs -o size=8k none full || lab_skip "cannot mount a tmpfs"
+"$TENON" switch port add lab "f=dhcp:10.4.0.1/24,vlan=20,leases=full/kept" && "$TENON" switch port add lab e=tap:tf,vlan=20 || lab_fail "port add"
+dd if=/dev/zero of=full/rest bs=4k 2>/dev/null
+lab_host f tf
+lease f tf f
+troubled() { "$TENON" switch dhcp lab show | grep -q '^f  *up; leases .*full/kept: not written down (No space left on device), and forgotten'; }
+await troubled || lab_fail "dhcp show: $("$TENON" switch dhcp lab show)"
+grep -q "tenon: warning: leases .*full/kept: not written down" switch.out || lab_fail "it is not in the log: $(cat switch.out)"
+[ "$(lab_stat f up)" = True ] || lab_fail "it serves, and is not up"
+"$TENON" switch port remove lab f && "$TENON" switch port remove lab e && umount full || lab_fail "port remove"
 lab_end || lab_fail "the switch ended with $?"
 
 # ---- Beside an uplink: it names the router, and asks the resolver behind it ----
