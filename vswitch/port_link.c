@@ -55,7 +55,7 @@ static unsigned link_receive(struct port *port, struct frame **frames, unsigned 
 	link->taken = 0;
 	if (link->passed)
 		return lower->ops->receive(lower, frames, max);
-	count = lower->ops->receive(lower, got, PORT_BURST);
+	count = lower->ops->receive(lower, got, max);
 	link->taken = count;
 	/* They came before this, but maybe long after the round began: a delay is never shorter than it was said. */
 	if (count)

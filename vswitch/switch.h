@@ -158,7 +158,8 @@ int vswitch_remove_port(struct vswitch *vswitch, const char *name, struct error 
 
 /*
  * Makes the link to a port bad, or good again (a model of all zero), in the ways of `directions` (LINK_IN, LINK_OUT or both;
- * port_link.h). Packets that are on their way arrive as was decided. -EINVAL (link_model_check()), -ENOENT.
+ * port_link.h). Packets that are on their way arrive as was decided, but for those that wait for a wire which is another one then
+ * (link_change.h). -EINVAL (link_model_check()), -ENOENT.
  */
 int vswitch_set_link(struct vswitch *vswitch, const char *name, unsigned directions,
 		     const struct link_model *model, struct error *error);

@@ -375,6 +375,25 @@ static void test_who_is_alone_is_not_held_up(void)
 	end(&lab);
 }
 
+/* A link takes no more than it is asked for: the rest is to wait at the sender, not in its memory. */
+static void test_a_link_takes_what_it_gives(void)
+{
+	CLEANUP(cleanup_vswitch_status) struct vswitch_status *status = NULL;
+	struct link_model model = { 0 };
+	struct lab lab;
+
+	begin(&lab);
+	lab.flood->length = LARGE;
+	CU_ASSERT_EQUAL_FATAL(link_model_set(&model, "delay=1us", NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(vswitch_set_link(lab.vswitch, "flood", LINK_IN, &model, NULL), 0);
+	go(&lab);
+	CU_ASSERT_EQUAL_FATAL(vswitch_status(lab.vswitch, &status), 0);
+	CU_ASSERT_TRUE(status->ports[0].has_link);
+	CU_ASSERT_TRUE(status->ports[0].link_in.counters.delivered >= ROUNDS / 2);
+	CU_ASSERT_EQUAL(status->ports[0].link_in.counters.queue_full, 0);
+	end(&lab);
+}
+
 /* ---- Of a receiver ---- */
 
 /* More of them than a thread lines up frames of at once. */
@@ -419,5 +438,6 @@ UNIT_MAIN("fair", UNIT(test_a_flood_costs_a_neighbour_nothing), UNIT(test_two_fl
 	  UNIT(test_little_room_is_shared_too), UNIT(test_large_frames_are_many),
 	  UNIT(test_large_frames_that_are_cut_are_more), UNIT(test_a_burst_is_bounded),
 	  UNIT(test_copies_to_all_count), UNIT(test_a_group_of_one_costs_as_one),
-	  UNIT(test_calls_of_the_kernel_count), UNIT(test_who_is_alone_is_not_held_up),
-	  UNIT(test_many_floods_cost_a_neighbour_nothing), UNIT(test_turns_are_by_buffers))
+	  UNIT(test_calls_of_the_kernel_count), UNIT(test_a_link_takes_what_it_gives),
+	  UNIT(test_who_is_alone_is_not_held_up), UNIT(test_many_floods_cost_a_neighbour_nothing),
+	  UNIT(test_turns_are_by_buffers))
