@@ -85,15 +85,19 @@ static int ask_one(void *arg)
 	return 0;
 }
 
-int ask_all(struct ask *ask, const char *prefix, const char *method, uint64_t limit_ns)
+int ask_all(struct ask *ask, const char *prefix, const char *method, uint64_t limit_ns,
+	    struct error *error)
 {
 	struct cli_words paths = { 0 };
+	int rc;
 
 	*ask = (struct ask){ 0 };
-	runtime_each_socket(prefix, note_path, &paths);
+	rc = runtime_each_socket(prefix, note_path, &paths, error);
+	if (rc)
+		return rc;
 	ask->answers = calloc(paths.count + 1, sizeof(*ask->answers));
 	if (!ask->answers)
-		return -ENOMEM;
+		return error_set(error, -ENOMEM, "out of memory");
 	ask->count = paths.count;
 	for (unsigned i = 0; i < paths.count; i++) {
 		struct ask_answer *answer = &ask->answers[i];

@@ -142,7 +142,7 @@ static int find(const struct host_disk *disk, struct found *found, struct error 
 	struct error why = { 0 };
 	int reason = 0;
 
-	runtime_each_socket("serve-", note_server, &servers);
+	runtime_each_socket("serve-", note_server, &servers, NULL);
 	for (unsigned i = 0; i < servers.count; i++) {
 		struct error one = { 0 };
 		int rc = ask_server(disk, servers.paths[i], disk->id, found, &one);
@@ -440,7 +440,7 @@ int host_disk_list(const char *group, char **server, json_t **out, bool *served)
 		return 0;
 	}
 	json_array_clear(*out);
-	runtime_each_socket("serve-", note_server, &servers);
+	runtime_each_socket("serve-", note_server, &servers, NULL);
 	for (unsigned i = 0; i < servers.count && !(one && *served); i++) {
 		if (!list_if_there(servers.paths[i], group, *out))
 			continue;

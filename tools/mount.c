@@ -297,7 +297,7 @@ static pid_t find_mount(const char *directory, json_int_t *opens, pid_t *silent)
 	pid_t found = 0;
 
 	*silent = 0;
-	if (ask_all(&ask, "mount-", "mount.describe", ASK_LIST_NS))
+	if (ask_all(&ask, "mount-", "mount.describe", ASK_LIST_NS, NULL))
 		return 0;
 	for (unsigned i = 0; i < ask.count && !found; i++) {
 		const char *its =

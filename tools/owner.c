@@ -296,7 +296,7 @@ int owner_find_look(const struct cli_words *given, const char *target, bool volu
 
 	*socket = NULL;
 	*look = NULL;
-	rc = ask_all(&asked, "serve-", "server.describe", DESCRIBE_NS);
+	rc = ask_all(&asked, "serve-", "server.describe", DESCRIBE_NS, NULL);
 	if (!rc)
 		rc = owner_find_at_once(given, target, &asked, socket);
 	if (rc || *socket)
@@ -307,7 +307,7 @@ int owner_find_look(const struct cli_words *given, const char *target, bool volu
 	/* Since then one may have come, or gone; who was silent would be waited for once more. */
 	if (!has_silent(&asked)) {
 		ask_free(&asked);
-		rc = ask_all(&asked, "serve-", "server.describe", DESCRIBE_NS);
+		rc = ask_all(&asked, "serve-", "server.describe", DESCRIBE_NS, NULL);
 	}
 	if (rc || !asked.count)
 		return rc;

@@ -303,11 +303,11 @@ static int look_once(struct event_watch *watch)
 	json_t *sockets = json_array(), *socket, *known;
 	const char *uuid;
 	size_t index;
-	int rc = 0;
+	int rc;
 
 	json_object_foreach(watch->known, uuid, known)
 		json_object_set_new(known, "seen", json_false());
-	runtime_each_socket("serve-", note_path, sockets);
+	rc = runtime_each_socket("serve-", note_path, sockets, watch->error);
 	json_array_foreach(sockets, index, socket) {
 		if (!rc)
 			rc = ask_server(watch, json_string_value(socket));
@@ -340,6 +340,7 @@ static int watch_run(void *arg, struct error *error)
 	int rc;
 
 	watch->first = true;
+	watch->error = error;
 	watch->known = json_object();
 	rc = cli_interruptible(watch_fiber, watch, error);
 	json_decref(watch->known);

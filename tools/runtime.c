@@ -191,16 +191,41 @@ pid_t runtime_pid_of(const char *path)
 		       : 0;
 }
 
-int runtime_each_socket(const char *prefix, int (*fn)(const char *path, void *arg), void *arg)
+/* No directory, so no sockets, where none can be made. */
+static bool is_nowhere(void)
+{
+	CLEANUP_FREE char *path = NULL;
+	struct stat status;
+
+	return !check_xdg(NULL) && !choose(&path) && lstat(path, &status) && errno == ENOENT;
+}
+
+static int open_directory(char **directory, DIR **listing, struct error *error)
+{
+	struct error why = { 0 };
+	int rc = runtime_directory(directory, &why);
+
+	if (rc && is_nowhere())
+		return 0;
+	if (!rc && !(*listing = opendir(*directory))) {
+		rc = -errno;
+		error_set(&why, rc, "%s: cannot look into the runtime directory: %s", *directory,
+			  error_name(rc));
+	}
+	if (!rc || !error)
+		return 0;
+	*error = why;
+	return rc;
+}
+
+int runtime_each_socket(const char *prefix, int (*fn)(const char *path, void *arg), void *arg,
+			struct error *error)
 {
 	CLEANUP_FREE char *directory = NULL;
 	struct dirent *entry;
-	int rc = 0;
-	DIR *listing;
+	DIR *listing = NULL;
+	int rc = open_directory(&directory, &listing, error);
 
-	if (runtime_directory(&directory, NULL))
-		return 0;
-	listing = opendir(directory);
 	while (!rc && listing && (entry = readdir(listing))) {
 		size_t length = strlen(entry->d_name);
 		CLEANUP_FREE char *path = NULL;
@@ -208,9 +233,8 @@ int runtime_each_socket(const char *prefix, int (*fn)(const char *path, void *ar
 		if (strncmp(entry->d_name, prefix, strlen(prefix)) || length < 5 ||
 		    strcmp(entry->d_name + length - 5, ".sock"))
 			continue;
-		if (asprintf(&path, "%s/%s", directory, entry->d_name) < 0)
-			return -ENOMEM;
-		rc = fn(path, arg);
+		rc = asprintf(&path, "%s/%s", directory, entry->d_name) < 0 ? -ENOMEM
+									    : fn(path, arg);
 	}
 	if (listing)
 		closedir(listing);
@@ -230,5 +254,5 @@ static int tidy(const char *path, void *arg)
 
 void runtime_tidy_disks(void)
 {
-	runtime_each_socket("disk-", tidy, NULL);
+	runtime_each_socket("disk-", tidy, NULL, NULL);
 }

@@ -89,7 +89,7 @@ int served_arrays(json_t *rows, const struct stack *stack, const struct cli_word
 	int rc = 0;
 
 	if (json_array_size(rows))
-		rc = ask_all(&ask, "serve-", "raid.list", ASK_LIST_NS);
+		rc = ask_all(&ask, "serve-", "raid.list", ASK_LIST_NS, NULL);
 	for (unsigned i = 0; !rc && i < ask.count; i++)
 		for (unsigned k = 0; !rc && k < json_array_size(rows); k++)
 			rc = take_row(rows, k, ask.answers[i].result, stack, given);
@@ -147,8 +147,11 @@ static int ask_exports(const char *id, json_t **out)
 {
 	CLEANUP_FREE struct asking *all = NULL;
 	struct cli_words paths = { 0 };
+	struct error why = { 0 };
 
-	runtime_each_socket("serve-", note_path, &paths);
+	/* What lists say of disks is without who serves them then. */
+	if (runtime_each_socket("serve-", note_path, &paths, &why))
+		cli_warn("%s: servers are not seen", why.text);
 	all = calloc(paths.count + 1, sizeof(*all));
 	if (!all)
 		return -ENOMEM;
@@ -292,7 +295,7 @@ static void say_busy(json_t *export, const char *what, struct error *error)
 static int explain_port(const char *real, const char *what, struct error *error)
 {
 	CLEANUP(ask_free) struct ask switches = { 0 };
-	int rc = ask_all(&switches, "switch-", "switch.show", ASK_LIST_NS);
+	int rc = ask_all(&switches, "switch-", "switch.show", ASK_LIST_NS, NULL);
 
 	for (unsigned i = 0; !rc && i < switches.count; i++) {
 		json_t *port;

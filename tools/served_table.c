@@ -206,8 +206,11 @@ int served_table_ask(struct served_table **out)
 	CLEANUP_FREE struct server *servers = NULL;
 	struct served_table *table = calloc(1, sizeof(*table));
 	struct cli_words paths = { 0 };
+	struct error why = { 0 };
 
-	runtime_each_socket("serve-", note_path, &paths);
+	/* What lists say of disks is without who serves them then. */
+	if (runtime_each_socket("serve-", note_path, &paths, &why))
+		cli_warn("%s: servers are not seen", why.text);
 	servers = calloc(paths.count + 1, sizeof(*servers));
 	if (!table || !servers) {
 		free(table);

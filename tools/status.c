@@ -57,18 +57,18 @@ static void add_rebuilds(json_t *rebuilds, json_t *arrays, pid_t pid)
 	}
 }
 
-static int add_servers(json_t *result)
+static int add_servers(json_t *result, struct error *error)
 {
 	CLEANUP(ask_free) struct ask servers = { 0 };
 	CLEANUP(ask_free) struct ask arrays = { 0 };
 	CLEANUP(ask_free) struct ask moves = { 0 };
 	json_t *exports = NULL, *list = json_array(), *rebuilds = json_array();
-	int rc = ask_all(&servers, "serve-", "server.describe", ASK_LIST_NS);
+	int rc = ask_all(&servers, "serve-", "server.describe", ASK_LIST_NS, error);
 
 	if (!rc && servers.count)
-		rc = ask_all(&arrays, "serve-", "raid.list", ASK_LIST_NS);
+		rc = ask_all(&arrays, "serve-", "raid.list", ASK_LIST_NS, error);
 	if (!rc && servers.count)
-		rc = ask_all(&moves, "serve-", "pv.moves", ASK_LIST_NS);
+		rc = ask_all(&moves, "serve-", "pv.moves", ASK_LIST_NS, error);
 	if (!rc && servers.count)
 		rc = served_exports(&exports);
 	for (unsigned i = 0; !rc && i < servers.count; i++) {
@@ -97,13 +97,13 @@ static int add_servers(json_t *result)
 	return rc;
 }
 
-static int add_machines(json_t *result)
+static int add_machines(json_t *result, struct error *error)
 {
 	static const char *const keys[] = { "kernel", "initrd", "cmdline", "memory_bytes",
 					    "cpus",   "disks",  "nics",    "console" };
 	CLEANUP(ask_free) struct ask ask = { 0 };
 	json_t *list = json_array();
-	int rc = ask_all(&ask, "vm-", "vm.show", ASK_LIST_NS);
+	int rc = ask_all(&ask, "vm-", "vm.show", ASK_LIST_NS, error);
 
 	for (unsigned i = 0; !rc && i < ask.count; i++) {
 		const struct ask_answer *answer = &ask.answers[i];
@@ -129,10 +129,10 @@ static int status_run(void *arg, struct error *error)
 	if (rc)
 		return rc;
 	status->result = json_pack("{s:o, s:[]}", "folder", describe_path(folder), "switches");
-	rc = add_servers(status->result);
+	rc = add_servers(status->result, error);
 	if (!rc)
-		rc = switch_rows(json_object_get(status->result, "switches"), NULL);
-	return rc ? rc : add_machines(status->result);
+		rc = switch_rows(json_object_get(status->result, "switches"), NULL, error);
+	return rc ? rc : add_machines(status->result, error);
 }
 
 /* ---- For people ---- */

@@ -241,9 +241,9 @@ int switch_control_path(const char *name, char **path, struct error *error);
 
 /*
  * Appends all switches of this user, as `tenon status --json` has them; on a fiber. The control sockets that killed ones left are removed, and
- * their paths appended to `killed` (or NULL). -ENOMEM.
+ * their paths appended to `killed` (or NULL). Errors of ask_all().
  */
-int switch_rows(json_t *rows, json_t *killed);
+int switch_rows(json_t *rows, json_t *killed, struct error *error);
 
 /* All of it, as `switch show --json` prints it. NULL when out of memory. */
 json_t *switch_status_json(const char *name, const struct vswitch_status *status);

@@ -39,10 +39,10 @@ static json_t *make_row(const struct ask_answer *answer)
 	return row;
 }
 
-int switch_rows(json_t *rows, json_t *killed)
+int switch_rows(json_t *rows, json_t *killed, struct error *error)
 {
 	CLEANUP(ask_free) struct ask ask = { 0 };
-	int rc = ask_all(&ask, "switch-", "switch.show", ASK_LIST_NS);
+	int rc = ask_all(&ask, "switch-", "switch.show", ASK_LIST_NS, error);
 
 	for (unsigned i = 0; !rc && i < ask.count; i++)
 		if (ask.answers[i].rc != -ECONNREFUSED)
@@ -97,12 +97,12 @@ static int list_run(void *arg, struct error *error)
 	struct switch_list *list = arg;
 	json_t *rows = json_array(), *row;
 	size_t index;
-	int rc = switch_rows(rows, list->killed);
+	int rc = switch_rows(rows, list->killed, error);
 
 	json_array_foreach(rows, index, row)
 		json_array_append_new(list->rows, shorten(row));
 	json_decref(rows);
-	return rc ? error_set(error, rc, "out of memory") : 0;
+	return rc;
 }
 
 int switch_list(int argc, char **argv)

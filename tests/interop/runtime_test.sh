@@ -22,12 +22,21 @@ if [ "$uid" = 0 ]; then
 	# One that is not there is not made there.
 	mkdir xdg2 && chown 65534 xdg2
 	expect 1 'xdg2: XDG_RUNTIME_DIR belongs to user 65534.*, expected user 0' env XDG_RUNTIME_DIR="$work/xdg2" "$TENON" switch run s
+	# Who cannot look has not seen that nothing is there.
+	for verb in 'switch list' 'status' 'raid watch --oneshot'; do
+		# shellcheck disable=SC2086
+		expect 1 'xdg2: XDG_RUNTIME_DIR belongs to user 65534.*, expected user 0' env XDG_RUNTIME_DIR="$work/xdg2" "$TENON" $verb
+	done
+	chmod 700 xdg2
+	expect 1 "xdg2: XDG_RUNTIME_DIR belongs to user 65534.*, expected user $uid" "${as[@]}" env XDG_RUNTIME_DIR="$work/xdg2" "$TENON" switch list
 	[ ! -e xdg2/tenon ] || problem 'a folder was made in the runtime directory of another user'
 else
 	mkdir own
 fi
 touch file
 expect 1 'file: is no directory' env TENON_RUNTIME_DIR="$work/file" "$TENON" switch run s
+expect 1 'file: is no directory' env TENON_RUNTIME_DIR="$work/file" "$TENON" switch list
+expect 0 'SWITCH' env TENON_RUNTIME_DIR="$work/not/there" "$TENON" switch list
 
 # ---- Too long, and relative ----
 long=$work/$(printf 'n%.0s' $(seq 100))
