@@ -57,7 +57,7 @@ static bool names_file(const char *to)
 static int add_mirror_words(const struct cli_words *operands, const struct mirror_words *words)
 {
 	CLEANUP_FREE char *file = names_file(words->to) ? switch_path_from_root(words->to) : NULL;
-	json_t *sources, *params;
+	json_t *sources, *params, *recorded;
 
 	if (!words->to == !words->to_vlan)
 		return cli_usage_error("--to PORT or --to-vlan VLAN: expected one of them");
@@ -66,6 +66,11 @@ static int add_mirror_words(const struct cli_words *operands, const struct mirro
 	if (words->shared && !words->to)
 		return cli_usage_error(
 			"--shared: it is about the port of --to, which is not given");
+	recorded = file ? json_string(file) : NULL;
+	if (file && !recorded)
+		return cli_usage_error("--to %s: expected a path in UTF-8, which is what the "
+				       "switch can be told",
+				       file);
 	sources = json_array();
 	for (unsigned i = 3; i < operands->count; i++)
 		json_array_append_new(sources, json_string(operands->words[i]));
@@ -76,8 +81,8 @@ static int add_mirror_words(const struct cli_words *operands, const struct mirro
 				       : "",
 			   "to_vlan", (json_int_t)words->to_vlan, "vlans",
 			   words->vlans ? words->vlans : "", "shared", words->shared);
-	if (file)
-		json_object_set_new(params, "file", json_string(file));
+	if (recorded)
+		json_object_set_new(params, "file", recorded);
 	return switch_ask(operands->words[0], "switch.mirror.add", params, NULL);
 }
 

@@ -54,6 +54,19 @@ static int check_mirrored(const struct mirror_call *call, const char *name)
 	return call->options->absent ? 0 : vswitch_no_such_port(call->vswitch, name, call->error);
 }
 
+/* One that is there would get nothing but copies until the new one is refused. */
+static int check_made(const struct mirror_call *call, const char *name)
+{
+	const struct vswitch *vswitch = call->vswitch;
+
+	if (!vswitch_find_port(vswitch, name))
+		return 0;
+	error_set(call->error, -EEXIST,
+		  "switch %s: mirror %s: port %s: there is one of that name already", vswitch->name,
+		  call->options->name, name);
+	return error_advise(call->error, "give the mirror another name"), -EEXIST;
+}
+
 static int check_mirror(const struct mirror_call *call)
 {
 	const struct port_mirror_options *made = call->options;
@@ -68,8 +81,8 @@ static int check_mirror(const struct mirror_call *call)
 	if (vswitch->mirrors.count == CHECKPOINT_MIRRORS)
 		return error_set(call->error, -ENOSPC, "switch %s: it has %d mirrors, no more fit",
 				 vswitch->name, CHECKPOINT_MIRRORS);
-	if (made->to[0] && !made->makes)
-		rc = check_mirrored(call, made->to);
+	if (made->to[0])
+		rc = made->makes ? check_made(call, made->to) : check_mirrored(call, made->to);
 	for (unsigned i = 0; !rc && i < made->source_count; i++)
 		rc = check_mirrored(call, made->sources[i].port);
 	return rc ? rc : check_loops(call);

@@ -110,6 +110,8 @@ echo '{"ports": ["a=tap:tapa"], "captures": [{"file": "x.pcapng"}]}' >odd.json
 lab_switch lab --config odd.json
 "$TENON" switch show lab --config | grep -q '"file": "x.pcapng"' || lab_fail "not in the configuration: $("$TENON" switch show lab --config)"
 refused 2 'expected a path in UTF-8' -w y.pcapng --keep
+"$TENON" switch mirror lab add m a --to ./z.pcapng 2>said && lab_fail "a mirror into a folder that JSON cannot say"
+grep -q 'expected a path in UTF-8' said || lab_fail "mirror add: $(cat said)"
 "$TENON" switch capture lab --stop 1 2>said || lab_fail "stop: $(cat said)"
 lab_end || lab_fail "the switch ended with $?"
 cd ..

@@ -116,6 +116,29 @@ static void test_no_loops(void)
 	vswitch_destroy(bed.vswitch);
 }
 
+/* A mirror whose port comes next takes none that is there, not even until that is seen. */
+static void test_its_own_port(void)
+{
+	struct port_mirror_options options = { .name = "b",
+					       .to = "b",
+					       .makes = true,
+					       .source_count = 1,
+					       .sources[0] = { .port = "a",
+							       .ways = PORT_BOTH_WAYS } };
+	struct error error = { 0 };
+	struct bed bed;
+
+	bed_make(&bed);
+	CU_ASSERT_EQUAL(vswitch_add_mirror(bed.vswitch, &options, &error), -EEXIST);
+	CU_ASSERT_STRING_EQUAL(
+		error.text, "switch switch: mirror b: port b: there is one of that name already");
+	CU_ASSERT_FALSE(bed.b->port.mirror_only);
+	CU_ASSERT_EQUAL(vswitch_remove_port(bed.vswitch, "b", NULL), 0);
+	CU_ASSERT_EQUAL(vswitch_add_mirror(bed.vswitch, &options, &error), 0);
+	CU_ASSERT_TRUE(fake_port_add(bed.vswitch, "b", 0)->port.mirror_only);
+	vswitch_destroy(bed.vswitch);
+}
+
 /* More copies than a round's room, of a source after the mirror's turn and before it; a slow one drops only its own. */
 static void test_many(void)
 {
@@ -376,6 +399,7 @@ static void test_words(void)
 	CU_ASSERT_EQUAL(filter_action_parse(&action, "allow,mirror=m", NULL), 0);
 }
 
-UNIT_MAIN("mirrors", UNIT(test_in_and_out), UNIT(test_no_loops), UNIT(test_many), UNIT(test_vlans),
-	  UNIT(test_copies_of_others), UNIT(test_some_customers_vlans), UNIT(test_crossed_vlans),
-	  UNIT(test_rules), UNIT(test_full_size), UNIT(test_words))
+UNIT_MAIN("mirrors", UNIT(test_in_and_out), UNIT(test_no_loops), UNIT(test_its_own_port),
+	  UNIT(test_many), UNIT(test_vlans), UNIT(test_copies_of_others),
+	  UNIT(test_some_customers_vlans), UNIT(test_crossed_vlans), UNIT(test_rules),
+	  UNIT(test_full_size), UNIT(test_words))
