@@ -20,7 +20,6 @@
 
 #define ASK_NS   (5 * 1000000000ull)
 #define PAUSE_NS 20000ull
-/* Messages are padded: the kernel may deliver more descriptors than there was asked for. */
 
 /* ---- On any thread ---- */
 
