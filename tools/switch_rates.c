@@ -136,8 +136,9 @@ static void print_change(const char *change, json_t *address, const char *from,
 	json_int_t vlan = json_integer_value(json_object_get(address, "vlan"));
 
 	if (listing->json) {
-		json_t *line = json_pack("{s:s, s:s, s:I, s:s, s:s?}", "change", change, "address",
-					 mac, "vlan", vlan, "port", port, "from", from);
+		json_t *line = json_pack("{s:s, s:s, s:I, s:s, s:O, s:s?}", "change", change,
+					 "address", mac, "vlan", vlan, "port", port, "kind",
+					 json_object_get(address, "kind"), "from", from);
 
 		json_dumpf(line, stdout, JSON_COMPACT);
 		printf("\n");
@@ -146,6 +147,19 @@ static void print_change(const char *change, json_t *address, const char *from,
 	}
 	cli_say("%-9s  %s  vlan %" JSON_INTEGER_FORMAT "  %s%s%s", change, mac, vlan, port,
 		from ? " from " : "", from ? from : "");
+}
+
+/* What became of an address that is there, or was, at one look alone; `first`: there was no other. */
+static const char *came_or_went(json_t *address, bool is_there, bool first)
+{
+	const char *kind = json_string_value(json_object_get(address, "kind"));
+	bool is_static = kind && !strcmp(kind, "static");
+
+	if (first)
+		return "known";
+	if (is_there)
+		return is_static ? "added" : "learned";
+	return is_static ? "removed" : "forgotten";
 }
 
 /* By address and VLAN. */
@@ -172,11 +186,11 @@ static void print_changes(json_t *now, json_t *before, const struct cli_listing 
 
 	json_object_foreach(then, key, each)
 		if (!json_object_get(there, key))
-			print_change("forgotten", each, NULL, listing);
+			print_change(came_or_went(each, false, false), each, NULL, listing);
 	json_object_foreach(there, key, each) {
 		old = json_object_get(then, key);
 		if (!old)
-			print_change("learned", each, NULL, listing);
+			print_change(came_or_went(each, true, !before), each, NULL, listing);
 		else if (!json_equal(json_object_get(old, "port"), json_object_get(each, "port")))
 			print_change("moved", each, json_string_value(json_object_get(old, "port")),
 				     listing);

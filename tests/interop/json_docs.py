@@ -117,7 +117,7 @@ def main():
             continue
         printed.add(verb)
         said = verbs[verb]
-        names = said.replace("list of ", "").replace(", one a line", "").split(", ")
+        names = said.replace("list of ", "").split(", one a line")[0].split(", ")
         if said.startswith("list of "):
             for one in value:
                 judge.object(verb, one, names)

@@ -141,6 +141,17 @@ takes 'switch show' lab
 takes 'switch list'
 do_it switch table add lab 02:00:00:00:00:01 one
 takes 'switch table list' lab
+# A line of what goes on without an end.
+first_line() { # VERB NAME
+	number=$((number + 1))
+	# shellcheck disable=SC2086
+	timeout 60 "$TENON" ${1% --watch} "$2" --watch --json 2>"said.$number" | head -n 1 >"json.$number"
+	printf '%s\t%s\n' "$1" "json.$number" >>list
+	[ -s "json.$number" ] || problem "'$1' printed nothing: $(cat "said.$number")"
+}
+first_line 'switch table list --watch' lab
+first_line 'switch show --watch' lab
+first_line 'switch counters --watch' lab
 do_it switch filter lab add one in tcp drop
 # The switch's name comes before what is done with its rules.
 "$TENON" switch filter lab list --json >json.rules 2>said.rules

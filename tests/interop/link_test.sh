@@ -139,7 +139,22 @@ grep -q 'table nowhere: No such file' err && grep -q "iproute2's .*tc/nowhere.di
 "$TENON" switch counters links --watch --json | head -n 1 >rates
 python3 -c 'import json; port, = [p for p in json.load(open("rates")) if p["name"] == "a"]
 assert port["rx_frames_per_second"] >= 0 and port["drops_per_second"] == {}, port' || lab_fail "$(cat rates)"
-timeout 60 "$TENON" switch table list links --watch | head -n 1 | grep -q '^learned  *[0-9a-f:]\{17\}  vlan 0  [ab]$' || lab_fail "table --watch"
+timeout 60 "$TENON" switch table list links --watch | head -n 1 | grep -q '^known  *[0-9a-f:]\{17\}  vlan 0  [ab]$' || lab_fail "table --watch"
+# What was there when it began, what comes and goes, static ones by other words; each is of its kind.
+"$TENON" switch table add links 02:00:00:00:0a:01 a && "$TENON" switch table flush links || lab_fail "table add"
+timeout 60 "$TENON" switch table list links --watch --json >changes &
+watcher=$!
+await_change() { for _ in $(seq 600); do grep -q "\"change\":\"$1\",\"address\":\"$2\".*\"kind\":\"static\",\"from\":$3" changes && return; sleep 0.1; done; lab_fail "no $1 of $2: $(cat changes)"; }
+await_change known 02:00:00:00:0a:01 null
+"$TENON" switch table add links 02:00:00:00:0a:02 a || lab_fail "table add"
+await_change added 02:00:00:00:0a:02 null
+"$TENON" switch table add links 02:00:00:00:0a:02 b || lab_fail "table add"
+await_change moved 02:00:00:00:0a:02 '"a"'
+"$TENON" switch table remove links 02:00:00:00:0a:02 && "$TENON" switch table remove links 02:00:00:00:0a:01 || lab_fail "table remove"
+await_change removed 02:00:00:00:0a:01 null
+kill "$watcher"
+wait "$watcher" 2>/dev/null
+lab_reach pa 10.0.0.2 || lab_fail "it does not reach the other again"
 timeout 60 "$TENON" switch table list links --watch >/dev/full 2>err
 [ $? = 1 ] && grep -q 'standard output: No space left' err || lab_fail "--watch >/dev/full: $(cat err)"
 
