@@ -302,8 +302,8 @@ static const struct cli_option *option_named(const struct cli_option *options, c
 }
 
 /* What a usage line has for operand number `wanted`, without options and their values: of "[VG]" VG, and the last
- * one again where it ends in "...". Empty where it has none. */
-static void operand_place(const char *usage, const struct cli_option *options, unsigned wanted,
+ * one again where it ends in "...". Empty where it has none. Whether it may be left out. */
+static bool operand_place(const char *usage, const struct cli_option *options, unsigned wanted,
 			  char place[128])
 {
 	const char *at = usage + strlen(cli_verb_name());
@@ -339,11 +339,12 @@ static void operand_place(const char *usage, const struct cli_option *options, u
 		strcpy(last, word);
 		if (count++ == wanted) {
 			strcpy(place, word);
-			return;
+			return bracket;
 		}
 	}
 	if (repeats)
 		strcpy(place, last);
+	return true;
 }
 
 static void offer_options(const struct completion *completion, const struct cli_option *options,
@@ -371,6 +372,7 @@ void cli_complete(const char *usage, const struct cli_option *options, int argc,
 	bool only_operands = false;
 	unsigned operands = 0;
 	char place[128];
+	bool optional;
 
 	if (!noun)
 		return;
@@ -396,9 +398,12 @@ void cli_complete(const char *usage, const struct cli_option *options, int argc,
 	} else if (!only_operands && completion.word[0] == '-') {
 		offer_options(&completion, options, argc, argv);
 	} else if (operands < most) {
-		operand_place(usage, options, operands, place);
+		optional = operand_place(usage, options, operands, place);
 		if (!strncmp(place, "NEW", 3))
 			return;
 		offer_places(&completion, place);
+		/* What must be there may come at once: "[list|add] NAME". */
+		if (optional && !operand_place(usage, options, operands + 1, place))
+			offer_places(&completion, place);
 	}
 }

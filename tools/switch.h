@@ -63,6 +63,16 @@ command_fn switch_run, switch_list, switch_port_verb, switch_table, switch_count
 
 /* ---- Asking ---- */
 
+/* What is done: the second operand, or `usual` behind the switch's name alone. */
+const char *switch_action(const struct cli_words *operands, const char *usual);
+
+/*
+ * The same of verbs whose action comes before the name; *name is the switch's. `actions` as "list|add": the one word that is none of them is a name, and
+ * the action "list". NULL, and `status` set: one of them alone, which then wants `expected`.
+ */
+const char *switch_action_before(const struct cli_words *operands, const char *actions,
+				 const char *expected, const char **name, int *status);
+
 /* `port set`: the third operand is a port, and what is behind it are settings. Returns the exit status. */
 int switch_set_port_words(const char *name, const struct cli_words *operands);
 

@@ -127,6 +127,37 @@ int switch_wrong_action(const char *action, unsigned behind, const char *expecte
 			       behind == 1 ? "" : "s", expected);
 }
 
+const char *switch_action(const struct cli_words *operands, const char *usual)
+{
+	return operands->count > 1 ? operands->words[1] : usual;
+}
+
+static bool is_one_of(const char *word, const char *words)
+{
+	size_t length = strlen(word);
+
+	for (; *words; words += strcspn(words, "|"), words += *words == '|')
+		if (strcspn(words, "|") == length && !strncmp(words, word, length))
+			return true;
+	return false;
+}
+
+const char *switch_action_before(const struct cli_words *operands, const char *actions,
+				 const char *expected, const char **name, int *status)
+{
+	const char *first = operands->words[0];
+
+	if (operands->count > 1) {
+		*name = operands->words[1];
+		return first;
+	}
+	*name = first;
+	if (!is_one_of(first, actions))
+		return "list";
+	*status = switch_wrong_action(first, 0, expected);
+	return NULL;
+}
+
 /* ---- Listings ---- */
 
 int switch_ask_ports(const char *name, const char *port, json_t **result, json_t **found)

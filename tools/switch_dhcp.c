@@ -20,7 +20,7 @@
 #include "util/error.h"
 #include "vswitch/switch.h"
 
-#define DHCP_USAGE "switch dhcp NAME show|add|remove [PORT] [host=...|name=...]... [--json]"
+#define DHCP_USAGE "switch dhcp NAME [show|add|remove] [PORT] [host=...|name=...]... [--json]"
 
 #define LEASES_MOST (16u << 20) /* bytes of the file; what is behind is not shown */
 
@@ -50,16 +50,17 @@ int switch_dhcp(int argc, char **argv)
 	const struct cli_option options[] = { CLI_OPTIONS_SHOW(&listing), CLI_OPTION_END };
 	struct cli_words operands;
 	json_t *result = NULL;
+	const char *action;
 	int status;
 
-	if (!cli_parse(DHCP_USAGE, options, argc, argv, 2, CLI_ANY, &operands, &status) ||
+	if (!cli_parse(DHCP_USAGE, options, argc, argv, 1, CLI_ANY, &operands, &status) ||
 	    !cli_listing_check(&listing, NULL, &status) || !switch_names_check(&operands, &status))
 		return status;
-	if (operands.count >= 4 &&
-	    (!strcmp(operands.words[1], "add") || !strcmp(operands.words[1], "remove")))
+	action = switch_action(&operands, "show");
+	if (operands.count >= 4 && (!strcmp(action, "add") || !strcmp(action, "remove")))
 		return switch_dhcp_change(&operands);
-	if (strcmp(operands.words[1], "show") != 0 || operands.count != 2)
-		return switch_wrong_action(operands.words[1], operands.count - 2,
+	if (strcmp(action, "show") != 0 || operands.count > 2)
+		return switch_wrong_action(action, operands.count - 2,
 					   "show, add PORT WORD..., or remove PORT WORD...");
 	status = switch_ask(operands.words[0], "switch.dhcp.show", NULL, &result);
 	if (status != EXIT_DONE)

@@ -8,7 +8,7 @@
 #include "vswitch/filter.h"
 
 #define FILTER_USAGE                                                                               \
-	"switch filter NAME add|remove|list [PORT] [in|out] [EXPR] [ACTION] [--position N] "       \
+	"switch filter NAME [add|remove|list] [PORT] [in|out] [EXPR] [ACTION] [--position N] "     \
 	"[--json]"
 
 static const struct cli_column rule_columns[] = {
@@ -95,12 +95,12 @@ int switch_filter(int argc, char **argv)
 	bool placed;
 	int status;
 
-	if (!cli_parse(FILTER_USAGE, options, argc, argv, 2, 6, &operands, &status) ||
+	if (!cli_parse(FILTER_USAGE, options, argc, argv, 1, 6, &operands, &status) ||
 	    !cli_listing_check(&listing, rule_columns, &status) ||
 	    !switch_names_check(&operands, &status))
 		return status;
 	name = operands.words[0];
-	action = operands.words[1];
+	action = switch_action(&operands, "list");
 	placed = operands.count > 3 &&
 		 (!strcmp(operands.words[3], "in") || !strcmp(operands.words[3], "out"));
 	if (!strcmp(action, "list") && operands.count <= 3)

@@ -12,7 +12,7 @@
 #include "vswitch/snooping_protocol.h"
 #include "vswitch/snooping_words.h"
 
-#define IGMP_USAGE "switch igmp NAME show|set [PORT] [KEY=VALUE...] [--json]"
+#define IGMP_USAGE "switch igmp NAME [show|set] [PORT] [KEY=VALUE...] [--json]"
 
 /* ---- Answering ---- */
 
@@ -431,11 +431,11 @@ int switch_igmp(int argc, char **argv)
 	const char *action;
 	int status;
 
-	if (!cli_parse(IGMP_USAGE, options, argc, argv, 2, CLI_ANY, &operands, &status) ||
+	if (!cli_parse(IGMP_USAGE, options, argc, argv, 1, CLI_ANY, &operands, &status) ||
 	    !cli_listing_check(&listing, NULL, &status) || !switch_names_check(&operands, &status))
 		return status;
-	action = operands.words[1];
-	if (!strcmp(action, "show") && operands.count == 2)
+	action = switch_action(&operands, "show");
+	if (!strcmp(action, "show") && operands.count <= 2)
 		return show(operands.words[0], &listing);
 	/* The name, "set", and words, maybe behind a port. */
 	if (!strcmp(action, "set") && operands.count > 2 &&

@@ -13,7 +13,7 @@
 #include "util/error.h"
 #include "vswitch/port_config.h"
 
-#define LACP_USAGE "switch lacp NAME show|add|set|remove [BOND|PORT] [KEY=VALUE...] [--json]"
+#define LACP_USAGE "switch lacp NAME [show|add|set|remove] [BOND|PORT] [KEY=VALUE...] [--json]"
 
 static void print_bonds(json_t *result, const struct cli_listing *listing)
 {
@@ -153,10 +153,10 @@ int switch_lacp(int argc, char **argv)
 	const char *action;
 	int status;
 
-	if (!cli_parse(LACP_USAGE, options, argc, argv, 2, CLI_ANY, &operands, &status) ||
+	if (!cli_parse(LACP_USAGE, options, argc, argv, 1, CLI_ANY, &operands, &status) ||
 	    !cli_listing_check(&listing, NULL, &status))
 		return status;
-	action = operands.words[1];
+	action = switch_action(&operands, "show");
 	if (!strcmp(action, "show") && operands.count <= 3)
 		return show_bonds(&operands, &listing);
 	if ((!strcmp(action, "add") && operands.count >= 3) ||

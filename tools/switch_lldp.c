@@ -11,7 +11,7 @@
 #include "util/error.h"
 #include "vswitch/lldp_settings.h"
 
-#define LLDP_USAGE "switch lldp NAME show|set [PORT] [KEY=VALUE...] [--json]"
+#define LLDP_USAGE "switch lldp NAME [show|set] [PORT] [KEY=VALUE...] [--json]"
 
 /* A port's mode with what it is if it is the default, which says nothing by itself. */
 static void name_modes(json_t *ports, const char *mode)
@@ -137,11 +137,11 @@ int switch_lldp(int argc, char **argv)
 	const char *action;
 	int status;
 
-	if (!cli_parse(LLDP_USAGE, options, argc, argv, 2, CLI_ANY, &operands, &status) ||
+	if (!cli_parse(LLDP_USAGE, options, argc, argv, 1, CLI_ANY, &operands, &status) ||
 	    !cli_listing_check(&listing, NULL, &status) || !switch_names_check(&operands, &status))
 		return status;
-	action = operands.words[1];
-	if (!strcmp(action, "show") && operands.count == 2)
+	action = switch_action(&operands, "show");
+	if (!strcmp(action, "show") && operands.count <= 2)
 		return show_lldp(operands.words[0], &listing);
 	/* The name, "set", and words, maybe behind a port. */
 	if (!strcmp(action, "set") && operands.count > 2 &&

@@ -12,7 +12,7 @@
 #include "vswitch/switch.h"
 
 #define MIRROR_USAGE                                                                               \
-	"switch mirror NAME add|remove|list [MIRROR] [PORT[:in|out|both]...] [--to PORT|FILE] "    \
+	"switch mirror NAME [add|remove|list] [MIRROR] [PORT[:in|out|both]...] [--to PORT|FILE] "  \
 	"[--to-vlan VLAN] [--vlan VLANS] [--shared] [--json]"
 
 /* ---- The command ---- */
@@ -107,12 +107,12 @@ int switch_mirror(int argc, char **argv)
 	const char *action;
 	int status;
 
-	if (!cli_parse(MIRROR_USAGE, options, argc, argv, 2, CLI_ANY, &operands, &status) ||
+	if (!cli_parse(MIRROR_USAGE, options, argc, argv, 1, CLI_ANY, &operands, &status) ||
 	    !cli_listing_check(&listing, mirror_columns, &status) ||
 	    !switch_names_check(&operands, &status))
 		return status;
-	action = operands.words[1];
-	if (!strcmp(action, "list") && operands.count == 2)
+	action = switch_action(&operands, "list");
+	if (!strcmp(action, "list") && operands.count <= 2)
 		return list_mirrors(operands.words[0], &listing);
 	if (!strcmp(action, "remove") && operands.count == 3)
 		return switch_ask(operands.words[0], "switch.mirror.remove",

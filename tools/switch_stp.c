@@ -12,7 +12,7 @@
 #include "util/cleanup.h"
 #include "vswitch/rstp.h"
 
-#define STP_USAGE "switch stp NAME show|set|port|off [PORT] [KEY=VALUE...] [--json]"
+#define STP_USAGE "switch stp NAME [show|set|port|off] [PORT] [KEY=VALUE...] [--json]"
 
 static const struct cli_column tree_columns[] = {
 	{ "PORT", "port", CLI_AS_TEXT },
@@ -104,12 +104,12 @@ int switch_stp(int argc, char **argv)
 	const char *action, *name;
 	int status;
 
-	if (!cli_parse(STP_USAGE, options, argc, argv, 2, 32, &operands, &status) ||
+	if (!cli_parse(STP_USAGE, options, argc, argv, 1, 32, &operands, &status) ||
 	    !cli_listing_check(&listing, NULL, &status) || !switch_names_check(&operands, &status))
 		return status;
 	name = operands.words[0];
-	action = operands.words[1];
-	if (!strcmp(action, "show") && operands.count == 2)
+	action = switch_action(&operands, "show");
+	if (!strcmp(action, "show") && operands.count <= 2)
 		return show_tree(name, &listing);
 	if (!strcmp(action, "set"))
 		return set_tree(name, &operands);

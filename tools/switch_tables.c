@@ -13,10 +13,14 @@
 #include "vswitch/port_config.h"
 
 #define PORT_USAGE                                                                                 \
-	"switch port add|remove|set|list|show NAME [PORT|PORT=TYPE] [KEY=VALUE...] [--json]"
+	"switch port [add|remove|set|list|show] NAME [PORT|PORT=TYPE] [KEY=VALUE...] [--json]"
 #define TABLE_USAGE                                                                                \
-	"switch table list|add|remove|flush NAME [ADDRESS|PORT] [PORT] [--vlan VLAN] [--watch] "   \
+	"switch table [list|add|remove|flush] NAME [ADDRESS|PORT] [PORT] [--vlan VLAN] [--watch] " \
 	"[--json]"
+#define PORT_ACTIONS                                                                               \
+	"add NAME PORT=TYPE, remove NAME PORT, set NAME PORT KEY=VALUE..., list NAME or show "     \
+	"NAME PORT"
+#define TABLE_ACTIONS  "list NAME, add NAME ADDRESS PORT, remove NAME ADDRESS or flush NAME [PORT]"
 #define COUNTERS_USAGE "switch counters NAME [--prometheus] [--watch] [--json]"
 
 /* What follows the switch prints lines as they come. */
@@ -126,28 +130,29 @@ int switch_port_verb(int argc, char **argv)
 	struct cli_listing listing = { 0 };
 	const struct cli_option options[] = { CLI_OPTIONS_LISTING(&listing), CLI_OPTION_END };
 	struct cli_words operands;
-	const char *action;
+	const char *action, *name;
 	int status;
 
-	if (!cli_parse(PORT_USAGE, options, argc, argv, 2, CLI_ANY, &operands, &status) ||
+	if (!cli_parse(PORT_USAGE, options, argc, argv, 1, CLI_ANY, &operands, &status) ||
 	    !cli_listing_check(&listing, switch_port_columns, &status) ||
 	    !switch_names_check(&operands, &status))
 		return status;
-	action = operands.words[0];
-	if (!strcmp(action, "list") && operands.count == 2)
-		return list_ports(operands.words[1], NULL, &listing);
+	action = switch_action_before(&operands, "add|remove|set|list|show", PORT_ACTIONS, &name,
+				      &status);
+	if (!action)
+		return status;
+	if (!strcmp(action, "list") && operands.count <= 2)
+		return list_ports(name, NULL, &listing);
 	if (!strcmp(action, "show") && operands.count == 3)
-		return list_ports(operands.words[1], operands.words[2], &listing);
+		return list_ports(name, operands.words[2], &listing);
 	if (!strcmp(action, "add") && operands.count == 3)
 		return add_port(&operands);
 	if (!strcmp(action, "remove") && operands.count == 3)
-		return switch_ask(operands.words[1], "switch.port.remove",
+		return switch_ask(name, "switch.port.remove",
 				  json_pack("{s:s}", "port", operands.words[2]), NULL);
 	if (!strcmp(action, "set") && operands.count > 3)
-		return switch_set_port_words(operands.words[1], &operands);
-	return switch_wrong_action(action, operands.count - 1,
-				   "add NAME PORT=TYPE, remove NAME PORT, set NAME PORT "
-				   "KEY=VALUE..., list NAME or show NAME PORT");
+		return switch_set_port_words(name, &operands);
+	return switch_wrong_action(action, operands.count - 1, PORT_ACTIONS);
 }
 
 /* ---- tenon switch table ---- */
@@ -177,18 +182,20 @@ int switch_table(int argc, char **argv)
 	const char *action, *name;
 	int status;
 
-	if (!cli_parse(TABLE_USAGE, options, argc, argv, 2, 4, &operands, &status) ||
+	if (!cli_parse(TABLE_USAGE, options, argc, argv, 1, 4, &operands, &status) ||
 	    !cli_listing_check(&listing, switch_address_columns, &status) ||
 	    !switch_names_check(&operands, &status) || !check_watch(&watch, &listing, &status))
 		return status;
-	action = operands.words[0];
-	name = operands.words[1];
-	if (watch.on && (strcmp(action, "list") || operands.count != 2))
+	action = switch_action_before(&operands, "list|add|remove|flush", TABLE_ACTIONS, &name,
+				      &status);
+	if (!action)
+		return status;
+	if (watch.on && (strcmp(action, "list") || operands.count > 2))
 		return cli_usage_error("--watch: it is of list NAME");
 	if (watch.on)
 		return switch_watch_run(name, SWITCH_WATCHED_TABLE,
 					watch.interval_s ? watch.interval_s : 1, &listing);
-	if (!strcmp(action, "list") && operands.count == 2)
+	if (!strcmp(action, "list") && operands.count <= 2)
 		return list_addresses(name, &listing);
 	if (!strcmp(action, "flush") && operands.count <= 3)
 		return switch_ask(
@@ -197,9 +204,7 @@ int switch_table(int argc, char **argv)
 			NULL);
 	if ((strcmp(action, "add") || operands.count != 4) &&
 	    (strcmp(action, "remove") || operands.count != 3))
-		return switch_wrong_action(action, operands.count - 1,
-					   "list NAME, add NAME ADDRESS PORT, remove NAME ADDRESS "
-					   "or flush NAME [PORT]");
+		return switch_wrong_action(action, operands.count - 1, TABLE_ACTIONS);
 	if (!mac_parse(operands.words[2], &mac))
 		return cli_usage_error("address \"%s\": expected six bytes as in 02:00:00:00:00:01",
 				       operands.words[2]);

@@ -11,7 +11,7 @@
 #include "util/cleanup.h"
 #include "util/error.h"
 
-#define VLAN_USAGE "switch vlan NAME show|set [PORT] [KEY=VALUE...] [--json]"
+#define VLAN_USAGE "switch vlan NAME [show|set] [PORT] [KEY=VALUE...] [--json]"
 
 static const struct cli_column vlan_columns[] = {
 	{ "PORT", "port", CLI_AS_TEXT },
@@ -131,7 +131,7 @@ int switch_vlan(int argc, char **argv)
 	    !cli_listing_check(&listing, vlan_columns, &status) ||
 	    !switch_names_check(&operands, &status))
 		return status;
-	action = operands.count > 1 ? operands.words[1] : "show";
+	action = switch_action(&operands, "show");
 	if (!strcmp(action, "show") && operands.count <= 3)
 		return show_vlans(operands.words[0], operands.count > 2 ? operands.words[2] : NULL,
 				  &listing);

@@ -66,6 +66,15 @@ done
 [ -z "$(TENON_DEVICES='' tenon --complete lv show '' 2>&1)" ] || problem 'names without devices'
 [ -z "$(TENON_DEVICES=$work/nothing tenon --complete lv show '' 2>/dev/null)" ] || problem 'names of a device that is not there'
 tenon --complete lv show '' | grep -q '^vg/data	volume$' || problem 'no explanation'
+# A word that may be left out, and what is then there in its place.
+mkdir -p run && touch run/switch-labor.sock
+for verb in table port; do
+	tenon --complete switch $verb '' >offered
+	grep -q '^labor	running switch$' offered && grep -q '^list' offered || problem "switch $verb: $(cat offered)"
+	tenon --complete switch $verb list '' | grep -q '^labor' || problem "switch $verb list: $(tenon --complete switch $verb list '')"
+done
+tenon --complete switch stp labor '' >offered
+grep -q '^show' offered && grep -q '^off' offered || problem "switch stp labor: $(cat offered)"
 
 make --no-print-directory -s -C "$tests/../.." uninstall DESTDIR="$work/root" PREFIX=/usr >/dev/null
 find "$work/root" -type f | grep . && problem 'uninstall left files'

@@ -40,6 +40,25 @@ lab_switch lab --config ../first.json --force
 "$TENON" switch show lab --config >../second.json
 "$TENON" switch filter lab list | grep -q 'mark=dscp:46,rate=10M' || lab_fail "$("$TENON" switch filter lab list)"
 "$TENON" switch mirror lab list | grep -q '^y  *up  *t ' || lab_fail "$("$TENON" switch mirror lab list)"
+# The switch's name alone shows or lists.
+bare_is() { # WORD... -- WORD...
+	local words=()
+	while [ "$1" != -- ]; do words+=("$1"); shift; done
+	shift
+	"$TENON" switch "$@" >want || lab_fail "switch $*"
+	"$TENON" switch "${words[@]}" >got && [ "$(sed 's/[0-9]//g' got)" = "$(sed 's/[0-9]//g' want)" ] || lab_fail "switch ${words[*]}: $(cat got)"
+}
+bare_is table lab -- table list lab
+bare_is port lab -- port list lab
+for verb in vlan stp igmp lldp lacp dhcp; do bare_is $verb lab -- $verb lab show; done
+for verb in filter mirror; do bare_is $verb lab -- $verb lab list; done
+bare_is table lab --json -- table list lab --json
+for verb in table port; do
+	"$TENON" switch $verb list 2>err && lab_fail "$verb list of nothing"
+	grep -q '"list" alone: expected .*list NAME' err || lab_fail "$(cat err)"
+done
+"$TENON" switch table nosuch 2>err && lab_fail "a switch that is not there"
+grep -q 'switch nosuch: none of that name is running' err || lab_fail "$(cat err)"
 "$TENON" switch stp lab show | grep -q '8192' || lab_fail "$("$TENON" switch stp lab show)"
 "$TENON" link schedule lab t show | grep -q flaps || lab_fail "$("$TENON" link schedule lab t show)"
 "$TENON" link schedule lab a show | grep -q gone || lab_fail "$("$TENON" link schedule lab a show)"
