@@ -185,6 +185,12 @@ static void other_gone(struct timer *timer)
 	vlan->robustness = 0;
 	vlan->query_interval = vlan->response_interval = 0;
 	snooping_vlan_settle(vlan);
+	/*
+	 * What hosts said lasts by the variables of who is gone, and they have all of our time to say it again: RFC 3376, 8.4 and 8.5, has it end in
+	 * between even where these are the same, and a guest that asked once may have said that it lasts a second.
+	 */
+	if (snooping_vlan_is_ours(vlan))
+		snooping_vlan_distrust(vlan, vlan->snooping->now + snooping_vlan_response(vlan));
 }
 
 bool snooping_vlan_is_by_querier(const struct snooping_vlan *vlan,

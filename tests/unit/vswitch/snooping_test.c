@@ -468,9 +468,41 @@ static void test_the_queriers_port_goes(void)
 		CU_ASSERT_EQUAL(status.ours, ours != 0);
 		/* We ask at once; or nobody does, and memberships mean nothing. */
 		CU_ASSERT_EQUAL(world->count - before, ours);
+		CU_ASSERT_STRING_EQUAL(where_v4(world, G), "all");
+		pass(world, 10 * SECOND);
 		CU_ASSERT_STRING_EQUAL(where_v4(world, G), ours ? "1" : "all");
 		end(world);
 	}
+}
+
+/*
+ * A guest asks once and says that what is answered lasts 1.1 s. When we ask again hosts have 10 s to answer: until then nobody goes without, whatever
+ * others have said since.
+ */
+static void test_a_querier_of_a_second(void)
+{
+	static const uint8_t tail[4] = { 1, 1 }; /* robustness, and the interval in seconds */
+	struct world *world = start(true);
+	struct group_frame frame;
+	uint8_t igmp[12] = { 0x11, 1 }; /* 0.1 s for an answer */
+
+	report(world, 1, G);
+	pass(world, 20 * SECOND);
+	CU_ASSERT_STRING_EQUAL(where_v4(world, G), "1");
+	memcpy(igmp + 8, tail, sizeof(tail));
+	group_frame_igmp(&frame, ROUTER, ALL, igmp, sizeof(igmp));
+	put(world, 5, &frame);
+	report(world, 1, G);
+	pass(world, SECOND + SECOND / 20);
+	report(world, 2, G); /* of another host, in time */
+	pass(world, SECOND);
+	CU_ASSERT_STRING_EQUAL(where_v4(world, G), "all");
+	pass(world, 8 * SECOND);
+	CU_ASSERT_STRING_EQUAL(where_v4(world, G), "all");
+	report(world, 1, G);
+	pass(world, 2 * SECOND);
+	CU_ASSERT_STRING_EQUAL(where_v4(world, G), "1 2");
+	end(world);
 }
 
 static void test_another_querier_asks(void)
@@ -719,6 +751,6 @@ static void test_mld(void)
 UNIT_MAIN("snooping", UNIT(test_our_queries_and_trust), UNIT(test_membership_ends),
 	  UNIT(test_without_a_querier_all_is_flooded), UNIT(test_who_hears_what),
 	  UNIT(test_leaving), UNIT(test_fast_leave_and_old_hosts), UNIT(test_records),
-	  UNIT(test_election), UNIT(test_the_queriers_port_goes), UNIT(test_another_querier_asks),
-	  UNIT(test_limits), UNIT(test_a_flood_of_records), UNIT(test_what_is_for_everybody),
-	  UNIT(test_ports_and_topology), UNIT(test_mld))
+	  UNIT(test_election), UNIT(test_the_queriers_port_goes), UNIT(test_a_querier_of_a_second),
+	  UNIT(test_another_querier_asks), UNIT(test_limits), UNIT(test_a_flood_of_records),
+	  UNIT(test_what_is_for_everybody), UNIT(test_ports_and_topology), UNIT(test_mld))
