@@ -117,7 +117,7 @@ start_names() {
 	ip address add 192.0.2.53/24 dev up0
 	for i in $(seq 100); do echo "10.9.8.$i host$i.outside.test"; done >names
 	# It would become a user who is not there, and may not change to one.
-	dnsmasq --keep-in-foreground --conf-file=/dev/null --user=root --group=root --pid-file= --no-resolv --no-hosts --addn-hosts="$LAB/names" \
+	dnsmasq --keep-in-foreground --conf-file=/dev/null --user=root --group= --pid-file= --no-resolv --no-hosts --addn-hosts="$LAB/names" \
 		--bind-interfaces --listen-address=192.0.2.53 --log-queries --log-facility="$LAB/dns.log" --edns-packet-max=4096 \
 		--txt-record=long.outside.test,"$(printf 'x%.0s' $(seq 250))","$(printf 'y%.0s' $(seq 250))","$(printf 'z%.0s' $(seq 250))" 2>dns.err &
 	LAB_PIDS+=($!)

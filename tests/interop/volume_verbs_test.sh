@@ -177,7 +177,7 @@ refused 'missing' lv rename vg0/here there
 refused 'vg reduce vg0 --remove-missing' lv extend vg0/here --size +1M
 # what lvm2 does then, too: no more is allocated, but removed and set it may be
 theirs() { # as theirs(), of a group that lacks a PV: vgck and all it says complain
-	[ -z "$judge" ] || { lvm2 "${@:2}" || :; [ "$(tr -s ' \n' '  ' <theirs.out | sed 's/^ //; s/ $//')" = "$1" ] || fail "lvm2, ${*:2}: $(cat theirs.out)"; }
+	[ -n "$judge" ] || { lvm2 "${@:2}" || :; [ "$(tr -s ' \n' '  ' <theirs.out | sed 's/^ //; s/ $//')" = "$1" ] || fail "lvm2, ${*:2}: $(cat theirs.out)"; }
 }
 # How it is is said by the row of a listing alone
 t lv list vg0
