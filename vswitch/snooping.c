@@ -228,6 +228,14 @@ static void count(struct snooping_counters *counters, const struct group_message
 	of_kind[message->kind][message->is_mld]++;
 }
 
+static bool is_heard_by_all(const struct frame_at *frame)
+{
+	const struct snooping_options *options = &frame->snooping->options;
+
+	return !options->actions->all_hear ||
+	       options->actions->all_hear(options->arg, frame->port, frame->vlan);
+}
+
 static void obey(const struct frame_at *frame, struct snooping_vlan *vlan,
 		 const struct group_message *message)
 {
@@ -242,6 +250,12 @@ static void obey(const struct frame_at *frame, struct snooping_vlan *vlan,
 		send_to_routers(frame, vlan);
 		return;
 	case GROUP_QUERY:
+		/* Whom others do not hear is a router, but asks nobody in our place, and ends no membership. */
+		if (!is_heard_by_all(frame)) {
+			snooping_vlan_open(vlan, frame->port, true,
+					   snooping->now + snooping_vlan_membership(vlan));
+			break;
+		}
 		snooping_vlan_heard_query(vlan, frame->port, message);
 		if (!group_address_is_zero(message->group))
 			snooping_lower_members(vlan, frame->port, message);

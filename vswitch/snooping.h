@@ -76,6 +76,8 @@ struct snooping_actions {
 	/* Sends a frame to a port, or (SNOOPING_PORTS) to all of the VLAN but `except` (SNOOPING_PORTS: none). */
 	void (*send)(void *arg, unsigned port, unsigned except, uint16_t vlan, const uint8_t *frame,
 		     size_t length);
+	/* Whether what comes from `port` goes to all others of the VLAN: a query that does not counts for nobody. NULL: it does. */
+	bool (*all_hear)(void *arg, unsigned port, uint16_t vlan);
 };
 
 struct snooping_counters {

@@ -58,14 +58,17 @@ static void due(struct timer *timer)
 
 /* ---- Frames ---- */
 
+static bool reaches(const struct port *source, const struct port *port, uint16_t vlan)
+{
+	return !port_is_parted(source, port) && vlan_has(&port->config.vlan, vlan) &&
+	       (!port->config.isolation || port->config.isolation != source->config.isolation);
+}
+
 static void send_by(struct snooping_protocol *self, const struct port *port,
 		    const struct port *source, uint16_t vlan, const uint8_t *frame, size_t length)
 {
 	if (port == source || (port->holds & PORT_HOLDS_OUT) || !port_is_up(port) ||
-	    !vlan_has(&port->config.vlan, vlan) ||
-	    (source &&
-	     (port_is_parted(source, port) ||
-	      (port->config.isolation && port->config.isolation == source->config.isolation))))
+	    (source ? !reaches(source, port, vlan) : !vlan_has(&port->config.vlan, vlan)))
 		return;
 	if (self->came && frame == self->came->bytes)
 		protocol_pass_on(&self->protocol, port->index, self->came);
@@ -87,7 +90,23 @@ static void send_on(void *arg, unsigned slot, unsigned except, uint16_t vlan, co
 		send_by(self, vswitch->list[i], source, vlan, frame, length);
 }
 
-static const struct snooping_actions actions = { send_on };
+static bool all_hear(void *arg, unsigned slot, uint16_t vlan)
+{
+	struct snooping_protocol *self = arg;
+	const struct vswitch *vswitch = self->protocol.vswitch;
+	const struct port *source = protocol_port(&self->protocol, slot);
+
+	for (unsigned i = 0; source && i < vswitch->port_count; i++) {
+		const struct port *port = vswitch->list[i];
+
+		if (port != source && vlan_has(&port->config.vlan, vlan) &&
+		    !reaches(source, port, vlan))
+			return false;
+	}
+	return true;
+}
+
+static const struct snooping_actions actions = { send_on, all_hear };
 
 static void frame_came(struct protocol *protocol, const struct protocol_frame *frame)
 {

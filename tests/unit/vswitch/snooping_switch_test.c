@@ -247,6 +247,35 @@ static void test_partitions_and_mirrors(void)
 	vswitch_destroy(lab.vswitch);
 }
 
+/* Queries of a port that others are kept from: it asks them in nobody's place, and their memberships go on. */
+static void test_queries_that_not_all_hear(void)
+{
+	static const uint32_t asked[] = { 0, G };
+	struct port_config apart = { .isolation = 3 };
+	struct group_frame report, frame, query;
+	struct lab lab;
+
+	start(&lab, 1);
+	CU_ASSERT_EQUAL(vswitch_set_port(lab.vswitch, "a", &apart, NULL), 0);
+	CU_ASSERT_EQUAL(vswitch_set_port(lab.vswitch, "b", &apart, NULL), 0);
+	data(&frame);
+	group_frame_igmp_record(&report, HOST, GROUP_TO_EXCLUDE, G, 0);
+	put(&lab, 0, &report);
+	for (unsigned i = 0; i < ARRAY_SIZE(asked); i++) {
+		group_frame_igmp_plain(&query, 1, asked[i] ? G : 0xe0000001, 0x11, 1, asked[i]);
+		put(&lab, 1, &query);
+	}
+	clear(&lab);
+	pass(&lab, 30 * SECOND);
+	put(&lab, 3, &frame);
+	/* To the host, and to who may have groups behind it as it asks. */
+	CU_ASSERT_EQUAL(got(&lab), 1100);
+	/* Ours go on. */
+	pass(&lab, 120 * SECOND);
+	CU_ASSERT_TRUE(got(&lab) >= 1000);
+	vswitch_destroy(lab.vswitch);
+}
+
 /* What is passed on has the priority that its tag had, drop eligible or not, and what a rule marks; a tag of no VLAN stays, too. */
 static void test_priorities(void)
 {
@@ -440,5 +469,5 @@ static void test_threads(void)
 }
 
 UNIT_MAIN("snooping in a switch", UNIT(test_where_frames_go), UNIT(test_vlans_isolation_and_ports),
-	  UNIT(test_partitions_and_mirrors), UNIT(test_priorities), UNIT(test_an_open_checksum),
-	  UNIT(test_words), UNIT(test_threads))
+	  UNIT(test_partitions_and_mirrors), UNIT(test_queries_that_not_all_hear),
+	  UNIT(test_priorities), UNIT(test_an_open_checksum), UNIT(test_words), UNIT(test_threads))
