@@ -193,6 +193,9 @@ dd if=m/linear of=/dev/null bs=4K count=100 status=none
 wait_for has_lease
 exec 5<&-
 wait_for has_none
+has_none || for holder in /proc/[0-9]*; do # whose file it is that is open still
+	ls -l "$holder/fd" 2>/dev/null | grep "$work/m/" && echo "is of $holder: $(tr '\0' ' ' <"$holder/cmdline")"
+done
 expect 0 '' "$TENON" unmount m
 [ -z "$(find run -name 'mount-*')" ] || problem 'the process of the mount is left'
 ended() { ! grep -qs '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$process/status"; }
