@@ -414,8 +414,8 @@ static int check_options(struct switch_run *run)
 	if (run->force && !run->capture)
 		return cli_usage_error(
 			"--force: it is about the file of --capture, which is not given");
-	if (vswitch_check_port_name(run->name, &error))
-		return cli_usage_error("switch name: %s", error.text);
+	if (vswitch_check_switch_name(run->name, &error))
+		return cli_usage_error("%s", error.text);
 	if (run->reserved && reserved_parse(&run->choices, run->reserved, &error))
 		return cli_usage_error("--reserved: %s", error.text);
 	if (run->stp && switch_tree_words(run->name, &run->tree, run->stp, &error))

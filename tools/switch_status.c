@@ -172,7 +172,10 @@ json_t *switch_status_json(const char *name, const struct vswitch_status *status
 int switch_control_path(const char *name, char **path, struct error *error)
 {
 	CLEANUP_FREE char *base = NULL;
+	int rc = vswitch_check_switch_name(name, error);
 
+	if (rc)
+		return rc;
 	if (asprintf(&base, "switch-%s", name) < 0)
 		return -ENOMEM;
 	return runtime_socket(base, path, error);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What ports may be called; see switch.h. */
+/* What ports and switches may be called; see switch.h. */
 #include <ctype.h>
 #include <errno.h>
 #include <string.h>
@@ -7,7 +7,7 @@
 #include "util/error.h"
 #include "vswitch/switch.h"
 
-int vswitch_check_port_name(const char *name, struct error *error)
+static int check_name(const char *what, const char *name, struct error *error)
 {
 	bool good = name[0] != '\0';
 
@@ -15,12 +15,22 @@ int vswitch_check_port_name(const char *name, struct error *error)
 		good &= isalnum((unsigned char)*at) || strchr("._-", *at) != NULL;
 	if (!good)
 		return error_set(error, -EINVAL,
-				 "port name \"%.40s\": expected letters, digits, '.', '_' "
+				 "%s name \"%.40s\": expected letters, digits, '.', '_' "
 				 "and '-'",
-				 name);
+				 what, name);
 	if (strlen(name) >= PORT_NAME_MAX)
 		return error_set(error, -EINVAL,
-				 "port name \"%.40s\": %zu bytes long, at most %d fit", name,
+				 "%s name \"%.40s\": %zu bytes long, at most %d fit", what, name,
 				 strlen(name), PORT_NAME_MAX - 1);
 	return 0;
+}
+
+int vswitch_check_port_name(const char *name, struct error *error)
+{
+	return check_name("port", name, error);
+}
+
+int vswitch_check_switch_name(const char *name, struct error *error)
+{
+	return check_name("switch", name, error);
 }

@@ -99,6 +99,7 @@ void vswitch_stop(struct vswitch *vswitch);
 
 /* A name is 1 to 31 letters, digits, '.', '_' and '-'. */
 int vswitch_check_port_name(const char *name, struct error *error);
+int vswitch_check_switch_name(const char *name, struct error *error);
 
 /* Of one interface: the kernel has room for 256. */
 #define VSWITCH_TAP_QUEUES_MAX 128

@@ -41,6 +41,12 @@ stop() {
 }
 mode() { stat -c '%a %g' "$1"; }
 
+# A name that no switch can have is no path to a socket.
+for name in ../s0 '' 'a b'; do
+	"$TENON" switch stop "$name" 2>said && problem "a switch \"$name\" was ended"
+	grep -q "switch name \"$name\": expected letters" said || problem "\"$name\": $(cat said)"
+done
+
 # The folder is made, readable by nobody else; a folder that is there is left as it is.
 start s0 --socket-dir made --port a=vhost-user
 [ "$(mode made)" = "700 $(id -g)" ] || problem "made: $(mode made)"
