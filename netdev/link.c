@@ -15,6 +15,8 @@
 #include "util/cleanup.h"
 #include "util/error.h"
 
+#define IPV6_MTU_LEAST 1280u /* RFC 8200, 5 */
+
 DEFINE_CLEANUP(cleanup_socket, struct nl_sock, libnl.nl_socket_free)
 DEFINE_CLEANUP(cleanup_link, struct rtnl_link, libnl.rtnl_link_put)
 DEFINE_CLEANUP(cleanup_address, struct rtnl_addr, libnl.rtnl_addr_put)
@@ -203,8 +205,9 @@ static int add_address(struct nl_sock *sock, struct rtnl_link *link, const char 
 {
 	CLEANUP(cleanup_address) struct rtnl_addr *address = libnl.rtnl_addr_alloc();
 	CLEANUP(cleanup_nl_addr) struct nl_addr *local = NULL;
+	CLEANUP(cleanup_link) struct rtnl_link *now = NULL;
 	const char *name = libnl.rtnl_link_get_name(link);
-	int nl;
+	int nl, rc;
 
 	if (!address)
 		return error_set(error, -ENOMEM, "netlink: out of memory");
@@ -220,7 +223,14 @@ static int add_address(struct nl_sock *sock, struct rtnl_link *link, const char 
 	nl = libnl.rtnl_addr_set_local(address, local);
 	if (!nl)
 		nl = libnl.rtnl_addr_add(sock, address, 0);
-	return nl && nl != -NLE_EXIST ? link_fail(error, name, "add an address", nl) : 0;
+	if (!nl || nl == -NLE_EXIST)
+		return 0;
+	rc = link_fail(error, name, "add an address", nl);
+	if (libnl.nl_addr_get_family(local) == AF_INET6 && !link_find(sock, name, &now, NULL) &&
+	    libnl.rtnl_link_get_mtu(now) < IPV6_MTU_LEAST)
+		error_advise(error, "IPv6 needs an MTU of %u or more, and it has %u",
+			     IPV6_MTU_LEAST, libnl.rtnl_link_get_mtu(now));
+	return rc;
 }
 
 static int move(struct nl_sock *sock, struct rtnl_link *link, int netns, struct error *error)
@@ -260,6 +270,7 @@ int link_create_veth(const char *name, const char *peer, int netns, struct error
 	CLEANUP(cleanup_socket) struct nl_sock *sock = NULL;
 	CLEANUP(cleanup_link) struct rtnl_link *link = NULL;
 	CLEANUP(cleanup_link) struct rtnl_link *other = NULL;
+	CLEANUP(cleanup_link) struct rtnl_link *found = NULL;
 	int nl, rc = link_check_name(name, error);
 
 	if (!rc)
@@ -275,6 +286,9 @@ int link_create_veth(const char *name, const char *peer, int netns, struct error
 	other = libnl.rtnl_link_veth_get_peer(link);
 	libnl.rtnl_link_set_name(other, peer);
 	nl = libnl.rtnl_link_add(sock, link, NLM_F_CREATE | NLM_F_EXCL);
+	/* Which of the two is there? */
+	if (nl == -NLE_EXIST && !link_find(sock, peer, &found, NULL))
+		return link_fail(error, peer, "make a veth pair with it", nl);
 	return nl ? link_fail(error, name, "make a veth pair", nl) : 0;
 }
 

@@ -224,6 +224,13 @@ static int set_bridge(struct nl_sock *sock, struct rtnl_link *link, const char *
 	if (!type || strcmp(type, "bridge"))
 		return error_set(error, -EINVAL, "interface %s: expected a bridge, found %s",
 				 bridge, type ? type : "an interface of another kind");
+	type = libnl.rtnl_link_get_type(link);
+	if (type && !strcmp(type, "bridge")) {
+		error_set(error, -EINVAL,
+			  "interface %s: it is a bridge, which is no port of another (%s)", name,
+			  bridge);
+		return error_advise(error, "a veth pair, one end at each, joins two bridges");
+	}
 	nl = libnl.rtnl_link_enslave(sock, master, link);
 	return nl ? link_fail(error, name, "make it a port of the bridge", nl) : 0;
 }

@@ -119,6 +119,11 @@ nic delete v0 && nic delete br0 && nic delete t2 && nic delete t3 --netns there 
 # ---- What cannot be ----
 refused 1 't0: there is one of that name already' create t0
 grep -q 'tenon nic show t0' err || lab_fail "it is not said what to do: $(cat err)"
+refused 1 't0: cannot make a veth pair with it: Object exists' create vx --type veth --peer t0
+refused 1 'IPv6 needs an MTU of 1280 or more, and it has 100' create t9 --mtu 100 --address fd00::1/64
+ip link add loop0 type bridge
+refused 1 'it is a bridge, which is no port of another' set loop0 --bridge loop0
+ip link delete loop0
 for verb in show stats delete; do
 	refused 1 'there is none of that name' $verb nosuch
 	grep -q 'tenon nic list' err || lab_fail "$verb: it is not said what to do: $(cat err)"
