@@ -400,6 +400,5 @@ void decide_burst(struct vswitch_thread *thread, struct port *port, struct frame
 			decide(thread, port, frames[i], &unmarked);
 	}
 	port->counters.rx_bytes += bytes;
-	turn_charge(port, count * TURN_FRAME + bytes +
-				  (port->ops->polled ? 0 : count * (uint64_t)TURN_CALL));
+	turn_charge(port, count * TURN_FRAME + bytes + count * (uint64_t)turn_call_cost(port));
 }

@@ -469,8 +469,8 @@ static void egress_port(struct vswitch_thread *thread, struct port *port)
 	vswitch_lock_if_shared(thread->vswitch, &port->out_lock);
 	if (port->crowded)
 		share_room(thread, port);
-	for (unsigned i = 0; i < egress->count && !port->ops->polled; i++)
-		turn_charge_source(thread, &egress->entries[i], TURN_CALL);
+	for (unsigned i = 0; i < egress->count && turn_call_cost(port); i++)
+		turn_charge_source(thread, &egress->entries[i], turn_call_cost(port));
 	for (unsigned i = 0; i < egress->count; i++)
 		if (!port_is_up(port)) {
 			drop_frame(thread, port, egress->entries[i].frame, PORT_DROP_DOWN);

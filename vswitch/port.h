@@ -110,6 +110,8 @@ struct port_ops {
 
 	/* Looking for frames costs no system call, so it may be done often. */
 	bool polled;
+	/* Nor does taking or giving one, though looking may: turns (turns.h) are by that. Of who is polled it is so anyway. */
+	bool no_calls;
 
 	/* The port belongs to a switch now: start watching. A negative errno with `error` set to refuse;
 	 * destroy() follows. Optional. */

@@ -152,6 +152,7 @@ static void pcap_destroy(struct port *port)
 
 static const struct port_ops ops = {
 	.type = "pcap",
+	.no_calls = true, /* frames are in memory, and go into a ring */
 	.attach = pcap_attach,
 	.receive = pcap_receive,
 	.release = pcap_release,

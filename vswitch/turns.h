@@ -27,6 +27,12 @@ static inline uint32_t turn_frame_cost(uint32_t length)
 	return TURN_FRAME + length;
 }
 
+/* What the kernel does for a frame that comes from the port, or goes to it. */
+static inline uint32_t turn_call_cost(const struct port *port)
+{
+	return port->ops->polled || port->ops->no_calls ? 0 : TURN_CALL;
+}
+
 /* Its thread's: the frames of `port` cost that more. */
 static inline void turn_charge(struct port *port, uint64_t cost)
 {

@@ -101,6 +101,14 @@ static const struct port_ops called_ops = { .type = "called",
 					    .transmit = transmit,
 					    .destroy = destroy };
 
+/* And one that hands them to a thread of its own, as what records them does. */
+static const struct port_ops recorded_ops = { .type = "recorded",
+					      .no_calls = true,
+					      .receive = receive,
+					      .release = release,
+					      .transmit = transmit,
+					      .destroy = destroy };
+
 static struct paced_port *add(struct vswitch *vswitch, const char *name, uint8_t address,
 			      unsigned sends, unsigned takes)
 {
@@ -356,6 +364,20 @@ static void test_calls_of_the_kernel_count(void)
 	}
 }
 
+static void test_what_is_recorded_costs_no_calls(void)
+{
+	for (unsigned out = 0; out < 2; out++) {
+		struct lab lab;
+
+		begin(&lab);
+		(out ? lab.other : lab.flood)->port.ops = &recorded_ops;
+		go(&lab);
+		CU_ASSERT_EQUAL(lab.receiver->got['n'], ROUNDS * PORT_BURST);
+		CU_ASSERT_TRUE(lab.flood->sent >= 30 * ROUNDS);
+		end(&lab);
+	}
+}
+
 /* While nobody else has frames nothing is owed to anybody; two that both flood have the same. */
 static void test_who_is_alone_is_not_held_up(void)
 {
@@ -438,6 +460,6 @@ UNIT_MAIN("fair", UNIT(test_a_flood_costs_a_neighbour_nothing), UNIT(test_two_fl
 	  UNIT(test_little_room_is_shared_too), UNIT(test_large_frames_are_many),
 	  UNIT(test_large_frames_that_are_cut_are_more), UNIT(test_a_burst_is_bounded),
 	  UNIT(test_copies_to_all_count), UNIT(test_a_group_of_one_costs_as_one),
-	  UNIT(test_calls_of_the_kernel_count), UNIT(test_a_link_takes_what_it_gives),
-	  UNIT(test_who_is_alone_is_not_held_up), UNIT(test_many_floods_cost_a_neighbour_nothing),
-	  UNIT(test_turns_are_by_buffers))
+	  UNIT(test_calls_of_the_kernel_count), UNIT(test_what_is_recorded_costs_no_calls),
+	  UNIT(test_a_link_takes_what_it_gives), UNIT(test_who_is_alone_is_not_held_up),
+	  UNIT(test_many_floods_cost_a_neighbour_nothing), UNIT(test_turns_are_by_buffers))
