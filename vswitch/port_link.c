@@ -383,6 +383,7 @@ static void link_destroy(struct port *port)
 	if (link->lower) {
 		pthread_mutex_destroy(&link->lower->out_lock);
 		link->lower->over = NULL;
+		free(link->lower->shares); /* from before it had a link */
 		link->lower->ops->destroy(link->lower);
 	}
 	free(link);

@@ -326,6 +326,7 @@ static void test_absent_ports(void)
 
 	start(&lab, 1);
 	CU_ASSERT_EQUAL(vswitch_remove_port(lab.vswitch, "a", &error), 0);
+	lab.a = fake_port_add(lab.vswitch, "d", 0);
 	CU_ASSERT_EQUAL(vswitch_start_schedule(lab.vswitch, "a", "s", "port a,b down", NULL, false,
 					       &error),
 			-ENOENT);
