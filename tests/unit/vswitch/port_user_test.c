@@ -119,7 +119,7 @@ static int start_slowly(void *arg)
 
 	(void)arg;
 	snprintf(path, sizeof(path), "%s/gate", unit_directory());
-	snprintf(slow, sizeof(slow), "read line <%s; " IS_GOOD, path);
+	snprintf(slow, sizeof(slow), "until read line <%s; do :; done; " IS_GOOD, path);
 	CU_ASSERT_EQUAL_FATAL(mkfifo(path, 0600), 0);
 	CU_ASSERT_EQUAL_FATAL(bed_make(&bed), 0);
 	CU_ASSERT_EQUAL_FATAL(add(&bed, good, &error), 0);
@@ -269,11 +269,13 @@ static int get_into_trouble(void *arg)
 
 	(void)arg;
 	snprintf(path, sizeof(path), "%s/next", unit_directory());
-	/* More than fits at once, of which the last counts. */
+	/* More than fits at once, of which the last counts. Who still lets it go when it comes again is its end of file, and not its next line. */
 	snprintf(troubled, sizeof(troubled),
-		 "echo >&4; read line <%s; for i in 1 2 3 4 5 6 7 8 9 10; do printf '%%0300d\\n' "
+		 "echo >&4; until read line <%s; do :; done; for i in 1 2 3 4 5 6 7 8 9 10; do "
+		 "printf '%%0300d\\n' "
 		 "$i >&4; "
-		 "done; echo disk full >&4; read line <%s; echo >&4; read line <%s; echo bad >&4; "
+		 "done; echo disk full >&4; until read line <%s; do :; done; echo >&4; until read "
+		 "line <%s; do :; done; echo bad >&4; "
 		 "exec sleep 1000",
 		 path, path, path);
 	CU_ASSERT_EQUAL_FATAL(mkfifo(path, 0600), 0);
