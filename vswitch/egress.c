@@ -431,9 +431,11 @@ static void share_room(struct vswitch_thread *thread, struct port *port)
 
 	port->crowded--;
 	turns_at_receiver(thread, egress);
+	if (room == UINT_MAX)
+		return;
 	if (!port->shares)
 		port->shares = calloc(1, sizeof(*port->shares));
-	if (room == UINT_MAX || !port->shares)
+	if (!port->shares)
 		return;
 	shares_begin_round(port->shares, room);
 	for (unsigned i = 0; i < egress->count; i++) {
