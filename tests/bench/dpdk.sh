@@ -31,7 +31,7 @@ CASES=${CASES:-60 60,packed 508 1514 mix}
 MACS=(02:00:00:00:00:0a 02:00:00:00:00:0b)
 
 cpu() { cat /proc/"$1"/task/*/schedstat | awk '{ s += $1 } END { printf "%.0f\n", s }'; }
-until_there() { for _ in $(seq 200); do [ -S "$1" ] && return; sleep 0.1; done; return 1; }
+until_there() { for _ in $(seq 200); do listens "$1" && return; sleep 0.1; done; return 1; }
 
 # The thread of that name, which spins, gets a priority below that of the others of its process, and those below ours; and all loses it.
 hurry() { # PID NAME

@@ -35,7 +35,7 @@ start_ovs() {
 	ovsdb-tool create "$LAB/ovs/conf.db" /usr/share/openvswitch/vswitch.ovsschema || return 1
 	ovsdb-server "$LAB/ovs/conf.db" --remote=punix:"$LAB/ovs/db.sock" --log-file="$LAB/ovs/db.log" >/dev/null 2>&1 &
 	OVSDB=$!
-	for _ in $(seq 50); do [ -S "$LAB/ovs/db.sock" ] && break; sleep 0.1; done
+	for _ in $(seq 50); do listens "$LAB/ovs/db.sock" && break; sleep 0.1; done
 	ovs-vsctl --no-wait --db=unix:"$LAB/ovs/db.sock" init
 	ovs-vswitchd unix:"$LAB/ovs/db.sock" --log-file="$LAB/ovs/vs.log" >/dev/null 2>&1 &
 	SWITCH=$!

@@ -241,7 +241,7 @@ show tenon switch run lan --socket-dir $SOCKETS --port one=vhost-user --port two
 rig_daemon switch tenon switch run lan --socket-dir "$SOCKETS" --port one=vhost-user --port two=vhost-user \
 	--capture lan.pcap
 for socket in demo-one demo-two one two; do
-	rig_await 10 test -S "$SOCKETS/$socket.sock" || { cat serve.log switch.log >&2; rig_fail "no $socket.sock"; }
+	rig_await 10 listens "$SOCKETS/$socket.sock" || { cat serve.log switch.log >&2; rig_fail "no $socket.sock"; }
 done
 
 step "4. Two guests: Debian's stock kernel ${KERNEL##*/vmlinuz-}, root on /dev/vda"

@@ -69,6 +69,7 @@ RIG_LAST=guest
 . "$RIG_DIR/image.sh"
 . "$RIG_DIR/golden.sh"
 . "$TOP/tests/place.sh"
+. "$TOP/tests/processes.sh"
 
 rig_skip() { echo "$*"; exit 77; }
 rig_fail() { echo "failed: $*" >&2; exit 1; }

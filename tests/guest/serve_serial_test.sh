@@ -13,7 +13,7 @@ for number in 01 02 03; do
 	"$tenon" lv create "customer-a/database-$number" --size 8M || rig_fail "lv create"
 done
 rig_daemon serve "$tenon" serve --socket-dir s --serial customer-a/database-03=by-hand
-rig_await 5 test -S s/customer-a-database-03.sock
+rig_await 5 listens s/customer-a-database-03.sock
 rig_boot tcg --name guest --disk vhost-user:s/customer-a-database-01.sock --disk vhost-user:s/customer-a-database-02.sock \
 	--disk vhost-user:s/customer-a-database-03.sock --script - <<'GUEST'
 set -e

@@ -15,8 +15,8 @@ cp "$WORK/noise" "$WORK/ro.img"
 sum=$(sha256sum <"$WORK/noise")
 rig_daemon disk "$server" "$WORK/disk.sock" file "$WORK/disk.img"
 rig_daemon ro "$server" "$WORK/ro.sock" file "$WORK/ro.img" read-only
-rig_await 5 test -S "$WORK/disk.sock"
-rig_await 5 test -S "$WORK/ro.sock"
+rig_await 5 listens "$WORK/disk.sock"
+rig_await 5 listens "$WORK/ro.sock"
 
 rig_boot tcg --name first --disk vhost-user:disk.sock --disk vhost-user:ro.sock \
 	--with e2fsprogs --file noise --script - <<'GUEST'

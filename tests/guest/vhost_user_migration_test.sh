@@ -116,7 +116,7 @@ for ring in "" ,packed=on; do
 	rig_await 150 grep -qs "^ALIVE 0" console0 || trouble "no frames"
 	for n in $(seq "$rounds"); do
 		qemu "$n" "$ring" "unix:$WORK/migration"
-		rig_await 60 test -S migration
+		rig_await 60 listens migration
 		before=$(sent_to "b$((n % 2))")
 		ask $((n - 1)) stop "migrate -d unix:$WORK/migration" >/dev/null
 		rig_await 150 migrated $((n - 1)) || trouble "migration $n does not end"

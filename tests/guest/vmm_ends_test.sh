@@ -82,12 +82,15 @@ await() {
 		sleep 0.2
 	done
 }
-await test -S sockets/vg-b.sock
+await grep -q ^ready serve.log
 tenon vm run --kernel vmlinuz --initrd initrd --cmdline "console=ttyS0 quiet rdinit=/init end=never" --console console-never \
 	--disk vhost-user:sockets/vg-a.sock --disk vhost-user:sockets/vg-b.sock </dev/null 2>vm.log &
 vm=$!
 await grep -q 'has read' console-never
 kill -STOP $server
+# All its threads: one of them takes the signal first.
+stopped() { ! grep -h "^State:" /proc/$server/task/*/status | grep -qv "T ("; }
+await stopped
 kill $vm
 sleep 1
 kill $vm

@@ -114,7 +114,7 @@ wait_for grown
 expect 0 '' dd if=/dev/urandom of="$device" bs=1M seek=95 count=1 oflag=direct
 # Its mount is told to end with that: it does not wait for who waits for it to be looked at.
 holder=$(basename run/mount-*.sock .sock) holder=${holder#mount-}
-kill -STOP "$holder"
+stop_process "$holder"
 expect 0 '' "$TENON" lv resize vg/l --size 100M
 kill "$holder"
 kill -CONT "$holder"
@@ -137,7 +137,7 @@ wait_for cut_off # the mount has a lease, and hears of it in a moment
 grep -q 'Input/output' said || problem "a device without a server: $(cat said)"
 # Its mount is to come back; a machine that is faster does not get between.
 holder=$(basename run/mount-*.sock .sock) holder=${holder#mount-}
-kill -STOP "$holder"
+stop_process "$holder"
 serve
 expect 1 'hung up' "$IO" $disk verify 0 512 1
 expect 1 "vg/l: it is kept for process $holder .*attach" "$TENON" copy vg/l -

@@ -85,7 +85,7 @@ expect 0 'identical' qemu-img compare -f raw -F qcow2 raw disk.qcow2
 expect 1 'source and the destination' $TENON copy --format raw disk.qcow2 disk.qcow2 --output-format qcow2
 expect 0 '' $TENON copy raw disk.qcow2 --force
 qemu-nbd -t -f qcow2 -k "$work/held.sock" disk.qcow2 & pids+=($!)
-wait_for test -S held.sock
+wait_for listens held.sock
 expect 1 'lock|in use|busy' $TENON copy disk.qcow2 out
 expect 1 'lock|in use|busy' $TENON copy raw disk.qcow2 --force
 kill "${pids[-1]}" && wait "${pids[-1]}"

@@ -39,7 +39,7 @@ expect 2 'one or the other' $TENON copy --resume --skip-errors raw out
 # A disk that forgets what it acknowledged.
 nbdkit -f -U lies.sock eval get_size='echo 41943040' pread='dd if=/dev/zero bs=$3 count=1 status=none' pwrite='cat >/dev/null' \
 	flush='true' can_write='exit 0' can_flush='exit 0' & pids+=($!)
-wait_for test -S lies.sock
+wait_for listens lies.sock
 expect 1 'differs from raw: the first byte that does is 8388608' $TENON copy --verify raw "nbd+unix:///?socket=$work/lies.sock"
 
 # --- --resume. begin TARGET: copies from a slow source until some of it is known to be copied, and then kill -9.
@@ -48,7 +48,7 @@ serve() {
 	rm -f source.sock stats
 	nbdkit -f -U source.sock -r --filter=stats --filter=rate file raw statsfile=stats "$@" 2>/dev/null & server=$!
 	pids+=("$server")
-	wait_for test -S source.sock
+	wait_for listens source.sock
 }
 source="nbd+unix:///?socket=$work/source.sock"
 done_of() { grep -sqE '"done": [1-9]' "$1"; }
@@ -174,7 +174,7 @@ server_of() {
 	rm -f target.sock
 	qemu-nbd -f raw -t -k "$work/target.sock" "$1" & other=$!
 	pids+=("$other")
-	wait_for test -S target.sock
+	wait_for listens target.sock
 }
 truncate -s 40M first && truncate -s 40M second && mke2fs -q -F second && cp second before
 server_of first

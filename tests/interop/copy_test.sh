@@ -180,7 +180,7 @@ wait $pid || problem 'to a FIFO'
 # --- A medium with errors: only what is unreadable is lost, and ddrescue reads the list.
 head -c 8M /dev/urandom >medium
 "$helpers/blk_server" disk.sock file medium bad 1000000+1 4194304+8192 8388096+512 >/dev/null 2>&1 & pids+=($!)
-wait_for test -S disk.sock
+wait_for listens disk.sock
 expect 1 'reading' $TENON copy vhost-user:disk.sock out2
 [ ! -e out2 ] || problem 'a copy that failed was left'
 expect 1 '9216 bytes in 3 ranges' $TENON copy vhost-user:disk.sock out2 --skip-errors

@@ -24,7 +24,7 @@ for closed in '' '<&-' '>&-' '2>&-' '<&- >&-' '<&- 2>&-' '>&- 2>&-' '<&- >&- 2>&
 	) >>said 2>&1 &
 	server=$!
 	for _ in $(seq 1200); do
-		[ -S s/vg0-root.sock ] && ls run/serve-*.sock >/dev/null 2>&1 && break
+		listens s/vg0-root.sock && ls run/serve-*.sock >/dev/null 2>&1 && break
 		sleep 0.05
 	done
 	kill -0 $server 2>/dev/null || problem "serve with '$closed' does not run"

@@ -4,6 +4,7 @@
 # and name it; what may lie on it is not written to; nobody waits for ever, and no process is left that holds something.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
+. tests/processes.sh
 TENON=$(realpath "${TENON:-build/tenon}")
 HELPERS=$(realpath "${BUILD:-build}/tests/helpers")
 [ "$(id -u)" = 0 ] || { echo "mounting needs root"; exit 77; }
@@ -46,7 +47,7 @@ TENON_DEVICES="$work/p.img" "$TENON" vg create vgp p.img && "$TENON" lv create v
 	"$TENON" raid create r0 --level 1 a.img mnt/disk && "$TENON" vg create vgr md/r0 &&
 	"$TENON" lv create vgr/k --size 8M || problem "making them"
 
-kill -STOP "$slow"
+stop_process "$slow"
 # --- What lies elsewhere.
 ends 0 'disk: does not answer' "$TENON" lv list
 ends 0 'vgp' "$TENON" vg show vgp

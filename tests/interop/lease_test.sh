@@ -65,7 +65,7 @@ used 0
 use 120
 wait_for has_lease
 for to in b.img a.img b.img; do
-	kill -STOP "$nbdkit"
+	stop_process "$nbdkit"
 	timeout 60 "$TENON" lv extend vg/l --size +4M >out 2>&1
 	rc=$?
 	[ $rc = 0 ] || { [ $rc = 1 ] && grep -q "process $nbdkit .*kill -CONT $nbdkit" <<<"$(tr '\n' ' ' <out)"; } ||
@@ -122,14 +122,14 @@ export_disk
 # ---- A server that is stopped, and goes on ----
 use 4
 wait_for has_lease
-kill -STOP "$server"
+stop_process "$server"
 sleep 1
 kill -CONT "$server"
 used 0
 
 # Where a request was told that it is stopped, nbdkit has left the disk, which others may have alone then: it does not write there by itself.
 PYTHONPATH=${stamps%/*} PYTHONDONTWRITEBYTECODE=1 timeout 90 python3 - "$server" "$nbdkit" <<'EOF' || problem 'nbdkit kept a disk that it has left'
-import os, signal, sys, time
+import glob, os, signal, sys, time
 import nbd_stamps as nbd
 
 def has_lease():
@@ -145,6 +145,8 @@ for _ in range(600):
     time.sleep(0.1)
 had, told = has_lease(), False
 os.kill(server, signal.SIGSTOP)
+while not all(") T " in open(path).read() for path in glob.glob("/proc/%d/task/*/stat" % server)): # one of them takes the signal, whenever it runs
+    time.sleep(0.01)
 try:
     connection.ask(nbd.FLUSH)
 except OSError:
@@ -167,7 +169,7 @@ used 0
 # One that comes while the client is stopped, who has what is locked, says who it is.
 use 20
 wait_for has_lease
-kill -STOP "$nbdkit"
+stop_process "$nbdkit"
 kill -9 "$server"
 wait "$server" 2>/dev/null
 expect 1 "in use by process $nbdkit .*stopped" "$TENON" lv extend vg/l --size +4M

@@ -10,6 +10,7 @@
 # Sets $TENON and $work (a new folder in $work_in or /tmp, which is removed), and has TENON_* say that nothing outside
 # of $work is looked at. At the end it calls cleanup(), if the test has one, and kills what is in the array `pids`.
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 1
+. tests/processes.sh
 TENON=$(realpath "${TENON:-build/tenon}")
 work=$(mktemp -d -p "${work_in:-${TMPDIR:-/tmp}}") || exit 1
 export TENON_RUNTIME_DIR=$work/run TENON_STATE_DIR=$work/state TENON_DEVICES_FILE=$work/devices TENON_DEVICES=

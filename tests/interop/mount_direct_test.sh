@@ -121,7 +121,7 @@ used
 use - linear striped
 wait_for has_lease
 for to in b.img a.img b.img; do
-	kill -STOP "$process"
+	stop_process "$process"
 	timeout 60 "$TENON" lv extend vg/linear --size +4M >out 2>&1
 	rc=$?
 	[ $rc = 0 ] || { [ $rc = 1 ] && grep -q "process $process .*kill -CONT $process" <<<"$(tr '\n' ' ' <out)"; } ||
@@ -134,7 +134,7 @@ used
 # ---- The server is stopped and goes on, is killed, and another comes ----
 use fail linear striped
 wait_for has_lease
-kill -STOP "$server"
+stop_process "$server"
 sleep 1
 kill -CONT "$server"
 kill -9 "$server"

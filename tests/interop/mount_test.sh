@@ -197,7 +197,7 @@ wait_for appears 'l '
 truncate -s 64M b.img
 expect 0 '' "$TENON" vg create other b.img --device b.img
 launch other.out "$TENON" serve other --socket-dir o --device "$work/b.img" || problem "no server: $(cat other.out)"
-kill -STOP "$launched"
+stop_process "$launched"
 cat >looks.sh <<'END'
 for _ in $(seq 13); do
 	sleep 0.35 # what was listed is not asked for again before that
@@ -279,7 +279,7 @@ sys.stdin.readline()
 END
 	coproc given_up { exec python3 given_up.py 2>&1; }
 	read -r -t 60 line <&"${given_up[0]}" && [ "$line" = open ] || problem "$line"
-	kill -STOP "$server"
+	stop_process "$server"
 	echo >&"${given_up[1]}"
 	read -r -t 60 line <&"${given_up[0]}" && [ "$line" = failed ] || problem "$line"
 	kill -CONT "$server"
@@ -383,7 +383,7 @@ second=${second#mount-}
 second=${second%.sock}
 kill -9 "$process"
 wait_for dead
-kill -STOP "$second"
+stop_process "$second"
 expect 0 '' timeout -s KILL 60 "$TENON" unmount m
 kill -CONT "$second"
 expect 0 '' "$TENON" unmount m2
@@ -394,7 +394,7 @@ expect 0 '' "$TENON" mount vg m
 process=$(find run -name 'mount-*' -printf '%f\n')
 process=${process#mount-}
 process=${process%.sock}
-kill -STOP "$process"
+stop_process "$process"
 for folder in m m/ m/.; do expect 1 'mounted there already' timeout -s KILL 20 "$TENON" mount vg $folder; done
 expect 1 "unmounted, but process $process .* does not answer" timeout -s KILL 20 "$TENON" unmount m/
 mountpoint -q m && problem 'it is mounted yet'

@@ -23,14 +23,14 @@ export_by_nbdkit() {
 	nbdkit -f -U "$socket" "$@" 2>>nbdkit.err 3>&- 4>&- &
 	nbd=$!
 	pids+=($nbd)
-	wait_for test -S "$socket"
+	wait_for listens "$socket"
 }
 A=$(uri a.sock) B=$(uri b.sock)
 export_by_nbdkit a.sock file a.img
 a=$nbd
 qemu-nbd -f raw -k "$work/b.sock" -t -e 4 --discard=unmap b.img &
 pids+=($!)
-wait_for test -S b.sock
+wait_for listens b.sock
 
 # ---- Copies, with holes ----
 expect 0 '' "$TENON" copy data "$B"
@@ -76,7 +76,7 @@ expect 0 'degraded' "$TENON" raid show r
 rm -f b.sock
 qemu-nbd -f raw -k "$work/b.sock" -t -e 4 b.img &
 pids+=($!)
-wait_for test -S b.sock
+wait_for listens b.sock
 kill $server
 wait $server
 expect 0 '' "$TENON" raid remove r "$B"
@@ -206,9 +206,7 @@ reader=$!
 pids+=($reader)
 exec 3>hold
 wait_for grep -q holding stopped.out
-kill -STOP $a
-# One of its threads is to take the signal first.
-wait_for grep -q '^State:.T' /proc/$a/status
+stop_process $a
 began=$SECONDS
 exec 3>&-
 wait $reader && problem 'a stopped server has answered'

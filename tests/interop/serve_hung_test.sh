@@ -3,6 +3,7 @@
 # One process that hangs: commands about other things go on, those about its own end in time and name it.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
+. tests/processes.sh
 TENON=$(realpath "${TENON:-build/tenon}")
 command -v python3 >/dev/null || { echo "python3 is not installed"; exit 77; }
 work=$(mktemp -d) || exit 1
@@ -43,7 +44,7 @@ done
 serve vgp --socket-dir s
 stopped=$server
 serve vgq --socket-dir s2
-kill -STOP "$stopped"
+stop_process "$stopped"
 
 # Nothing else is held up.
 ends 0 'vgp' "$TENON" lv list
@@ -106,7 +107,7 @@ for how in STOP TERM KILL; do
 	exec 7>stream
 	head -c 1M /dev/urandom >&7
 	for _ in $(seq 3000); do grep -q tenon-blk-client /proc/$copying/maps 2>/dev/null && break; sleep 0.02; done
-	[ $how = KILL ] || kill -STOP "$server"
+	[ $how = KILL ] || stop_process "$server"
 	[ $how != KILL ] || kill -KILL "$server"
 	head -c 2M /dev/urandom >&7 2>/dev/null &
 	exec 7>&-

@@ -45,7 +45,7 @@ done
 json "d['served'] and d['segments'][0]['areas'] == ['$work/a.img(0)']" "$TENON" lv show vg0/root --json
 for image in a b; do mv $image.kept $image.img; done
 # A server that does not answer is passed over.
-kill -STOP $server
+stop_process $server
 json "d['name'] == 'root' and d['served'] is None" "$TENON" lv show vg0/root --json
 kill -CONT $server
 expect 0 'root +vg0 .* -wi-ao---- ' tr '\n' ' ' < <("$TENON" lv list)

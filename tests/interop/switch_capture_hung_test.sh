@@ -17,7 +17,7 @@ lab_host pa tapa 10.0.0.1/24
 lab_host pb tapb 10.0.0.2/24
 lab_reach pa 10.0.0.2
 "$TENON" switch capture lab -w mnt/disk --keep 2>said || lab_fail "$(cat said)"
-kill -STOP "$slow"
+stop_process "$slow"
 lab_background "$TENON" switch capture lab -w other.pcapng --keep
 other=${LAB_PIDS[-1]}
 lab_reach pa 10.0.0.2

@@ -25,7 +25,7 @@ ends() { # STATUS TEXT
 lab_switch lab --port a=tap:tapa --port b=tap:tapb --verbose
 
 # Asked for while the switch is stopped, and given up.
-kill -STOP $LAB_PID
+stop_process $LAB_PID
 timeout 30 "$TENON" switch capture lab -w stopped.pcapng 2>said
 [ $? = 1 ] && grep -q 'no answer to switch.capture.start' said || lab_fail "a stopped switch: $(cat said)"
 [ ! -e stopped.pcapng ] || lab_fail "what was not begun has a file"

@@ -112,7 +112,7 @@ for _ in $(seq 1200); do [ "$("$TENON" switch show lab | grep -c ^capture)" = 1 
 ping_through "captured live"
 # What is still on its way in the switch stays there.
 for _ in $(seq 600); do [ "$(whole live.pcapng 2>/dev/null || echo 0)" -ge 2 ] && break; sleep 0.1; done
-kill -STOP $LAB_PID
+stop_process $LAB_PID
 kill -TERM $live
 for _ in $(seq 600); do kill -0 $live 2>/dev/null || break; sleep 0.05; done
 kill -0 $live 2>/dev/null && { lab_fail "a capture of a stopped switch does not end"; kill -9 $live; }

@@ -92,7 +92,7 @@ for link in a1 a2; do
 done
 
 # ---- The partner has stopped: two removals wait for it, and a port of the same name comes between them ----
-kill -STOP "$(cat vs.pid)"
+stop_process "$(cat vs.pid)"
 python3 - "$(find "$TENON_RUNTIME_DIR" -name 'switch-lab.sock')" <<'PYTHON' || lab_fail "removals of one port that meet"
 import json, socket, sys, threading, time
 def send(method, **params):

@@ -16,6 +16,7 @@
 #	lab_fail TEXT			notes a failure
 #	lab_done				ends the test
 
+. "$(dirname "${BASH_SOURCE[0]}")/../processes.sh"
 TENON=${TENON:-$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)/${BUILD:-build}/tenon}
 LAB_FRAMES=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/switch_frames.py
 lab_failures=0

@@ -3,6 +3,7 @@
 # `tenon switch list`: the switches of this user, also those that do not answer; what a killed one left is removed and told.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
+. tests/processes.sh
 TENON=$(realpath "${TENON:-build/tenon}")
 command -v python3 >/dev/null || { echo "python3 is not installed"; exit 77; }
 work=$(mktemp -d) || exit 1
@@ -47,7 +48,7 @@ lists "rows['b']['control'] == '$work/run/switch-b.sock' and rows['b']['problem'
 [ "$("$TENON" switch list -H -o SWITCH,PORTS | tr '\t\n' ' ,')" = "a 0,b 2," ] || problem "$("$TENON" switch list -H -o SWITCH,PORTS)"
 
 # One that is stopped is there, with its process, and is not waited for long.
-kill -STOP "${pids[-1]}"
+stop_process "${pids[-1]}"
 lists "rows['a']['state'] == 'does not answer' and '${pids[-1]}' in rows['a']['problem'] and rows['a']['port_count'] is None"
 lists "rows['b']['state'] == 'running'"
 kill -CONT "${pids[-1]}"

@@ -15,7 +15,7 @@ ovs_start() {
 	export OVS_RUNDIR=$LAB OVS_LOGDIR=$LAB OVS_DBDIR=$LAB OVS_SYSCONFDIR=$LAB
 	ovsdb-tool create conf.db /usr/share/openvswitch/vswitch.ovsschema
 	lab_background ovsdb-server conf.db --remote="punix:$LAB/db.sock" --pidfile=db.pid --log-file=db.log 2>/dev/null
-	for _ in $(seq 600); do [ -S db.sock ] && break; sleep 0.1; done
+	for _ in $(seq 600); do listens "$LAB/db.sock" && break; sleep 0.1; done
 	vsctl --no-wait init
 	lab_background "$@" ovs-vswitchd "unix:$LAB/db.sock" --pidfile="$LAB/vs.pid" --unixctl="$LAB/vs.ctl" --log-file=vs.log --disable-system 2>/dev/null
 }

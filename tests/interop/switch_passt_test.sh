@@ -21,8 +21,8 @@ start_passt() { # OPTION...
 }
 is_up() { for _ in $(seq 1200); do [ "$(lab_stat out up)" = "$1" ] && return; sleep 0.05; done; lab_fail "port out: $(lab_stat out state): $(cat passt.log)"; return 1; }
 start_passt
-for _ in $(seq 1200); do [ -S sockets/passt ] || ! kill -0 $PASST 2>/dev/null && break; sleep 0.05; done
-[ -S sockets/passt ] || lab_skip "passt does not run here: $(tail -n 1 passt.log)"
+for _ in $(seq 1200); do listens sockets/passt || ! kill -0 $PASST 2>/dev/null && break; sleep 0.05; done
+listens sockets/passt || lab_skip "passt does not run here: $(tail -n 1 passt.log)"
 lab_switch lab --port a=tap:ta --port out=qemu-stream:"$LAB/sockets/passt",client
 lab_host a ta
 is_up True || lab_done

@@ -50,7 +50,7 @@ reach a 10.0.2.2
 for child in $(cat "/proc/$LAB_PID/task/$LAB_PID/children"); do
 	tr '\0' ' ' <"/proc/$child/cmdline" | grep -q uplink-process && process=$child
 done
-kill -STOP "$process"
+stop_process "$process"
 await out "its process $process is stopped"
 others_go_on
 dropped out
@@ -58,7 +58,7 @@ kill -CONT "$process"
 await out '^up$'
 reach a 10.0.2.2
 # A port whose process is stopped can be removed, and made again; the process is not left behind.
-kill -STOP "$process"
+stop_process "$process"
 timeout 60 "$TENON" switch port remove lab out || lab_fail "a port with a stopped process stays"
 [ -e "/proc/$process" ] && lab_fail "the stopped process was left behind"
 "$TENON" switch port add lab out=user || lab_fail "it is not made again"
@@ -71,14 +71,14 @@ LAB_PIDS+=($client)
 await v '^up$'
 lab_host c tv 10.0.2.103/24
 reach a 10.0.2.103
-kill -STOP $client
+stop_process $client
 others_go_on
 dropped v
 timeout 60 "$TENON" switch port set lab v vlan=7 && "$TENON" switch port set lab v vlan=none || lab_fail "the port of a stopped client cannot be set"
 kill -CONT $client
 reach a 10.0.2.103
 # It is stopped, and killed so: the next one has the place.
-kill -STOP $client
+stop_process $client
 kill -KILL $client
 wait $client 2>/dev/null
 await v waiting
@@ -136,7 +136,7 @@ for round in nothing half garbage nothing; do
 	LAB_PIDS+=($silent)
 	for _ in $(seq 600); do [ -e connected ] && break; sleep 0.1; done
 	[ -e connected ] || lab_fail "front-end $round: it cannot connect"
-	kill -STOP $silent
+	stop_process $silent
 	others_go_on
 	kill -KILL $silent
 	wait $silent 2>/dev/null
@@ -147,7 +147,7 @@ timeout 60 "$TENON" switch port remove lab f || lab_fail "the port of a silent f
 for child in $(cat "/proc/$LAB_PID/task/$LAB_PID/children"); do
 	tr '\0' ' ' <"/proc/$child/cmdline" | grep -q uplink-process && process=$child
 done
-kill -STOP "$process"
+stop_process "$process"
 lab_end || lab_fail "the switch ended with $?"
 [ -e "/proc/$process" ] && lab_fail "the stopped process was left behind at the end"
 lab_done

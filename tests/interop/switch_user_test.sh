@@ -130,7 +130,7 @@ not_forwarded 'port a: it is no way to the outside, but tap' add a tcp::1-:1
 for child in $(cat "/proc/$LAB_PID/task/$LAB_PID/children"); do
 	tr '\0' ' ' <"/proc/$child/cmdline" | grep -q uplink-process && process=$child
 done
-kill -STOP "$process"
+stop_process "$process"
 not_forwarded 'whether it was done is not known' add out tcp::2225-:22
 "$TENON" switch forward lab add out tcp::2224-:1 2>err &
 late=$!
@@ -144,7 +144,7 @@ grep -q 'Address already in use\|does not answer' err || lab_fail "$(cat err)"
 [ "$(reach_at 2225)" = "a guest" ] || lab_fail "it is not forwarded"
 # Others are served meanwhile: it goes on after another command was answered, and in time, where this machine has any.
 for _ in $(seq 10); do
-	kill -STOP "$process"
+	stop_process "$process"
 	"$TENON" switch forward lab add out tcp::2227-:22 2>err &
 	late=$!
 	sleep 0.5
@@ -157,7 +157,7 @@ done
 "$TENON" switch forward lab remove out tcp::2227 || lab_fail "forward remove"
 # Two that are asked for meanwhile: neither is forgotten by the other.
 for _ in $(seq 10); do
-	kill -STOP "$process"
+	stop_process "$process"
 	"$TENON" switch forward lab add out tcp::2228-:22 2>err &
 	late=$!
 	"$TENON" switch forward lab add out tcp::2229-:22 2>err2 &
@@ -171,7 +171,7 @@ done
 [ -n "${both:-}" ] || lab_fail "two forwards at once are not added"
 [ "$("$TENON" switch show lab --config | grep -o 'hostfwd=tcp::222[89]' | sort | wc -l)" = 2 ] || lab_fail "one of two forwards is not in the configuration"
 for port in 2228 2229; do "$TENON" switch forward lab remove out tcp::$port || lab_fail "forward remove $port"; done
-kill -STOP "$process"
+stop_process "$process"
 not_forwarded 'whether it was done is not known' add out tcp::2226-:22
 not_forwarded 'whether it was done is not known' remove out tcp::2225
 kill -CONT "$process"

@@ -6,6 +6,7 @@
 # port: frames of others pass, and no descriptor or mapping is left. TORTURE=1: more of them, from other seeds.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
+. tests/processes.sh
 TENON=${TENON:-$PWD/${BUILD:-build}/tenon}
 here=$PWD/tests/interop helpers=$PWD/${BUILD:-build}/tests/helpers
 [ -x "$helpers/blk_server" ] || { echo "$helpers/blk_server is not built"; exit 77; }
@@ -29,7 +30,7 @@ rm -f e.sock
 truncate -s 32M disk.img
 "$helpers/blk_server" e.sock file disk.img >server.out 2>&1 &
 pid=$!
-for _ in $(seq 600); do [ -S e.sock ] && break; sleep 0.1; done
+for _ in $(seq 600); do listens e.sock && break; sleep 0.1; done
 python3 "$here/vhost_hostile.py" $pid "$lab" "${SEED:-1}" "${ROUNDS:-$rounds}" "$helpers/block_io" || failed=1
 kill -TERM $pid && wait $pid || { echo "FAILED: the server's exit status was $?"; tail -n 20 server.out; failed=1; }
 exit $failed

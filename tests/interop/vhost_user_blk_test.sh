@@ -5,6 +5,7 @@
 # guest is in tests/guest/vhost_user_blk_test.sh.
 set -u
 cd "$(dirname "$0")/../.."
+. tests/processes.sh
 build=$(pwd)/${BUILD:-build}
 io=$build/tests/helpers/block_io
 server=$build/tests/helpers/blk_server
@@ -26,8 +27,8 @@ trap cleanup EXIT
 cd "$work"
 failures=0
 fail() { echo "FAILED: $*"; failures=$((failures + 1)); }
-await() { # FILE: until the socket is there
-	for _ in $(seq 1200); do [ -S "$1" ] && return 0; sleep 0.05; done
+await() { # SOCKET: until a server has it
+	for _ in $(seq 1200); do listens "$1" && return 0; sleep 0.05; done
 	fail "no socket $1"; cat ./*.log; return 1
 }
 stop() { kill "$1"; wait "$1" 2>/dev/null; }
