@@ -382,7 +382,7 @@ static void put_checksum(uint8_t *at, uint64_t sum)
 /* The tail of the newer versions: flags, the querier's variables, sources. */
 static size_t put_query_tail(uint8_t *at, const struct group_query *query)
 {
-	at[0] = query->robustness <= 7 ? query->robustness : 0;
+	at[0] = (uint8_t)(query->suppress << 3 | (query->robustness <= 7 ? query->robustness : 0));
 	at[1] = (uint8_t)encode_float(query->interval_ns / (1000 * MS), 4);
 	put_be16(at + 2, (uint16_t)query->source_count);
 	at += 4;

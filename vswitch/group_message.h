@@ -113,6 +113,7 @@ struct group_query {
 	struct group_address group;          /* zero: a general query */
 	const struct group_address *sources; /* of a group, in the newest version only */
 	unsigned source_count;               /* at most GROUP_QUERY_SOURCES */
+	bool suppress;                       /* in the newest version only */
 	uint64_t response_ns;
 	uint8_t robustness; /* 1 to 7 */
 	uint64_t interval_ns;

@@ -15,7 +15,7 @@
  *
  * Sources. A port wants of a group what the hosts behind it said by IGMPv3 or MLDv2: some sources (INCLUDE), or all but some
  * (EXCLUDE), with the timers, transitions and queries of RFC 3376, 6 and RFC 3810, 7. A source that was blocked is asked for at that
- * port (by our queries only) before it ends, but with fast leave; an answer ends the asking. While a host of an older version is heard
+ * port (by our queries only) before it ends, but with fast leave. While a host of an older version is heard
  * at a port, what only newer ones say does not take from it: BLOCK, and lists of what is excluded, are not heeded (RFC 3376, 7.3.2).
  *
  * A port that names more sources of a group, or of all, than it may, or than there is room for, gets all of that group for the group

@@ -4,7 +4,7 @@
  *
  *	snooping.c		the object, settings, frames		snooping_vlan.c	queriers, router ports
  *	snooping_member.c	groups and their members		snooping_look.c	looking
- *	snooping_source.c	what a member wants, and its end
+ *	snooping_source.c	what a member wants, and its end	snooping_ask.c	what is asked for
  */
 #ifndef TENON_VSWITCH_SNOOPING_INTERNAL_H
 #define TENON_VSWITCH_SNOOPING_INTERNAL_H
@@ -63,6 +63,7 @@ struct snooping_member {
 	struct timer query;  /* armed while it, or a source, is asked for */
 	struct snooping_group *group;
 	unsigned port, queries_left; /* for all of the group */
+	bool ask;                    /* one of them is to go out now */
 	struct list sources;
 	unsigned source_count;
 	uint64_t wide_until;         /* it named too many sources, and gets all */
@@ -77,7 +78,7 @@ struct snooping_source {
 	struct group_source *at;
 	unsigned queries_left;
 	bool named; /* by the record that is looked at */
-	bool ask;   /* it is to be in the next query */
+	bool ask;   /* it is to be in a query now */
 };
 
 struct snooping {
@@ -138,13 +139,11 @@ void snooping_vlan_refresh(struct snooping_vlan *vlan);
 /* The ports that reports go to. */
 void snooping_vlan_routers(const struct snooping_vlan *vlan, struct port_set *out);
 
-/* A query of ours, to one port or (SNOOPING_PORTS) all; `group` is zero in a general one. */
+/* Whether our queries are of the version that has sources, and the bit that other routers leave their timers alone by. */
+bool snooping_vlan_asks_newly(const struct snooping_vlan *vlan);
+/* A query of ours for a group to a port: for at most GROUP_QUERY_SOURCES of its sources, or (`count` is 0) all of it. `suppress`: that bit. */
 void snooping_vlan_query(struct snooping_vlan *vlan, unsigned port, struct group_address group,
-			 uint64_t response);
-/* The same for at most GROUP_QUERY_SOURCES sources of the group. */
-void snooping_vlan_query_sources(struct snooping_vlan *vlan, unsigned port,
-				 struct group_address group, const struct group_address *sources,
-				 unsigned count);
+			 const struct group_address *sources, unsigned count, bool suppress);
 
 uint64_t snooping_vlan_membership(const struct snooping_vlan *vlan);
 uint64_t snooping_vlan_response(const struct snooping_vlan *vlan);
@@ -172,9 +171,34 @@ void snooping_end_member(struct snooping_member *member);
 void snooping_change_member(struct snooping_member *member, const struct group_record *record);
 /* It gets all sources until it has not named too many for some time. */
 void snooping_widen(struct snooping_member *member);
-/* Has the port asked whether anybody wants all of the group; who answers makes it a member again. */
+
+/* ---- snooping_ask.c ---- */
+
+static inline struct snooping *snooping_of(const struct snooping_member *member)
+{
+	return member->group->vlan->snooping;
+}
+
+static inline struct snooping_source *snooping_source_of(struct list *node)
+{
+	return list_entry(node, struct snooping_source, node);
+}
+
+/* Else it is blocked. */
+static inline bool snooping_is_wanted(const struct snooping_source *source)
+{
+	return source->expire.place != 0;
+}
+
+void snooping_begin_asking(struct snooping_member *member);
+/* Has the port asked whether anybody wants all of the group, or a source that is wanted; who answers makes it so again. If we are who asks. */
 void snooping_ask_group(struct snooping_member *member);
-/* The querier asks for some sources of the group. */
+void snooping_ask_source(struct snooping_source *source);
+/* Sends what these left to be sent. */
+void snooping_ask_now(struct snooping_member *member);
+/* Somebody wants all of the group. */
+void snooping_was_answered(struct snooping_member *member);
+/* Another querier asks for some sources of the group. */
 void snooping_lower_sources(struct snooping_group *group, const struct group_message *message,
 			    uint64_t until);
 

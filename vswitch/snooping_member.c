@@ -195,6 +195,7 @@ static void heard_record(struct snooping_vlan *vlan, unsigned port, struct group
 	if (!snooping_keeps_sources(vlan) || member->wide_until > snooping->now) {
 		if (record->type == GROUP_BLOCK) {
 			snooping_ask_group(member);
+			snooping_ask_now(member);
 			return;
 		}
 		forget_list(record);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The sources that members named: what a record changes, and what it has asked for; see snooping.h and snooping_internal.h.
+ * The sources that members named, and what a record changes; see snooping.h and snooping_internal.h.
  *
  * A port's bit in the set of group_set.h follows each change: of `members` while it is EXCLUDE, of `wants` while a source's timer runs,
  * and else of `blocks`.
@@ -10,27 +10,12 @@
 #include "util/bytes.h"
 #include "vswitch/snooping_internal.h"
 
-static struct snooping_source *source_of(struct list *node)
-{
-	return list_entry(node, struct snooping_source, node);
-}
-
-static struct snooping *snooping_of(const struct snooping_member *member)
-{
-	return member->group->vlan->snooping;
-}
-
-static bool is_wanted(const struct snooping_source *source)
-{
-	return source->expire.place != 0;
-}
-
 bool snooping_keeps_sources(const struct snooping_vlan *vlan)
 {
 	const struct snooping_settings *settings = &vlan->snooping->settings;
-	bool can_ask = vlan->is_mld ? settings->mld_version >= 2 : settings->igmp_version >= 3;
 
-	return settings->sources_per_group && (can_ask || !snooping_vlan_is_ours(vlan));
+	return settings->sources_per_group &&
+	       (snooping_vlan_asks_newly(vlan) || !snooping_vlan_is_ours(vlan));
 }
 
 /* ---- One source ---- */
@@ -45,8 +30,8 @@ static struct snooping_source *find_source(const struct snooping_member *member,
 	    (!port_set_has(&at->wants, member->port) && !port_set_has(&at->blocks, member->port)))
 		return NULL;
 	list_for_each(node, &member->sources)
-		if (source_of(node)->at == at)
-			return source_of(node);
+		if (snooping_source_of(node)->at == at)
+			return snooping_source_of(node);
 	return NULL;
 }
 
@@ -56,7 +41,6 @@ static void want(struct snooping_source *source, uint64_t until)
 
 	port_set_remove(&source->at->blocks, port);
 	port_set_add(&source->at->wants, port);
-	source->queries_left = 0;
 	timer_arm(&snooping_of(source->member)->timers, &source->expire, until);
 }
 
@@ -93,7 +77,7 @@ static void forget_source(struct snooping_source *source)
 static void forget_all(struct snooping_member *member)
 {
 	list_for_each_safe(node, &member->sources)
-		forget_source(source_of(node));
+		forget_source(snooping_source_of(node));
 }
 
 /* ---- The end ---- */
@@ -196,7 +180,7 @@ static void set_exclude(struct snooping_member *member)
 	struct snooping *snooping = snooping_of(member);
 
 	member->exclude = true;
-	member->queries_left = 0;
+	snooping_was_answered(member);
 	port_set_add(&member->group->entry.members, member->port);
 	timer_arm(&snooping->timers, &member->expire,
 		  snooping->now + snooping_vlan_membership(member->group->vlan));
@@ -210,8 +194,8 @@ static void set_include(struct snooping_member *member)
 	port_set_remove(&member->group->entry.members, member->port);
 	timer_disarm(&snooping_of(member)->timers, &member->expire);
 	list_for_each_safe(node, &member->sources)
-		if (!is_wanted(source_of(node)))
-			forget_source(source_of(node));
+		if (!snooping_is_wanted(snooping_source_of(node)))
+			forget_source(snooping_source_of(node));
 }
 
 static void exclude_expired(struct timer *timer)
@@ -233,138 +217,17 @@ void snooping_widen(struct snooping_member *member)
 	member->wide_until = member->expire.when;
 }
 
-/* ---- Asking ---- */
-
-static void send_asked(struct snooping_member *member)
-{
-	struct snooping_vlan *vlan = member->group->vlan;
-	struct group_address sources[GROUP_QUERY_SOURCES], group = member->group->entry.key.group;
-	unsigned count = 0;
-
-	list_for_each(node, &member->sources) {
-		struct snooping_source *source = source_of(node);
-
-		if (!source->ask)
-			continue;
-		source->ask = false;
-		source->queries_left--;
-		sources[count++] = source->at->address;
-		if (count == GROUP_QUERY_SOURCES) {
-			snooping_vlan_query_sources(vlan, member->port, group, sources, count);
-			count = 0;
-		}
-	}
-	if (count)
-		snooping_vlan_query_sources(vlan, member->port, group, sources, count);
-}
-
-static void send_group_query(struct snooping_member *member)
-{
-	struct snooping_vlan *vlan = member->group->vlan;
-
-	member->queries_left--;
-	snooping_vlan_query(vlan, member->port, member->group->entry.key.group,
-			    vlan->snooping->settings.last_member_interval);
-}
-
-/* The next turn, unless there is one already. */
-static void ask_later(struct snooping_member *member)
-{
-	struct snooping *snooping = snooping_of(member);
-	bool more = member->queries_left;
-
-	list_for_each(node, &member->sources)
-		more = more || source_of(node)->queries_left;
-	if (more && !member->query.place)
-		timer_arm(&snooping->timers, &member->query,
-			  snooping->now + snooping->settings.last_member_interval);
-}
-
-static void ask_again(struct timer *timer)
-{
-	struct snooping_member *member = container_of(timer, struct snooping_member, query);
-
-	list_for_each(node, &member->sources)
-		source_of(node)->ask = source_of(node)->queries_left != 0;
-	send_asked(member);
-	if (member->queries_left)
-		send_group_query(member);
-	ask_later(member);
-}
-
-/* The last member query time: RFC 3376, 8.8 to 8.10. */
-static uint64_t until_asked(const struct snooping *snooping)
-{
-	return snooping->now +
-	       snooping->settings.robustness * snooping->settings.last_member_interval;
-}
-
-void snooping_ask_group(struct snooping_member *member)
-{
-	struct snooping *snooping = snooping_of(member);
-	uint64_t until = until_asked(snooping);
-
-	/* Another querier asks, when it hears of the leave. */
-	if (!member->exclude || !snooping_vlan_is_ours(member->group->vlan) ||
-	    member->queries_left || member->expire.when <= until)
-		return;
-	timer_arm(&snooping->timers, &member->expire, until);
-	member->queries_left = snooping->settings.robustness;
-	send_group_query(member);
-	ask_later(member);
-}
-
 /* Whoever wants it still answers; with fast leave there is nobody else. */
-static void ask_source(struct snooping_source *source)
+static void end_or_ask(struct snooping_source *source)
 {
 	struct snooping_member *member = source->member;
-	struct snooping *snooping = snooping_of(member);
-	uint64_t until = until_asked(snooping);
 
-	if (snooping->ports[member->port].fast_leave) {
-		if (member->exclude)
-			block(source);
-		else
-			forget_source(source);
-		return;
-	}
-	if (!snooping_vlan_is_ours(member->group->vlan) || source->queries_left ||
-	    source->expire.when <= until)
-		return;
-	timer_arm(&snooping->timers, &source->expire, until);
-	source->queries_left = snooping->settings.robustness;
-	source->ask = true;
-}
-
-void snooping_lower_sources(struct snooping_group *group, const struct group_message *message,
-			    uint64_t until)
-{
-	struct snooping *snooping = group->vlan->snooping;
-
-	for (unsigned i = 0; i < message->source_count; i++) {
-		struct group_source *at =
-			group_source_find(&snooping->set, &group->entry,
-					  group_source_at(message->is_mld, message->sources, i));
-
-		if (at)
-			at->named = true;
-	}
-	list_for_each(node, &group->members) {
-		struct snooping_member *member = list_entry(node, struct snooping_member, node);
-		/* A host of an older version does not know what is asked. */
-		bool old = member->v1_until > snooping->now || member->v2_until > snooping->now;
-
-		list_for_each(at, &member->sources) {
-			struct snooping_source *source = source_of(at);
-
-			if (!old && source->at->named && is_wanted(source) &&
-			    source->expire.when > until)
-				timer_arm(&snooping->timers, &source->expire, until);
-		}
-	}
-	list_for_each(node, &group->members)
-		list_for_each(at, &list_entry(node, struct snooping_member, node)->sources)
-			source_of(at)->at->named = false;
+	if (!snooping_of(member)->ports[member->port].fast_leave)
+		snooping_ask_source(source);
+	else if (member->exclude)
+		block(source);
+	else
+		forget_source(source);
 }
 
 /* ---- Records ---- */
@@ -415,7 +278,7 @@ static void change_known(struct snooping_member *member, const struct group_reco
 			 const struct transition *change, uint64_t until)
 {
 	list_for_each(node, &member->sources)
-		source_of(node)->named = false;
+		snooping_source_of(node)->named = false;
 	for (unsigned i = 0; i < record->source_count; i++) {
 		struct snooping_source *source = find_source(member, source_in(member, record, i));
 
@@ -426,14 +289,14 @@ static void change_known(struct snooping_member *member, const struct group_reco
 			want(source, until);
 	}
 	list_for_each_safe(node, &member->sources) {
-		struct snooping_source *source = source_of(node);
+		struct snooping_source *source = snooping_source_of(node);
 
 		if (source->named || change->others == KEPT)
 			continue;
 		if (change->others == DELETED)
 			forget_source(source);
-		else if (is_wanted(source))
-			ask_source(source);
+		else if (snooping_is_wanted(source))
+			end_or_ask(source);
 	}
 }
 
@@ -468,14 +331,14 @@ void snooping_change_member(struct snooping_member *member, const struct group_r
 	if (change->excludes)
 		set_exclude(member);
 	list_for_each_safe(node, &member->sources)
-		if (change->asks_named && source_of(node)->named && is_wanted(source_of(node)))
-			ask_source(source_of(node));
-	send_asked(member);
+		if (change->asks_named && snooping_source_of(node)->named &&
+		    snooping_is_wanted(snooping_source_of(node)))
+			end_or_ask(snooping_source_of(node));
 	if (change->asks_group && snooping->ports[member->port].fast_leave)
 		set_include(member);
 	else if (change->asks_group)
 		snooping_ask_group(member);
-	ask_later(member);
+	snooping_ask_now(member);
 	if (!member->exclude && list_empty(&member->sources))
 		snooping_end_member(member);
 }
@@ -484,5 +347,5 @@ void snooping_begin_sources(struct snooping_member *member)
 {
 	list_init(&member->sources);
 	member->expire.expire = exclude_expired;
-	member->query.expire = ask_again;
+	snooping_begin_asking(member);
 }

@@ -87,24 +87,30 @@ static void send_query(struct snooping_vlan *vlan, unsigned port, struct group_q
 	options->actions->send(options->arg, port, SNOOPING_PORTS, vlan->vlan, frame, length);
 }
 
-void snooping_vlan_query(struct snooping_vlan *vlan, unsigned port, struct group_address group,
-			 uint64_t response)
+static void query_all(struct snooping_vlan *vlan, unsigned port)
 {
 	send_query(vlan, port,
 		   (struct group_query){ .source = snooping_our_address(vlan),
-					 .group = group,
-					 .response_ns = response });
+					 .response_ns =
+						 vlan->snooping->settings.response_interval });
 }
 
-void snooping_vlan_query_sources(struct snooping_vlan *vlan, unsigned port,
-				 struct group_address group, const struct group_address *sources,
-				 unsigned count)
+bool snooping_vlan_asks_newly(const struct snooping_vlan *vlan)
+{
+	const struct snooping_settings *settings = &vlan->snooping->settings;
+
+	return vlan->is_mld ? settings->mld_version >= 2 : settings->igmp_version >= 3;
+}
+
+void snooping_vlan_query(struct snooping_vlan *vlan, unsigned port, struct group_address group,
+			 const struct group_address *sources, unsigned count, bool suppress)
 {
 	send_query(vlan, port,
 		   (struct group_query){ .source = snooping_our_address(vlan),
 					 .group = group,
 					 .sources = sources,
 					 .source_count = count,
+					 .suppress = suppress,
 					 .response_ns =
 						 vlan->snooping->settings.last_member_interval });
 }
@@ -117,7 +123,7 @@ static void query_due(struct timer *timer)
 	const struct snooping_settings *settings = &vlan->snooping->settings;
 	uint64_t next = settings->query_interval;
 
-	snooping_vlan_query(vlan, SNOOPING_PORTS, general, settings->response_interval);
+	query_all(vlan, SNOOPING_PORTS);
 	if (vlan->startup_left) {
 		vlan->startup_left--;
 		next /= vlan->startup_left ? 4 : 1; /* RFC 3376, 8.6 */
@@ -265,8 +271,7 @@ void snooping_vlan_port_up(struct snooping_vlan *vlan, unsigned port)
 	bool ours = snooping_vlan_is_ours(vlan);
 
 	if (ours)
-		snooping_vlan_query(vlan, port, general,
-				    vlan->snooping->settings.response_interval);
+		query_all(vlan, port);
 	snooping_vlan_open(vlan, port, false, until_known(vlan, ours));
 }
 

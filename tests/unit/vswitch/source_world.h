@@ -30,6 +30,7 @@ struct world {
 	struct {
 		unsigned port;
 		uint64_t time;
+		bool suppress;
 		char sources[16]; /* "ab"; "": of all the group */
 	} sent[SENT];
 	/* What is known of a port. */
@@ -64,6 +65,7 @@ static inline void sent(void *arg, unsigned port, unsigned except, uint16_t vlan
 	CU_ASSERT_EQUAL(message.response_ns, SECOND);
 	world->sent[world->count].port = port;
 	world->sent[world->count].time = world->now;
+	world->sent[world->count].suppress = message.suppress;
 	memset(world->sent[world->count].sources, 0, 16);
 	for (unsigned i = 0; i < message.source_count; i++)
 		for (char letter = 'a'; letter <= 'h'; letter++)
@@ -74,6 +76,26 @@ static inline void sent(void *arg, unsigned port, unsigned except, uint16_t vlan
 }
 
 static const struct snooping_actions actions = { sent };
+
+/*
+ * All queries since `count` was zeroed: when, in units of `unit` after the first, and the sources, or * for all of the group; in
+ * brackets those that have other routers leave their timers alone.
+ */
+static inline const char *asked(const struct world *world, uint64_t unit)
+{
+	static char text[512];
+	size_t length = 0;
+
+	text[0] = 0;
+	for (unsigned i = 0; i < world->count && length < sizeof(text); i++)
+		length += (size_t)snprintf(
+			text + length, sizeof(text) - length, "%s%u:%s%s%s", i ? " " : "",
+			(unsigned)((world->sent[i].time - world->sent[0].time) / unit),
+			world->sent[i].suppress ? "(" : "",
+			world->sent[i].sources[0] ? world->sent[i].sources : "*",
+			world->sent[i].suppress ? ")" : "");
+	return text;
+}
 
 static inline void pass(struct world *world, uint64_t time)
 {
