@@ -128,6 +128,7 @@ static int send_files(void *arg)
 	struct lingering lingering[3];
 	struct rig rig;
 	int fds[MOST + 1];
+	char byte;
 
 	(void)arg;
 	begin(&rig, NULL);
@@ -140,13 +141,14 @@ static int send_files(void *arg)
 	lingering_send(&lingering[0], fds[MOST], NULL, 0, 1, 0);
 	CU_ASSERT(!is_answered(fds[MOST]));
 	close(fds[MOST]);
+	lingering_send(&lingering[1], fds[1], NULL, 0, 1, 0);
+	CU_ASSERT_EQUAL(fiber_read(fds[1], &byte, 1), 1);
 	acceptor_close(&rig.acceptor);
-	lingering_send(&lingering[1], fds[0], NULL, 0, 1, 0);
+	lingering_send(&lingering[2], fds[0], NULL, 0, 1, 0);
 	unix_listener_close(&rig.listener);
 	acceptor_end(&rig.acceptor);
 	for (unsigned i = 0; i < MOST; i++)
 		close(fds[i]);
-	close(lingering[2].fd);
 	for (unsigned i = 0; i < 3; i++)
 		lingering_end(&lingering[i]);
 	return 0;
