@@ -96,11 +96,10 @@ static int run_storm(void *arg)
 	return 0;
 }
 
+/* In virtual time: one that has less than a twentieth of a processor, as on a crowded host, gives nobody more than a twentieth of all time. */
 static void test_a_storm_of_messages_rests(void)
 {
-	alarm(300);
-	CU_ASSERT_EQUAL(fiber_run_real(fiber_run_first_engine(), run_storm, NULL), 0);
-	alarm(0);
+	CU_ASSERT_EQUAL(fiber_run_each(run_storm, NULL), 0);
 }
 
 UNIT_MAIN("vhost_user_blk_share", UNIT(test_a_storm_of_messages_rests))
