@@ -154,7 +154,8 @@ static bool send_parts(struct net_guest *guest, const struct virtqueue_part *par
 
 	must(virtqueue_driver_add(&guest->tx, parts, count, 0, &head), NULL, "transmit chain");
 	virtqueue_driver_kick(&guest->tx);
-	return wait_used(&guest->tx, guest->tx_call, 1000, &back, &written) && back == head;
+	return wait_used(&guest->tx, guest->tx_call, NET_GUEST_PATIENCE, &back, &written) &&
+	       back == head;
 }
 
 bool net_guest_send(struct net_guest *guest, const void *frame, size_t length,

@@ -8,7 +8,8 @@
 #include "virtio/virtio_net.h"
 #include "virtio/virtqueue_driver.h"
 
-#define NET_GUEST_QUEUE 256
+#define NET_GUEST_QUEUE    256
+#define NET_GUEST_PATIENCE 300000 /* ms for what must come: a processor may be shared with many */
 
 struct net_guest {
 	struct guest_memory memory;
@@ -40,7 +41,7 @@ struct net_guest *net_guest_add_pair(struct net_guest *first, unsigned index);
 void net_guest_give_buffers(struct net_guest *guest, unsigned count, size_t size);
 
 /* Sends a frame, in one chain of `parts` descriptors and the header in one of its own; waits until the
- * device has given the chain back. False if it does not within a second. `header` may be NULL. */
+ * device has given the chain back. False if it does not within NET_GUEST_PATIENCE. `header` may be NULL. */
 bool net_guest_send(struct net_guest *guest, const void *frame, size_t length,
 		    const struct virtio_net_header *header, unsigned parts);
 

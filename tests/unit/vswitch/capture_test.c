@@ -173,14 +173,12 @@ static struct capture_status status_of(const struct capture *capture)
 	return status;
 }
 
-/* Waits until `what` of the capture is so, as long as it takes: alarm() ends a test that hangs. */
+/* Waits until `what` of the capture is so, as long as it takes: tests/run ends a test that hangs. */
 #define WAIT_UNTIL(what)                                                                           \
 	do {                                                                                       \
 		while (!(what))                                                                    \
 			usleep(1000);                                                              \
 	} while (0)
-
-#define HANGS 300 /* seconds */
 
 /* Records `count` frames of `length` bytes, numbered from *number on, each as a time of so many ns. */
 static void record(struct capture *capture, unsigned count, uint32_t length, uint64_t *number)
@@ -472,7 +470,6 @@ static void test_a_reader_that_comes_for_a_moment(void)
 	pthread_t thread;
 	char path[128];
 
-	alarm(HANGS);
 	signal(SIGPIPE, SIG_IGN); /* as every program of ours does */
 	visitor.path = make_fifo(path, "moment.pcap");
 	CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, come_and_leave, &visitor), 0);
@@ -482,7 +479,6 @@ static void test_a_reader_that_comes_for_a_moment(void)
 	}
 	atomic_store(&visitor.stop, true);
 	pthread_join(thread, NULL);
-	alarm(0);
 }
 
 /* Neither the start nor the end waits for the reader of a FIFO; who comes late gets the header first. */
@@ -493,7 +489,6 @@ static void test_a_fifo_that_nobody_reads_yet(void)
 	char path[128];
 	FILE *reader;
 
-	alarm(HANGS);
 	capture = begin(make_fifo(path, "never.pcap"), 0);
 	record(capture, 3, 60, &number);
 	CU_ASSERT_STRING_EQUAL(status_of(capture).state, "waiting for a reader");
@@ -507,7 +502,6 @@ static void test_a_fifo_that_nobody_reads_yet(void)
 	WAIT_UNTIL(status_of(capture).written == 3);
 	CU_ASSERT_EQUAL(capture_close(capture, NULL), 0);
 	CU_ASSERT_EQUAL(count_packets(reader, NULL), 3);
-	alarm(0);
 }
 
 /* One that is for a single reader ends with it, also with one that was gone before the switch looked. */
@@ -541,7 +535,6 @@ static void check_a_paused_reader(const char *name, uint32_t length, unsigned fr
 	unsigned count;
 	int fd;
 
-	alarm(HANGS);
 	make_fifo(path, name);
 	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	capture = begin(path, 1);
@@ -562,7 +555,6 @@ static void check_a_paused_reader(const char *name, uint32_t length, unsigned fr
 	CU_ASSERT_EQUAL(number, 1);
 	CU_ASSERT_TRUE(count >= status.written && count > 0);
 	CU_ASSERT_TRUE(count < number_of_all);
-	alarm(0);
 }
 
 static void test_a_paused_reader(void)
@@ -588,7 +580,6 @@ static void test_a_reader_that_goes_on(void)
 	void *count;
 	int fd;
 
-	alarm(HANGS);
 	make_fifo(path, "again.pcapng");
 	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	capture = begin(path, 1);
@@ -604,7 +595,6 @@ static void test_a_reader_that_goes_on(void)
 	CU_ASSERT_EQUAL(capture_close(capture, NULL), 0);
 	CU_ASSERT_EQUAL(pthread_join(thread, &count), 0);
 	CU_ASSERT_EQUAL((uintptr_t)count, 5010 - lost);
-	alarm(0);
 }
 
 /* A reader that leaves is told of at once, without any frame; the next one gets a stream of its own. */
@@ -616,7 +606,6 @@ static void test_a_reader_that_leaves(void)
 	FILE *reader;
 	int fd;
 
-	alarm(HANGS);
 	make_fifo(path, "leaves.pcapng");
 	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	capture = begin(path, 0);
@@ -632,7 +621,6 @@ static void test_a_reader_that_leaves(void)
 	CU_ASSERT_EQUAL(capture_close(capture, NULL), 0);
 	CU_ASSERT_EQUAL(count_packets(reader, &first), 4);
 	CU_ASSERT_EQUAL(first, 4);
-	alarm(0);
 }
 
 UNIT_MAIN("capture", UNIT(test_classic), UNIT(test_pcapng_has_both_directions),

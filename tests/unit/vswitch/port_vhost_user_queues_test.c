@@ -147,7 +147,9 @@ static void check_steering(uint64_t features)
 		for (unsigned i = 0; i < 8; i++) {
 			fill_flow(frame, 1000 * pair + i, true);
 			CU_ASSERT_TRUE(net_guest_send(lab.pairs[pair], frame, 64, NULL, 1 + i % 3));
-			CU_ASSERT_EQUAL(net_guest_receive(lab.one, got, sizeof(got), 60000), 64);
+			CU_ASSERT_EQUAL(net_guest_receive(lab.one, got, sizeof(got),
+							  NET_GUEST_PATIENCE),
+					64);
 			CU_ASSERT_EQUAL(memcmp(frame, got, 64), 0);
 			fill_flow(frame, 1000 * pair + i, false);
 			CU_ASSERT_EQUAL(where_it_comes(&lab, frame), pair);
@@ -288,7 +290,8 @@ static void test_a_broken_queue(void)
 		lost += where_it_comes(&lab, frame) == PAIRS;
 		fill_flow(frame, i, true);
 		CU_ASSERT_TRUE(net_guest_send(lab.pairs[pair], frame, 64, NULL, 1));
-		CU_ASSERT_EQUAL(net_guest_receive(lab.one, got, sizeof(got), 60000), 64);
+		CU_ASSERT_EQUAL(net_guest_receive(lab.one, got, sizeof(got), NET_GUEST_PATIENCE),
+				64);
 	}
 	CU_ASSERT(lost > 0 && lost < FLOWS / 2);
 	CU_ASSERT_EQUAL_FATAL(vswitch_status(lab.vswitch, &status), 0);

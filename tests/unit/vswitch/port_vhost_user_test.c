@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,6 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "fake_port.h"
@@ -50,16 +50,23 @@ struct lab {
 	struct net_guest *a, *b;
 };
 
-static struct lab make_lab(uint64_t a_features, uint64_t b_features)
+static struct lab make_lab_of(const struct vswitch_options *options, uint64_t a_features,
+			      uint64_t b_features)
 {
-	struct vswitch_options options = { .seed = 1 };
 	struct lab lab;
 
-	CU_ASSERT_EQUAL_FATAL(vswitch_create(&lab.vswitch, &options, NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(vswitch_create(&lab.vswitch, options, NULL), 0);
 	CU_ASSERT_EQUAL_FATAL(vswitch_start(lab.vswitch, NULL), 0);
 	lab.a = plug_in(lab.vswitch, "a", a_features);
 	lab.b = plug_in(lab.vswitch, "b", b_features);
 	return lab;
+}
+
+static struct lab make_lab(uint64_t a_features, uint64_t b_features)
+{
+	const struct vswitch_options options = { .seed = 1 };
+
+	return make_lab_of(&options, a_features, b_features);
 }
 
 static void end_lab(struct lab *lab)
@@ -111,7 +118,8 @@ static void test_frames_of_all_lengths(void)
 
 			fill_frame(sent, length, i);
 			CU_ASSERT_TRUE_FATAL(net_guest_send(lab.a, sent, length, NULL, parts));
-			CU_ASSERT_EQUAL_FATAL(net_guest_receive(lab.b, got, sizeof(got), 1000),
+			CU_ASSERT_EQUAL_FATAL(net_guest_receive(lab.b, got, sizeof(got),
+								NET_GUEST_PATIENCE),
 					      length);
 			CU_ASSERT_EQUAL(memcmp(sent, got, length), 0);
 			CU_ASSERT_EQUAL(lab.b->buffers, (length + 12 + 1535) / 1536);
@@ -132,7 +140,8 @@ static void test_without_mergeable_buffers(void)
 		CU_ASSERT_TRUE(net_guest_send(lab.a, sent, i % 2 ? 1515 : 1514, NULL, 2));
 		if (i % 2)
 			continue;
-		CU_ASSERT_EQUAL(net_guest_receive(lab.b, got, sizeof(got), 1000), 1514);
+		CU_ASSERT_EQUAL(net_guest_receive(lab.b, got, sizeof(got), NET_GUEST_PATIENCE),
+				1514);
 		CU_ASSERT_EQUAL(memcmp(sent, got, 1514), 0);
 		CU_ASSERT_EQUAL(le16toh(lab.b->header.num_buffers), 1);
 	}
@@ -157,7 +166,8 @@ static void test_too_few_buffers_are_put_back(void)
 	/* All three are still there. */
 	for (unsigned i = 0; i < 3; i++) {
 		CU_ASSERT_TRUE(net_guest_send(lab.a, sent, 200 + i, NULL, 1));
-		CU_ASSERT_EQUAL(net_guest_receive(lab.b, got, sizeof(got), 1000), 200 + i);
+		CU_ASSERT_EQUAL(net_guest_receive(lab.b, got, sizeof(got), NET_GUEST_PATIENCE),
+				200 + i);
 		CU_ASSERT_EQUAL(memcmp(sent, got, 200 + i), 0);
 	}
 	end_lab(&lab);
@@ -187,7 +197,7 @@ static void test_nonsense_from_a_guest(void)
 	/* The port goes on. A guest may not vouch for checksums. */
 	header = (struct virtio_net_header){ .flags = VIRTIO_NET_HDR_F_DATA_VALID };
 	CU_ASSERT_TRUE(net_guest_send(lab.a, bytes, 26 - 12, &header, 1));
-	CU_ASSERT_EQUAL(net_guest_receive(lab.b, got, sizeof(got), 1000), 14);
+	CU_ASSERT_EQUAL(net_guest_receive(lab.b, got, sizeof(got), NET_GUEST_PATIENCE), 14);
 	CU_ASSERT_EQUAL(lab.b->header.flags, 0);
 	end_lab(&lab);
 }
@@ -198,6 +208,7 @@ static void test_a_broken_ring_stops_its_own_port(void)
 	struct net_guest *c = plug_in(lab.vswitch, "c", MRG);
 	struct vswitch_status *status;
 	uint8_t frame[100], got[100];
+	bool broken = false;
 	uint64_t one = 1;
 
 	fill_frame(frame, 100, 1);
@@ -206,27 +217,24 @@ static void test_a_broken_ring_stops_its_own_port(void)
 	/* `a` claims to have made far more chains available than its ring holds. */
 	lab.a->tx.avail->idx = htole16(5000);
 	CU_ASSERT_EQUAL(write(lab.a->tx_kick, &one, sizeof(one)), sizeof(one));
-	for (unsigned i = 0; i < 100; i++) {
-		bool broken = strstr(status_of(&lab, 0, &status)->state, "broken");
-
-		vswitch_status_free(status);
-		if (broken)
-			break;
+	for (unsigned i = 0; i < NET_GUEST_PATIENCE && !broken; i++) {
 		usleep(1000);
-		CU_ASSERT_NOT_EQUAL(i, 99);
+		broken = strstr(status_of(&lab, 0, &status)->state, "broken");
+		vswitch_status_free(status);
 	}
+	CU_ASSERT_TRUE_FATAL(broken);
 	CU_ASSERT_TRUE(net_guest_send(c, frame, 100, NULL, 1));
-	CU_ASSERT_EQUAL(net_guest_receive(lab.b, got, sizeof(got), 1000), 100);
+	CU_ASSERT_EQUAL(net_guest_receive(lab.b, got, sizeof(got), NET_GUEST_PATIENCE), 100);
 	/* It still receives: its other ring is whole. */
 	net_guest_give_buffers(lab.a, 1, 2048);
 	CU_ASSERT_TRUE(net_guest_send(c, frame, 100, NULL, 1));
-	CU_ASSERT_EQUAL(net_guest_receive(lab.a, got, sizeof(got), 1000), 100);
+	CU_ASSERT_EQUAL(net_guest_receive(lab.a, got, sizeof(got), NET_GUEST_PATIENCE), 100);
 	/* A receive ring can be broken too: a buffer that cannot hold a header. */
 	net_guest_give_buffers(lab.a, 1, 11);
 	CU_ASSERT_TRUE(net_guest_send(c, frame, 100, NULL, 1));
 	CU_ASSERT_TRUE(net_guest_send(c, frame, 100, NULL, 1));
 	CU_ASSERT_EQUAL(dropped(&lab, 0, PORT_DROP_RX_DISABLED), 1);
-	CU_ASSERT_EQUAL(net_guest_receive(lab.b, got, sizeof(got), 1000), 100);
+	CU_ASSERT_EQUAL(net_guest_receive(lab.b, got, sizeof(got), NET_GUEST_PATIENCE), 100);
 	net_guest_end(c);
 	end_lab(&lab);
 }
@@ -277,7 +285,7 @@ static void test_offloads_pass_through(void)
 
 	net_guest_give_buffers(lab.b, 64, 1536);
 	CU_ASSERT_TRUE(net_guest_send(lab.a, frame, length, &header, 17));
-	CU_ASSERT_EQUAL(net_guest_receive(lab.b, got, sizeof(got), 1000), length);
+	CU_ASSERT_EQUAL(net_guest_receive(lab.b, got, sizeof(got), NET_GUEST_PATIENCE), length);
 	CU_ASSERT_EQUAL(memcmp(frame, got, length), 0);
 	CU_ASSERT_EQUAL(lab.b->header.gso_type, VIRTIO_NET_HDR_GSO_TCPV4);
 	CU_ASSERT_EQUAL(le16toh(lab.b->header.gso_size), 1448);
@@ -297,7 +305,8 @@ static void test_offloads_done_in_software(void)
 	net_guest_give_buffers(lab.b, 100, 1526);
 	CU_ASSERT_TRUE(net_guest_send(lab.a, frame, length, &header, 17));
 	for (unsigned i = 0; i < 30; i++) {
-		CU_ASSERT_EQUAL_FATAL(net_guest_receive(lab.b, got, sizeof(got), 1000), 1054);
+		CU_ASSERT_EQUAL_FATAL(
+			net_guest_receive(lab.b, got, sizeof(got), NET_GUEST_PATIENCE), 1054);
 		CU_ASSERT_TRUE(tcp_checksum_good(got, 1054));
 		CU_ASSERT_EQUAL(memcmp(got + 54, frame + 54 + 1000 * i, 1000), 0);
 		CU_ASSERT_EQUAL(lab.b->header.flags, 0);
@@ -305,7 +314,7 @@ static void test_offloads_done_in_software(void)
 	}
 	length = make_tcp(frame, 999, 0, &header);
 	CU_ASSERT_TRUE(net_guest_send(lab.a, frame, length, &header, 3));
-	CU_ASSERT_EQUAL(net_guest_receive(lab.b, got, sizeof(got), 1000), length);
+	CU_ASSERT_EQUAL(net_guest_receive(lab.b, got, sizeof(got), NET_GUEST_PATIENCE), length);
 	CU_ASSERT_TRUE(tcp_checksum_good(got, length));
 	end_lab(&lab);
 }
@@ -362,7 +371,8 @@ static void test_stop_and_go_on(void)
 	net_guest_give_buffers(lab.b, 10, 2048);
 	for (unsigned i = 0; i < 4; i++) {
 		CU_ASSERT_TRUE(net_guest_send(lab.a, frame, 100, NULL, 1));
-		CU_ASSERT_EQUAL(net_guest_receive(lab.b, got, sizeof(got), 1000), 100);
+		CU_ASSERT_EQUAL(net_guest_receive(lab.b, got, sizeof(got), NET_GUEST_PATIENCE),
+				100);
 	}
 	CU_ASSERT_EQUAL(vhost_user_frontend_stop_queue(lab.b->frontend, 0, &last_avail, &error), 0);
 	CU_ASSERT_EQUAL(last_avail, 4);
@@ -381,7 +391,7 @@ static void test_stop_and_go_on(void)
 				0);
 	}
 	CU_ASSERT_TRUE(net_guest_send(lab.a, frame, 100, NULL, 1));
-	CU_ASSERT_EQUAL(net_guest_receive(lab.b, got, sizeof(got), 1000), 100);
+	CU_ASSERT_EQUAL(net_guest_receive(lab.b, got, sizeof(got), NET_GUEST_PATIENCE), 100);
 	end_lab(&lab);
 }
 
@@ -395,6 +405,7 @@ static void test_front_ends_come_and_go(void)
 	struct net_guest *guest;
 	char path[128], mac[6] = { 2 };
 	uint8_t frame[60];
+	bool up;
 
 	snprintf(path, sizeof(path), "%s/p.sock", unit_directory());
 	CU_ASSERT_EQUAL_FATAL(vswitch_create(&vswitch, &options, NULL), 0);
@@ -417,18 +428,15 @@ static void test_front_ends_come_and_go(void)
 		CU_ASSERT_EQUAL(status->address_count, 1);
 		vswitch_status_free(status);
 		net_guest_end(guest);
-		for (unsigned j = 0; j < 200; j++) {
-			bool up;
-
+		up = true;
+		for (unsigned j = 0; j < NET_GUEST_PATIENCE && up; j++) {
+			usleep(1000);
 			CU_ASSERT_EQUAL_FATAL(vswitch_status(vswitch, &status), 0);
 			up = status->ports[0].up;
 			CU_ASSERT_TRUE(up || !status->address_count);
 			vswitch_status_free(status);
-			if (!up)
-				break;
-			usleep(1000);
-			CU_ASSERT_NOT_EQUAL(j, 199);
 		}
+		CU_ASSERT_FALSE_FATAL(up);
 	}
 	vswitch_destroy(steal_pointer(&vswitch));
 	CU_ASSERT_NOT_EQUAL(access(path, F_OK), 0);
@@ -464,7 +472,7 @@ static void test_what_a_front_end_says_for_its_guest(void)
 	memcpy(&value, mac, 8);
 	CU_ASSERT_EQUAL(frontend_command_u64(lab.a->frontend, VHOST_USER_SEND_RARP, value, &error),
 			0);
-	CU_ASSERT_EQUAL_FATAL(net_guest_receive(lab.b, got, sizeof(got), 60000), 60);
+	CU_ASSERT_EQUAL_FATAL(net_guest_receive(lab.b, got, sizeof(got), NET_GUEST_PATIENCE), 60);
 	CU_ASSERT_EQUAL(get_be16(got + 12), 0x8035);
 	CU_ASSERT_EQUAL(memcmp(got + 6, mac, 6), 0);
 	CU_ASSERT_EQUAL(memcmp(got + 32, mac, 6), 0);
@@ -486,7 +494,7 @@ static void test_what_a_front_end_says_for_its_guest(void)
 	fill_frame(frame, sizeof(frame), 1);
 	CU_ASSERT_TRUE(net_guest_send(lab.a, frame, 1415, NULL, 1));
 	CU_ASSERT_TRUE(net_guest_send(lab.a, frame, 1414, NULL, 1));
-	CU_ASSERT_EQUAL(net_guest_receive(lab.b, got, sizeof(got), 60000), 1414);
+	CU_ASSERT_EQUAL(net_guest_receive(lab.b, got, sizeof(got), NET_GUEST_PATIENCE), 1414);
 	CU_ASSERT_EQUAL(dropped(&lab, 1, PORT_DROP_TOO_LONG), 1);
 	end_lab(&lab);
 }
@@ -512,10 +520,8 @@ static void test_out_of_descriptors(void)
 	getrlimit(RLIMIT_NOFILE, &old);
 	few = (struct rlimit){ (rlim_t)fd + 1, old.rlim_max };
 	setrlimit(RLIMIT_NOFILE, &few);
-	alarm(300);
 	CU_ASSERT_EQUAL(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
 	CU_ASSERT_EQUAL(read(fd, &byte, 1), 0);
-	alarm(0);
 	usleep(20000);
 	CU_ASSERT_EQUAL_FATAL(vswitch_status(vswitch, &status), 0);
 	rounds = status->rounds;
@@ -576,7 +582,8 @@ static void test_a_ring_says_where_it_stands(void)
 		if (i == 3)
 			change_kick(lab.a, lab.a->tx_kick);
 		CU_ASSERT_TRUE(net_guest_send(lab.a, frame, sizeof(frame), NULL, 1));
-		CU_ASSERT_EQUAL(net_guest_receive(lab.b, got, sizeof(got), 60000), sizeof(frame));
+		CU_ASSERT_EQUAL(net_guest_receive(lab.b, got, sizeof(got), NET_GUEST_PATIENCE),
+				sizeof(frame));
 		CU_ASSERT_EQUAL(memcmp(frame, got, sizeof(frame)), 0);
 	}
 	CU_ASSERT_EQUAL(net_guest_receive(lab.b, got, sizeof(got), 50), 0);
@@ -596,7 +603,8 @@ static void test_a_packed_ring_goes_on_where_it_was_left(void)
 	for (unsigned i = 0; i < 4; i++) {
 		fill_frame(frame, sizeof(frame), i);
 		CU_ASSERT_TRUE(net_guest_send(lab.a, frame, sizeof(frame), NULL, 1));
-		CU_ASSERT_EQUAL(net_guest_receive(lab.b, got, sizeof(got), 60000), sizeof(frame));
+		CU_ASSERT_EQUAL(net_guest_receive(lab.b, got, sizeof(got), NET_GUEST_PATIENCE),
+				sizeof(frame));
 		CU_ASSERT_EQUAL(memcmp(frame, got, sizeof(frame)), 0);
 		CU_ASSERT_EQUAL(vhost_user_frontend_stop_queue(lab.a->frontend, 1, &base, NULL), 0);
 		CU_ASSERT_EQUAL(base & 0x7fff, 2 * i + 2);
@@ -634,9 +642,7 @@ static void test_a_front_end_that_listens(void)
 		struct net_guest *guest;
 		int fd;
 
-		alarm(300);
 		fd = accept4(listener.fd, NULL, NULL, SOCK_CLOEXEC);
-		alarm(0);
 		CU_ASSERT_EQUAL_FATAL(vhost_user_frontend_adopt(&frontend, fd, "p", &error), 0);
 		guest = net_guest_start(frontend, MRG);
 		fill_frame(frame, sizeof(frame), i);
@@ -665,10 +671,8 @@ static void test_an_eventfd_of_two_ports_blocks_nobody(void)
 	usleep(20000); /* now it sleeps */
 	eventfd_write(fd, 1);
 	usleep(20000);
-	alarm(300);
 	status_of(&lab, 0, &status);
 	vswitch_status_free(status);
-	alarm(0);
 	end_lab(&lab);
 	close(fd);
 }
@@ -689,7 +693,7 @@ static void test_a_full_call_eventfd_holds_nobody(void)
 	CU_ASSERT_EQUAL(fcntl(lab.b->rx_call, F_SETFL, 0), 0);
 	fill_frame(frame, sizeof(frame), 1);
 	net_guest_send(lab.a, frame, sizeof(frame), NULL, 1);
-	CU_ASSERT_EQUAL(net_guest_receive(c, got, sizeof(got), 60000), sizeof(frame));
+	CU_ASSERT_EQUAL(net_guest_receive(c, got, sizeof(got), NET_GUEST_PATIENCE), sizeof(frame));
 	for (unsigned i = 0; i < 600 && !broken; i++) {
 		broken = strstr(status_of(&lab, 1, &status)->state, "call eventfd");
 		vswitch_status_free(status);
@@ -707,10 +711,22 @@ static int is_resting(void *arg)
 	return container_of(port, struct port_vhost_user, port)->listener.rest.place != 0;
 }
 
-/* One that has memory mapped and unmapped without end is left alone for a while; others go on, and nothing of it is lost. */
+static uint64_t still_clock(void *arg)
+{
+	return atomic_load((atomic_ullong *)arg);
+}
+
+/*
+ * One that has memory mapped and unmapped without end is left alone for a while; others go on, and nothing of it is lost. Time stands still meanwhile: a
+ * thread that has less than a twentieth of a processor, as on a crowded host, gives nobody more than a twentieth of all time.
+ */
 static void test_a_storm_of_messages_rests(void)
 {
-	struct lab lab = make_lab(MRG, MRG);
+	atomic_ullong clock = 1000000000;
+	const struct vswitch_options options = { .seed = 1,
+						 .clock = still_clock,
+						 .clock_arg = &clock };
+	struct lab lab = make_lab_of(&options, MRG, MRG);
 	struct vhost_user_message table = { .header = { VHOST_USER_SET_MEM_TABLE,
 							VHOST_USER_VERSION,
 							sizeof(table.payload.memory) },
@@ -741,8 +757,12 @@ static void test_a_storm_of_messages_rests(void)
 	net_guest_give_buffers(lab.b, 8, 1536);
 	fill_frame(frame, sizeof(frame), 1);
 	CU_ASSERT_TRUE(net_guest_send(lab.a, frame, sizeof(frame), NULL, 1));
-	CU_ASSERT_EQUAL(net_guest_receive(lab.b, got, sizeof(got), 60000), sizeof(frame));
+	CU_ASSERT_EQUAL(net_guest_receive(lab.b, got, sizeof(got), NET_GUEST_PATIENCE),
+			sizeof(frame));
 	CU_ASSERT_EQUAL(vhost_user_send(pair[1], &ask, NULL, 0, 0), 0);
+	/* However long it is to rest. */
+	atomic_fetch_add(&clock, 1000000000);
+	(void)vswitch_call(lab.vswitch, is_resting, lab.vswitch);
 	vhost_user_receiver_init(&answer);
 	CU_ASSERT_EQUAL(vhost_user_receive(&answer, pair[1], 0), 1);
 	CU_ASSERT_EQUAL(answer.message.header.request, VHOST_USER_GET_FEATURES);
