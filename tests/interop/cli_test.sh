@@ -114,7 +114,7 @@ done <said
 rm -f $many said
 # What is no file is not replaced by one.
 mkfifo fifo
-sleep 60 <>fifo &
+sleep infinity <>fifo &
 reader=$!
 TENON_DEVICES_FILE=$PWD/fifo expect 1 'fifo: is no file' $TENON device add a.img
 TENON_DEVICES_FILE=- expect 1 'is no file' $TENON device add a.img

@@ -67,7 +67,7 @@ ends 1 "$who" "$TENON" lv create vgp/x --size 4M --device p.img
 # Clients of the control socket that send half a line or do not read hold up nobody, nor the end.
 control=$(ls run/serve-"$server".sock)
 python3 - "$control" >clients.out 2>&1 <<'PYTHON' &
-import socket, sys, time
+import signal, socket, sys
 half, deaf = socket.socket(socket.AF_UNIX), socket.socket(socket.AF_UNIX)
 half.connect(sys.argv[1]); half.sendall(b'{"jsonrpc":')
 deaf.connect(sys.argv[1]); deaf.setblocking(False)
@@ -76,7 +76,7 @@ try:
         deaf.sendall(b'{"jsonrpc":"2.0","id":1,"method":"server.describe"}\n')
 except BlockingIOError:
     print("full", flush=True)
-time.sleep(60)
+signal.pause()
 PYTHON
 clients=$!
 pids="$pids $clients"

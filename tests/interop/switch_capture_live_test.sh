@@ -13,7 +13,7 @@ none_left() { [ -z "$(left)" ] || lab_fail "$1: left in the runtime directory: $
 begin() { # WORD... in the background, until the switch has it
 	local before=$(captures)
 	"$TENON" switch capture lab "$@" 2>said & live=$!
-	for _ in $(seq 200); do [ "$(captures)" -gt "$before" ] && return; sleep 0.05; done
+	for _ in $(seq 1200); do [ "$(captures)" -gt "$before" ] && return; sleep 0.05; done
 	lab_fail "the capture did not begin: $(cat said)"
 }
 ends() { # STATUS TEXT
@@ -51,7 +51,7 @@ grep -q 'reader left' switch.out && lab_fail "refused ones were begun: $(cat swi
 # One that was killed between making its FIFO and opening it leaves it: the next one removes it, and none that somebody reads, and nothing else.
 mkfifo "$TENON_RUNTIME_DIR/capture-1" "$TENON_RUNTIME_DIR/capture-read" "$TENON_RUNTIME_DIR/capture-new"
 echo x >"$TENON_RUNTIME_DIR/capture-file"
-sleep 100 <>"$TENON_RUNTIME_DIR/capture-read" & LAB_PIDS+=($!)
+sleep infinity <>"$TENON_RUNTIME_DIR/capture-read" & LAB_PIDS+=($!)
 touch -d '1 hour ago' "$TENON_RUNTIME_DIR"/capture-{1,read,file}
 begin -w first.pcapng
 [ "$(left | sed 's/.*capture-//' | sort | tr '\n' ' ')" = 'file new read ' ] || lab_fail "left: $(left)"

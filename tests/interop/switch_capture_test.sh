@@ -141,7 +141,7 @@ done
 
 # Messages go nowhere: their reader is paused, and the network does not care.
 mkfifo messages
-python3 -c 'import fcntl, time; f = open("messages"); fcntl.fcntl(f, 1031, 4096); time.sleep(60)' & LAB_PIDS+=($!)
+python3 -c 'import fcntl, signal; f = open("messages"); fcntl.fcntl(f, 1031, 4096); signal.pause()' & LAB_PIDS+=($!)
 LAB_SWITCH=lab
 rm -f switch.out
 "$TENON" switch run lab --port a=tap:tapa --port b=tap:tapb --port v=vhost-user --socket-dir d --verbose >switch.out 2>messages &

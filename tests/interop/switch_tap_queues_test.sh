@@ -164,12 +164,12 @@ refused 'port d: TAP interface one: expected one with 2 queues, found one that h
 grep -q 'tenon nic create one --multi-queue' err || lab_fail "it is not said what to do: $(cat err)"
 refused 'is no TAP' d=tap:lo,queues=2
 python3 - <<'PYTHON' &
-import fcntl, os, struct, time
+import fcntl, os, signal, struct
 TAP, NO_PI, MULTI_QUEUE = 2, 0x1000, 0x100
 for _ in range(200):
     fcntl.ioctl(os.open("/dev/net/tun", os.O_RDWR), 0x400454ca, struct.pack("16sH22x", b"many", TAP | NO_PI | MULTI_QUEUE))	# TUNSETIFF
 open("held", "w").close()
-time.sleep(100)
+signal.pause()
 PYTHON
 holder=$!
 LAB_PIDS+=($holder)

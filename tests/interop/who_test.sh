@@ -66,11 +66,11 @@ fi
 
 # In use: by whom.
 python3 -c '
-import fcntl, struct, sys
+import fcntl, signal, struct, sys
 file = open(sys.argv[1], "r+b")
 fcntl.fcntl(file, 37, struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 0, 0, 0)) # F_OFD_SETLK
 print("locked", flush=True)
-sys.stdin.read()' "$work/c.img" < <(sleep 100) >holder.out &
+signal.pause()' "$work/c.img" >holder.out &
 holder=$!
 pids+=($holder)
 wait_for grep -q locked holder.out
