@@ -74,8 +74,7 @@ static int take_answer(int fd, int fds[LEASE_FDS], uint64_t until)
 {
 	struct lease_answer said = { .rc = -EPROTO };
 	unsigned count = LEASE_FDS, kept;
-	uint64_t now = worker_now();
-	int rc = now < until ? fiber_poll(fd, POLLIN, until - now) : -ETIMEDOUT;
+	int rc = fiber_poll_until(fd, POLLIN, until);
 	ssize_t got;
 
 	if (rc < 0)

@@ -55,8 +55,7 @@ static int read_request(int fd, struct lease_request *request)
 	size_t had = 0;
 
 	while (had < sizeof(*request)) {
-		uint64_t now = worker_now();
-		int rc = now < until ? fiber_poll(fd, POLLIN, until - now) : -ETIMEDOUT;
+		int rc = fiber_poll_until(fd, POLLIN, until);
 		ssize_t got = rc < 0 ? rc
 				     : peer_receive_bytes(fd, (char *)request + had,
 							  sizeof(*request) - had);

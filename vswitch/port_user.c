@@ -433,15 +433,15 @@ static int no_answer(const struct user_call *call)
 	return error_advise(call->error, "ask again: what is done already is no error");
 }
 
-/* Its answer. What it says late of others, which were given up, is passed over. */
+/* Its answer. What it says late of others, which were given up, is passed over. What is there at the end of the time was in time: it may be us who are late. */
 static int take_answer(const struct user_call *call, uint64_t until)
 {
 	char answer[512], *words;
 
-	for (uint64_t now; (now = monotonic_ns()) < until;) {
+	for (uint64_t now = 0; now < until;) {
+		uint64_t left = (now = monotonic_ns()) < until ? until - now : 0;
+		int came = fiber_poll(call->control, POLLIN, left);
 		ssize_t got;
-		int came = fiber_poll(call->control, POLLIN, until - now);
-
 		if (came == -ETIMEDOUT)
 			continue;
 		if (came < 0)

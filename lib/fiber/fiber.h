@@ -193,6 +193,9 @@ int fiber_fallocate(int fd, int mode, uint64_t offset, uint64_t length);
 /* Waits for poll(2) events on `fd` (which should be non-blocking): the events seen (> 0), -ETIMEDOUT
  * or -ECANCELED. */
 int fiber_poll(int fd, short events, uint64_t timeout_ns);
+/* The same until a time of worker_now(), or FIBER_FOREVER. When that has passed it still looks once: what is there was in time, however long this
+ * process got no processor to take it. So a peer that always has more is to be bounded by something else as well. */
+int fiber_poll_until(int fd, short events, uint64_t until);
 
 /* Sockets and pipes in non-blocking mode. Read: bytes, 0 at the end of the stream. Write: all of it,
  * or a negative errno. Accept: a new fd (non-blocking, close-on-exec). */

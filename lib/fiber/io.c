@@ -139,3 +139,12 @@ int fiber_poll(int fd, short events, uint64_t timeout_ns)
 		return poll_by_looking(fd, events, when);
 	return result == -ECANCELED && waiting.timed_out ? -ETIMEDOUT : result;
 }
+
+int fiber_poll_until(int fd, short events, uint64_t until)
+{
+	uint64_t now = worker_now();
+
+	if (until == FIBER_FOREVER)
+		return fiber_poll(fd, events, FIBER_FOREVER);
+	return fiber_poll(fd, events, now < until ? until - now : 0);
+}

@@ -16,20 +16,17 @@
 #define LOOK_NS    (250 * 1000 * 1000ull) /* how often a peer that is waited for is looked at */
 #define MOST_LOOKS 4                      /* that find it stopped */
 
-/* Waits until `until` (FIBER_FOREVER: for ever). 0, -ETIMEDOUT, or another negative errno. */
+/* As fiber_poll_until(), where a line has an end; 0, -ETIMEDOUT, or another negative errno. */
 static int rpc_wait(int fd, short events, uint64_t until, pid_t peer)
 {
 	unsigned stopped = 0;
 
 	for (;;) {
-		uint64_t now = worker_now(), left = until == FIBER_FOREVER ? until : until - now;
-		int rc;
+		uint64_t look = peer ? MIN(until, worker_now() + LOOK_NS) : until;
+		int rc = fiber_poll_until(fd, events, look);
 
-		if (until != FIBER_FOREVER && now >= until)
-			return -ETIMEDOUT;
-		rc = fiber_poll(fd, events, peer ? MIN(left, LOOK_NS) : left);
-		if (rc != -ETIMEDOUT)
-			return rc < 0 ? rc : 0;
+		if (rc != -ETIMEDOUT || look == until)
+			return MIN(rc, 0);
 		stopped = peer && process_is_stopped(peer) ? stopped + 1 : 0;
 		if (stopped == MOST_LOOKS)
 			return -ETIMEDOUT;
