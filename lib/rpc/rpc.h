@@ -27,6 +27,7 @@ struct rpc_server;
 #define RPC_ANSWER_MAX  (64u << 20) /* what a client reads of an answer */
 #define RPC_PEER_NS     (30 * 1000000000ull)
 #define RPC_IDLE_NS     (300 * 1000000000ull)
+#define RPC_BUSY_NS     (30 * 1000000000ull)
 #define RPC_CONNECTIONS 256u
 
 /*
@@ -72,7 +73,8 @@ void rpc_server_stop(struct rpc_server *server);
  * read the request (nothing was done); -EPIPE when it ended after that, and whether the method was carried
  * out is not known; the server's errno and text when the method failed; -EPROTO for an answer that is none; -ETIMEDOUT when there was
  * none in `limit_ns`, or for a second from a process that is stopped: `error` says from which process and
- * since when it runs, and whether the method was carried out is not known. `result` may be NULL.
+ * since when it runs, and whether the method was carried out is not known. Of one that hangs, that is: while one works, or
+ * waits for a processor, time is not counted, up to RPC_BUSY_NS. `result` may be NULL.
  */
 int rpc_call_within(const char *path, const char *method, json_t *params, uint64_t limit_ns,
 		    json_t **result, struct error *error);

@@ -50,7 +50,7 @@ static int rpc_unpack(const char *line, size_t length, const char *path, json_t 
 }
 
 /* "SOCKET: no answer to METHOD in N s from process 123 (...)": whom was waited for, and what to do. */
-static int rpc_say_timeout(const char *path, const char *method, pid_t peer, uint64_t limit_ns,
+static int rpc_say_timeout(const char *path, const char *method, pid_t peer, uint64_t waited_ns,
 			   struct error *error)
 {
 	char who[PROCESS_TEXT] = "the server, whose queue of clients is full";
@@ -62,7 +62,7 @@ static int rpc_say_timeout(const char *path, const char *method, pid_t peer, uin
 		error_set(error, -ETIMEDOUT, "%s: no answer to %s from %s", path, method, who);
 	else
 		error_set(error, -ETIMEDOUT, "%s: no answer to %s in %llu s from %s", path, method,
-			  (unsigned long long)(limit_ns / 1000000000), who);
+			  (unsigned long long)(waited_ns / 1000000000), who);
 	if (stopped)
 		error_advise(error,
 			     "`kill -CONT %d` lets it go on, and what was asked may then be done",
@@ -115,7 +115,7 @@ int rpc_call_measured(const char *path, const char *method, json_t *params, uint
 				    method, "params", params ? params : json_object());
 	CLEANUP_FREE char *text = request ? json_dumps(request, JSON_COMPACT) : NULL;
 	struct rpc_patience patience = { .idle_ns = limit_ns, .line_ns = limit_ns };
-	uint64_t until = worker_now() + limit_ns;
+	uint64_t began = worker_now(), until = began + limit_ns;
 	CLEANUP_CLOSE int fd = -1;
 	struct rpc_reader reader;
 	size_t length;
@@ -128,7 +128,7 @@ int rpc_call_measured(const char *path, const char *method, json_t *params, uint
 		return error_set(error, -EINVAL, "%s: the parameters are not UTF-8 text", method);
 	fd = unix_socket_connect_with(path, wait_within, &until, error);
 	if (fd == -ETIMEDOUT)
-		return rpc_say_timeout(path, method, 0, limit_ns, error);
+		return rpc_say_timeout(path, method, 0, worker_now() - began, error);
 	if (fd < 0)
 		return fd;
 	patience.peer = unix_socket_peer(fd);
@@ -142,7 +142,7 @@ int rpc_call_measured(const char *path, const char *method, json_t *params, uint
 	if (rc > 0)
 		rc = rpc_unpack(line, length, path, result, error);
 	else if (rc == -ETIMEDOUT)
-		rpc_say_timeout(path, method, patience.peer, limit_ns, error);
+		rpc_say_timeout(path, method, patience.peer, worker_now() - began, error);
 	else
 		rc = rpc_say_ended(path, method, rc, error);
 	rpc_reader_free(&reader);

@@ -7,8 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "fiber/fiber.h"
+#include "rpc/rpc.h"
 #include "util/bytes.h"
 #include "util/peer_file.h"
 #include "util/process.h"
@@ -16,26 +18,40 @@
 #define LOOK_NS    (250 * 1000 * 1000ull) /* how often a peer that is waited for is looked at */
 #define MOST_LOOKS 4                      /* that find it stopped */
 
-/* As fiber_poll_until(), where a line has an end; 0, -ETIMEDOUT, or another negative errno. */
-static int rpc_wait(int fd, short events, uint64_t until, pid_t peer)
+struct rpc_time {
+	uint64_t until, latest;
+};
+
+static struct rpc_time rpc_time(uint64_t ns)
+{
+	uint64_t until = ns == FIBER_FOREVER ? ns : worker_now() + ns;
+
+	return (struct rpc_time){ until, until == FIBER_FOREVER ? until : until + RPC_BUSY_NS };
+}
+
+/*
+ * As fiber_poll_until(), where a line has an end; 0, -ETIMEDOUT, or another negative errno. Limits are for a peer that hangs. What one spends in the queue
+ * of a crowded machine, or works for, is not counted until that is too long as well. Our own process runs, as it looks.
+ */
+static int rpc_wait(int fd, short events, struct rpc_time *time, pid_t peer)
 {
 	unsigned stopped = 0;
 
 	for (;;) {
-		uint64_t look = peer ? MIN(until, worker_now() + LOOK_NS) : until;
+		uint64_t look = peer ? MIN(time->until, worker_now() + LOOK_NS) : time->until;
 		int rc = fiber_poll_until(fd, events, look);
 
-		if (rc != -ETIMEDOUT || look == until)
+		if (rc != -ETIMEDOUT)
 			return MIN(rc, 0);
+		if (time->until < time->latest && peer && peer != getpid() &&
+		    process_is_runnable(peer))
+			time->until = MIN(time->until + LOOK_NS, time->latest);
+		if (look >= time->until)
+			return -ETIMEDOUT;
 		stopped = peer && process_is_stopped(peer) ? stopped + 1 : 0;
 		if (stopped == MOST_LOOKS)
 			return -ETIMEDOUT;
 	}
-}
-
-static uint64_t after(uint64_t ns)
-{
-	return ns == FIBER_FOREVER ? ns : worker_now() + ns;
 }
 
 static int rpc_reader_grow(struct rpc_reader *reader)
@@ -58,8 +74,8 @@ static int rpc_reader_grow(struct rpc_reader *reader)
 int rpc_read_line(struct rpc_reader *reader, char **line, size_t *length)
 {
 	const struct rpc_patience *patience = reader->patience;
+	struct rpc_time time;
 	size_t searched = 0;
-	uint64_t until;
 	bool begun;
 
 	reader->used -= reader->taken;
@@ -67,7 +83,7 @@ int rpc_read_line(struct rpc_reader *reader, char **line, size_t *length)
 		memmove(reader->buffer, reader->buffer + reader->taken, reader->used);
 	reader->taken = 0;
 	begun = reader->used > 0;
-	until = after(begun ? patience->line_ns : patience->idle_ns);
+	time = rpc_time(begun ? patience->line_ns : patience->idle_ns);
 	for (;;) {
 		char *end = NULL;
 		ssize_t got;
@@ -84,7 +100,7 @@ int rpc_read_line(struct rpc_reader *reader, char **line, size_t *length)
 		searched = reader->used;
 		rc = rpc_reader_grow(reader);
 		if (!rc)
-			rc = rpc_wait(reader->fd, POLLIN, until, patience->peer);
+			rc = rpc_wait(reader->fd, POLLIN, &time, patience->peer);
 		if (rc)
 			return rc;
 		got = peer_receive_bytes(reader->fd, reader->buffer + reader->used,
@@ -95,7 +111,7 @@ int rpc_read_line(struct rpc_reader *reader, char **line, size_t *length)
 			return (int)got;
 		reader->used += (size_t)got;
 		if (!begun)
-			until = after(patience->line_ns);
+			time = rpc_time(patience->line_ns);
 		begun = true;
 	}
 }
@@ -106,14 +122,14 @@ void rpc_reader_free(struct rpc_reader *reader)
 	reader->buffer = NULL;
 }
 
-static int write_within(int fd, const char *at, size_t length, uint64_t until, pid_t peer)
+static int write_within(int fd, const char *at, size_t length, struct rpc_time *time, pid_t peer)
 {
 	while (length) {
 		ssize_t put = send(fd, at, length, MSG_NOSIGNAL | MSG_DONTWAIT);
 		int rc = put < 0 ? -errno : 0;
 
 		if (rc == -EAGAIN)
-			rc = rpc_wait(fd, POLLOUT, until, peer);
+			rc = rpc_wait(fd, POLLOUT, time, peer);
 		if (rc && rc != -EINTR)
 			return rc;
 		if (put > 0) {
@@ -126,8 +142,8 @@ static int write_within(int fd, const char *at, size_t length, uint64_t until, p
 
 int rpc_write_line(int fd, const char *line, const struct rpc_patience *patience)
 {
-	uint64_t until = after(patience->line_ns);
-	int rc = write_within(fd, line, strlen(line), until, patience->peer);
+	struct rpc_time time = rpc_time(patience->line_ns);
+	int rc = write_within(fd, line, strlen(line), &time, patience->peer);
 
-	return rc ? rc : write_within(fd, "\n", 1, until, patience->peer);
+	return rc ? rc : write_within(fd, "\n", 1, &time, patience->peer);
 }

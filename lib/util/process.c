@@ -124,6 +124,13 @@ bool process_is_stopped(pid_t pid)
 	return read_facts(pid, &facts) && (facts.state == 'T' || facts.state == 't');
 }
 
+bool process_is_runnable(pid_t pid)
+{
+	struct facts facts;
+
+	return read_facts(pid, &facts) && facts.state == 'R';
+}
+
 bool process_is_gone(pid_t pid)
 {
 	struct facts facts;

@@ -24,6 +24,9 @@ bool process_is_ours(pid_t pid);
 /* Whether it is stopped: it does not run until somebody has it continue. */
 bool process_is_stopped(pid_t pid);
 
+/* Whether its first thread runs, or would if there were a processor for it: it is slow, and waits for nothing. */
+bool process_is_runnable(pid_t pid);
+
 /* Whether it has ended, also where its parent has not heard of that yet. */
 bool process_is_gone(pid_t pid);
 

@@ -1,17 +1,24 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Lines within a time: what came in it counts, however late it is read. */
+/* Lines within a time: what came in it counts, however late it is read; and what a server works for is not counted. */
 #include "fiber_run.h"
 #include "unit.h"
 
 #include <errno.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "fiber/fiber.h"
+#include "rpc/rpc.h"
 #include "rpc/rpc_line.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
+#include "util/error.h"
+#include "util/unix_socket.h"
 
 /* The time is over before the first byte is looked for. */
 static const struct rpc_patience no_time = { 1, 1, 0 };
@@ -49,4 +56,93 @@ static void test_a_line_that_is_there_is_read_when_its_time_is_over(void)
 				0);
 }
 
-UNIT_MAIN("rpc_line", UNIT(test_a_line_that_is_there_is_read_when_its_time_is_over))
+#define ANSWER "{\"jsonrpc\": \"2.0\", \"id\": 1, \"result\": 7}\n"
+
+struct busy_server {
+	char path[128];
+	pid_t pid;
+};
+
+/* A server that works, and does not wait, for so long; then it answers one request. */
+static void busy_begin(struct busy_server *server, uint64_t ns)
+{
+	struct unix_listener listener;
+	int ready[2];
+	char byte;
+
+	snprintf(server->path, sizeof(server->path), "%s/works.sock", unit_directory());
+	CU_ASSERT_EQUAL_FATAL(pipe(ready), 0);
+	server->pid = fork();
+	if (!server->pid) {
+		uint64_t end = monotonic_ns() + ns;
+		int fd = -1;
+
+		if (unix_listen(&listener, server->path, NULL))
+			_exit(1);
+		(void)!write(ready[1], "", 1);
+		while (monotonic_ns() < end)
+			;
+		while (fd < 0)
+			fd = accept(listener.fd, NULL, NULL);
+		(void)!write(fd, ANSWER, strlen(ANSWER));
+		(void)!read(fd, &byte, 1);
+		_exit(0);
+	}
+	CU_ASSERT_EQUAL(read(ready[0], &byte, 1), 1);
+	close(ready[0]);
+	close(ready[1]);
+}
+
+static void busy_end(const struct busy_server *server)
+{
+	kill(server->pid, SIGKILL);
+	waitpid(server->pid, NULL, 0);
+	unlink(server->path);
+}
+
+static int ask_one_that_works(void *arg)
+{
+	const struct busy_server *server = arg;
+	json_t *result = NULL;
+	struct error error;
+
+	CU_ASSERT_EQUAL(rpc_call_within(server->path, "sum", NULL, 300000000, &result, &error), 0);
+	CU_ASSERT_EQUAL(json_integer_value(result), 7);
+	json_decref(result);
+	return 0;
+}
+
+static void test_a_server_that_works_is_not_given_up_at_once(void)
+{
+	struct busy_server server;
+
+	busy_begin(&server, 1500000000);
+	fiber_run_real(fiber_run_first_engine(), ask_one_that_works, &server);
+	busy_end(&server);
+}
+
+static int ask_one_that_works_for_ever(void *arg)
+{
+	const struct busy_server *server = arg;
+	uint64_t began = worker_now();
+	struct error error;
+
+	CU_ASSERT_EQUAL(rpc_call_within(server->path, "sum", NULL, 3000000000, NULL, &error),
+			-ETIMEDOUT);
+	CU_ASSERT_EQUAL(worker_now() - began, 3000000000 + RPC_BUSY_NS);
+	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "no answer to sum in 33 s from process"));
+	return 0;
+}
+
+static void test_a_server_that_works_for_ever_is_given_up(void)
+{
+	struct busy_server server;
+
+	busy_begin(&server, FIBER_FOREVER / 2);
+	fiber_run_virtual(fiber_run_first_engine(), ask_one_that_works_for_ever, &server);
+	busy_end(&server);
+}
+
+UNIT_MAIN("rpc_line", UNIT(test_a_line_that_is_there_is_read_when_its_time_is_over),
+	  UNIT(test_a_server_that_works_is_not_given_up_at_once),
+	  UNIT(test_a_server_that_works_for_ever_is_given_up))
