@@ -19,6 +19,7 @@
 #include "util/bytes.h"
 #include "util/cleanup.h"
 #include "util/log_queue.h"
+#include "util/text.h"
 #include "vswitch/stp.h"
 #include "vswitch/switch.h"
 
@@ -64,9 +65,10 @@ static void print_ready(const struct switch_run *run)
 	fprintf(to, "switch %s ready:", run->name);
 	for (unsigned i = 0; i < status->port_count; i++) {
 		const struct vswitch_port_status *port = &status->ports[i];
+		CLEANUP_FREE char *where = text_cleaned(port->where, NULL);
 
 		fprintf(to, "%s %s%s%s%s", i ? "," : "", port->name, port->where[0] ? "=" : "",
-			strcmp(port->type, "tap") ? "" : "tap:", port->where);
+			strcmp(port->type, "tap") ? "" : "tap:", where ? where : "?");
 	}
 	fprintf(to, "%s\n", status->port_count ? "" : " no ports");
 	cli_ready();

@@ -52,6 +52,10 @@ start s0 --socket-dir made --port a=vhost-user
 [ "$(mode made)" = "700 $(id -g)" ] || problem "made: $(mode made)"
 [ "$(mode made/a.sock)" = "600 $(id -g)" ] || problem "a.sock: $(mode made/a.sock)"
 stop
+# What is said of it is one line, whatever it is called, and nothing that a terminal obeys.
+start s2 --socket-dir $'two\n\033[2Jlines' --port a=vhost-user
+[ "$(wc -l <s2.out)" = 1 ] && grep -qF 'two\x0a\x1b[2Jlines/a.sock' s2.out || problem "s2: $(cat -v s2.out)"
+stop
 mkdir -m 755 there
 (umask 0; start s1 --socket-dir there --port a=vhost-user --socket-mode 0666
 [ "$(mode there)" = "755 $(id -g)" ] || problem "there: $(mode there)"
