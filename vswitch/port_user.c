@@ -244,7 +244,11 @@ static int user_port_spawn(struct user_port *user, struct error *error)
 	cleanup_close(&sockets[0]);
 	cleanup_close(&pipes[0]);
 	cleanup_close(&control[0]);
-	return error_set(error, rc, "cannot start %s: %s", user->argv[0], error_name(rc));
+	error_set(error, rc, "cannot start %s: %s", user->argv[0], error_name(rc));
+	if (rc == -ENOENT)
+		error_advise(error, "it needs %s and /dev/null: mount /proc and /dev here",
+			     user->program);
+	return rc;
 }
 
 /* If it does not get ready, it says why and ends, and is started again. */

@@ -254,9 +254,17 @@ static int set_access(const struct unix_listener *made, const struct unix_socket
 				 path);
 	if (access->has_group && fchownat(fd, "", (uid_t)-1, access->group, AT_EMPTY_PATH) < 0)
 		return access_error(-errno, path, access, error);
+	/* Mostly it was made with it; and where there is no /proc, nothing else can be had. */
+	if ((status.st_mode & 07777) == access->mode)
+		return 0;
 	snprintf(itself, sizeof(itself), "/proc/self/fd/%d", fd);
-	if (chmod(itself, access->mode) < 0)
-		return access_error(-errno, path, access, error);
+	if (chmod(itself, access->mode) < 0) {
+		int rc = access_error(-errno, path, access, error);
+
+		if (rc == -ENOENT)
+			error_advise(error, "mount /proc here; a socket of mode 0600 needs none");
+		return rc;
+	}
 	return 0;
 }
 

@@ -56,6 +56,24 @@ stop
 start s2 --socket-dir $'two\n\033[2Jlines' --port a=vhost-user
 [ "$(wc -l <s2.out)" = 1 ] && grep -qF 'two\x0a\x1b[2Jlines/a.sock' s2.out || problem "s2: $(cat -v s2.out)"
 stop
+# Where there is no /proc, sockets of the usual mode are made as ever, and what needs it says so.
+user=()
+[ "$(id -u)" = 0 ] || user=(-r)
+bare() {
+	timeout 60 unshare "${user[@]}" -m bash -c 'mount -t tmpfs none /proc && exec "$0" "$@"' "$TENON" switch run s3 --socket-dir bare "$@" >bare.out 2>&1
+}
+if unshare "${user[@]}" -m mount -t tmpfs none /proc 2>/dev/null; then
+	bare --port a=vhost-user --socket-mode 0666 && problem "bare: $(cat bare.out)"
+	grep -q 'mount /proc' bare.out || problem "bare: $(cat bare.out)"
+	bare --port a=user && problem "bare: $(cat bare.out)"
+	grep -q 'needs /proc/self/exe' bare.out || problem "bare: $(cat bare.out)"
+	rm bare.out
+	bare --port a=vhost-user --port b=qemu-stream &
+	for _ in $(seq 1200); do grep -qs 'ready\|tenon:' bare.out && break; sleep 0.05; done
+	grep -q 'ready: a=bare/a.sock, b=bare/b.sock' bare.out || problem "bare: $(cat bare.out)"
+	"$TENON" switch stop s3 || problem "s3 was not ended"
+	wait $!
+fi
 mkdir -m 755 there
 (umask 0; start s1 --socket-dir there --port a=vhost-user --socket-mode 0666
 [ "$(mode there)" = "755 $(id -g)" ] || problem "there: $(mode there)"
