@@ -7,6 +7,7 @@
 
 #include "util/bytes.h"
 #include "virtio/virtio_net.h"
+#include "vswitch/mac_table.h"
 
 #define ETHERNET_HEADER 14
 #define TYPE_VLAN       0x8100
@@ -18,6 +19,7 @@
 #define PROTOCOL_PIM    103
 
 #define ALL_NODES_V4   0xe0000001u
+#define ALL_NODES_V6   ((struct group_address){ 0xff02000000000000, 1 })
 #define ALL_PIM_V4     0xe000000du
 #define ALL_SNOOPERS   0xe000006au /* RFC 4286, 7 */
 #define LINK_LOCAL_TOP 0xfe80u
@@ -116,6 +118,17 @@ static bool parse_query_tail(struct group_message *out, const uint8_t *at, size_
 	return 4 + out->source_count * address_size <= length;
 }
 
+/* Whether all whom a query is about take it: RFC 3376, 4.1.9 and 4.1.12; RFC 3810, 5.1.10 and 5.1.15. */
+static bool is_for_whom_it_asks(const struct group_message *query, struct group_address all)
+{
+	bool to_all = group_address_same(query->destination, all);
+
+	if (group_address_is_zero(query->group))
+		return to_all && !query->source_count;
+	return is_multicast(query->group) &&
+	       (to_all || group_address_same(query->destination, query->group));
+}
+
 /* Whether all records are there, and of groups. */
 static bool parse_records(struct group_message *out, const uint8_t *at, size_t length)
 {
@@ -164,8 +177,7 @@ static enum group_message_found good_if(bool good)
 
 /* ---- IGMP ---- */
 
-static bool parse_igmp_query(struct group_message *out, const uint8_t *at, size_t length,
-			     uint32_t destination)
+static bool parse_igmp_query(struct group_message *out, const uint8_t *at, size_t length)
 {
 	out->kind = GROUP_QUERY;
 	out->version = length > 8 ? 3 : at[1] ? 2 : 1;
@@ -177,19 +189,18 @@ static bool parse_igmp_query(struct group_message *out, const uint8_t *at, size_
 			return false;
 		out->response_ns = decode_float(at[1], 4) * 100 * MS;
 	}
-	return group_address_is_zero(out->group) ? destination == ALL_NODES_V4
-						 : is_multicast(out->group);
+	return is_for_whom_it_asks(out, group_address_v4(ALL_NODES_V4));
 }
 
 static enum group_message_found parse_igmp(struct group_message *out, const uint8_t *at,
-					   size_t length, uint32_t destination)
+					   size_t length)
 {
 	if (length < 8 || virtio_net_fold(virtio_net_sum(0, at, length)) != 0xffff)
 		return GROUP_MESSAGE_BAD;
 	out->group = v4_at(at + 4);
 	switch (at[0]) {
 	case IGMP_QUERY:
-		return good_if(parse_igmp_query(out, at, length, destination));
+		return good_if(parse_igmp_query(out, at, length));
 	case IGMP_REPORT_1:
 	case IGMP_REPORT_2:
 		out->kind = GROUP_REPORT;
@@ -206,7 +217,9 @@ static enum group_message_found parse_igmp(struct group_message *out, const uint
 	case IGMP_ROUTER:
 	case IGMP_ROUTER_GONE:
 		out->kind = at[0] == IGMP_ROUTER ? GROUP_ROUTER : GROUP_ROUTER_GONE;
-		return destination == ALL_SNOOPERS ? GROUP_MESSAGE_GOOD : GROUP_MESSAGE_NONE;
+		return group_address_same(out->destination, group_address_v4(ALL_SNOOPERS))
+			       ? GROUP_MESSAGE_GOOD
+			       : GROUP_MESSAGE_NONE;
 	default:
 		return GROUP_MESSAGE_NONE;
 	}
@@ -217,30 +230,48 @@ static bool is_pim_hello(const uint8_t *at, size_t length)
 	return length >= 4 && at[0] == 0x20;
 }
 
+/* Of options in a header only those are known that a host never drops it for: padding, and a router alert. */
+static bool options_are_known_v4(const uint8_t *at, size_t length)
+{
+	for (size_t i = 0; i < length && at[i] != 0;) {
+		if (at[i] == 1)
+			i++;
+		else if (at[i] == 0x94 && i + 4 <= length && at[i + 1] == 4)
+			i += 4;
+		else
+			return false;
+	}
+	return true;
+}
+
+/* That no host takes for another one's. */
+static bool is_no_source_v4(uint32_t address)
+{
+	return address >> 28 == 0xe || address >> 24 == 127 || address == UINT32_MAX;
+}
+
 static enum group_message_found parse_ipv4(struct group_message *out, const uint8_t *ip,
 					   size_t length)
 {
 	size_t header, total;
-	uint32_t destination;
 	bool fragment, pim;
 
 	if (length < 20 || (ip[9] != PROTOCOL_IGMP && ip[9] != PROTOCOL_PIM))
 		return GROUP_MESSAGE_NONE;
 	header = (ip[0] & 15) * 4u;
 	total = get_be16(ip + 2);
-	destination = get_be32(ip + 16);
 	fragment = get_be16(ip + 6) & 0x3fff; /* more follow, or it is not the first */
 	pim = ip[9] == PROTOCOL_PIM;
-	if (pim && destination != ALL_PIM_V4)
+	out->source = v4_at(ip + 12);
+	out->destination = v4_at(ip + 16);
+	if (pim && get_be32(ip + 16) != ALL_PIM_V4)
 		return GROUP_MESSAGE_NONE;
 	if (ip[0] >> 4 != 4 || header < 20 || total < header || total > length || fragment ||
-	    virtio_net_fold(virtio_net_sum(0, ip, header)) != 0xffff || ip[8] != 1)
-		return GROUP_MESSAGE_BAD;
-	out->source = v4_at(ip + 12);
-	if (is_multicast(out->source))
+	    virtio_net_fold(virtio_net_sum(0, ip, header)) != 0xffff || ip[8] != 1 ||
+	    is_no_source_v4(get_be32(ip + 12)) || !options_are_known_v4(ip + 20, header - 20))
 		return GROUP_MESSAGE_BAD;
 	if (!pim)
-		return parse_igmp(out, ip + header, total - header, destination);
+		return parse_igmp(out, ip + header, total - header);
 	out->kind = GROUP_ROUTER;
 	return is_pim_hello(ip + header, total - header) && out->source.low ? GROUP_MESSAGE_GOOD
 									    : GROUP_MESSAGE_NONE;
@@ -258,8 +289,7 @@ static bool parse_mld_query(struct group_message *out, const uint8_t *at, size_t
 			return false;
 		out->response_ns = decode_float(get_be16(at + 4), 12) * MS;
 	}
-	return is_link_local(out->source) &&
-	       (group_address_is_zero(out->group) || is_multicast(out->group));
+	return is_link_local(out->source) && is_for_whom_it_asks(out, ALL_NODES_V6);
 }
 
 /* Whose checksum is right. */
@@ -308,6 +338,30 @@ static uint64_t sum_pseudo_header(const uint8_t *ip, size_t length)
 	return virtio_net_sum(virtio_net_sum(0, ip + 8, 32), tail, sizeof(tail));
 }
 
+/* A router alert for MLD, which hosts and routers require (RFC 3810, 6.2, 7.4), and padding as Linux takes it. */
+static bool has_router_alert(const uint8_t *at, size_t length)
+{
+	size_t padding = 0;
+	bool found = false;
+
+	for (size_t i = 2, size; i < length; i += size) {
+		size = at[i] ? 2 : 1;
+		if (i + size > length)
+			return false;
+		size += at[i] ? at[i + 1] : 0;
+		if (i + size > length)
+			return false;
+		padding = at[i] > 1 ? 0 : padding + size;
+		for (size_t j = i + 2; at[i] == 1 && j < i + size; j++)
+			if (at[j])
+				return false;
+		if (padding > 7 || (at[i] > 1 && (at[i] != 5 || size != 4 || get_be16(at + i + 2))))
+			return false;
+		found = found || at[i] == 5;
+	}
+	return found;
+}
+
 /* MLD has a hop-by-hop header before it, with a router alert. */
 static enum group_message_found parse_ipv6(struct group_message *out, const uint8_t *ip,
 					   size_t length)
@@ -320,6 +374,7 @@ static enum group_message_found parse_ipv6(struct group_message *out, const uint
 		return GROUP_MESSAGE_NONE;
 	payload = get_be16(ip + 4);
 	out->source = v6_at(ip + 8);
+	out->destination = v6_at(ip + 24);
 	if (ip[6] == PROTOCOL_PIM) {
 		out->kind = GROUP_ROUTER;
 		return ip[24] == 0xff && ip[25] == 2 && ip[39] == 13 &&
@@ -337,30 +392,36 @@ static enum group_message_found parse_ipv6(struct group_message *out, const uint
 	payload -= options;
 	if (!is_of_mld(at[0]))
 		return GROUP_MESSAGE_NONE;
-	if (ip[7] != 1 ||
+	if (ip[7] != 1 || !has_router_alert(ip + IPV6_HEADER, options) ||
 	    virtio_net_fold(virtio_net_sum(sum_pseudo_header(ip, payload), at, payload)) != 0xffff)
 		return GROUP_MESSAGE_BAD;
 	return parse_mld(out, at, payload);
+}
+
+static enum group_message_found parse_packet(struct group_message *out, uint16_t type,
+					     const uint8_t *ip, size_t length)
+{
+	if (type == TYPE_IPV4)
+		return parse_ipv4(out, ip, length);
+	return type == TYPE_IPV6 ? parse_ipv6(out, ip, length) : GROUP_MESSAGE_NONE;
 }
 
 enum group_message_found group_message_parse(struct group_message *out, const uint8_t *frame,
 					     size_t length)
 {
 	size_t at = ETHERNET_HEADER - 2;
+	enum group_message_found found;
 
 	*out = (struct group_message){ 0 };
 	if (length >= at + 6 && get_be16(frame + at) == TYPE_VLAN)
 		at += 4;
 	if (length < at + 2 || !(frame[0] & 1))
 		return GROUP_MESSAGE_NONE;
-	switch (get_be16(frame + at)) {
-	case TYPE_IPV4:
-		return parse_ipv4(out, frame + at + 2, length - at - 2);
-	case TYPE_IPV6:
-		return parse_ipv6(out, frame + at + 2, length - at - 2);
-	default:
-		return GROUP_MESSAGE_NONE;
-	}
+	found = parse_packet(out, get_be16(frame + at), frame + at + 2, length - at - 2);
+	return found == GROUP_MESSAGE_GOOD &&
+			       group_address_mac(out->destination) != mac_from_bytes(frame)
+		       ? GROUP_MESSAGE_BAD
+		       : found;
 }
 
 /* ---- Queries ---- */
@@ -456,11 +517,9 @@ static size_t make_mld(const struct group_query *query, uint8_t *ip)
 
 size_t group_query_make(const struct group_query *query, uint8_t frame[GROUP_QUERY_ROOM])
 {
-	bool general = group_address_is_zero(query->group);
-	uint64_t to = query->is_mld
-			      ? 0x333300000000 | (general ? 1 : (uint32_t)query->group.low)
-			      : 0x01005e000000 | (general ? 1 : (query->group.low & 0x7fffff));
-	uint8_t *at = put_mac(put_mac(frame, to), query->mac);
+	struct group_address all = query->is_mld ? ALL_NODES_V6 : group_address_v4(ALL_NODES_V4);
+	struct group_address to = group_address_is_zero(query->group) ? all : query->group;
+	uint8_t *at = put_mac(put_mac(frame, group_address_mac(to)), query->mac);
 	size_t length;
 
 	memset(at, 0, GROUP_QUERY_ROOM - 12);

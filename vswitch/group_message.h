@@ -3,8 +3,11 @@
  * What hosts and routers say about groups: IGMP (RFC 1112, 2236, 3376), MLD (RFC 2710, 3810), and how routers show
  * themselves (PIM hello, RFC 7761; multicast router discovery, RFC 4286). Reading such a frame and making queries.
  *
- * A message counts if it is whole: lengths that fit into each other, no fragment, right checksums, a time to live of 1, and
- * addresses that its kind may have. One that is not is bad; what is of another kind is no message.
+ * A message counts if it is whole: lengths that fit into each other, no fragment, right checksums, a time to live of 1, options that all
+ * know, and addresses that its kind may have. One that is not is bad; what is of another kind is no message.
+ *
+ * So is a query that those do not take whom it is about: sent to another group, or to another group's MAC address, which their interfaces do not
+ * let through; or with what hosts drop it for. Nobody would answer, and who believed it would end all memberships.
  */
 #ifndef TENON_VSWITCH_GROUP_MESSAGE_H
 #define TENON_VSWITCH_GROUP_MESSAGE_H
@@ -43,6 +46,13 @@ static inline bool group_address_less(struct group_address a, struct group_addre
 	return a.high != b.high ? a.high < b.high : a.low < b.low;
 }
 
+/* The MAC address that frames to a group go to: RFC 1112, 6.4; RFC 2464, 7. */
+static inline uint64_t group_address_mac(struct group_address group)
+{
+	return group_address_is_v4(group) ? 0x01005e000000 | (group.low & 0x7fffff)
+					  : 0x333300000000 | (group.low & UINT32_MAX);
+}
+
 #define GROUP_ADDRESS_TEXT 46
 /* "239.1.2.3", "ff0e::1". Returns `text`. */
 char *group_address_format(struct group_address address, char text[GROUP_ADDRESS_TEXT]);
@@ -62,6 +72,7 @@ struct group_message {
 	bool is_mld;
 	uint8_t version;                    /* 1, 2 or 3 of IGMP, 1 or 2 of MLD; of a router's: 0 */
 	struct group_address source, group; /* `group` of a query: zero in a general one */
+	struct group_address destination;
 	/* Of queries. */
 	uint64_t response_ns;   /* the most that a host may take */
 	const uint8_t *sources; /* in the frame: group_source_at() */

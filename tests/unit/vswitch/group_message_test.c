@@ -193,6 +193,110 @@ static void test_what_is_broken(void)
 				    GROUP_MESSAGE_GOOD);
 }
 
+static void set_bytes(struct group_frame *frame, size_t at, const uint8_t *bytes, size_t count)
+{
+	memcpy(frame->bytes + at, bytes, count);
+	group_frame_finish(frame);
+}
+
+/*
+ * Queries whose lengths and checksums are right, but that hosts do not take: RFC 3376, 4.1.9 and 4.1.12; RFC 3810, 5.1.10, 5.1.15 and 6.2; RFC 1122,
+ * 3.2.1.3. tests/interop/switch_forged_test.sh asks Linux.
+ */
+static void test_queries_that_hosts_do_not_take(void)
+{
+	static const struct {
+		const char *what;
+		uint32_t source, destination, group;
+		uint8_t sources;
+		uint32_t mac; /* 0: that of the destination */
+		uint8_t options[4];
+		bool good;
+	} cases[] = {
+		{ "general", ROUTER, ALL, 0, 0, 0, { 0x94, 4 }, true },
+		{ "of nobody", 0, ALL, 0, 0, 0, { 0x94, 4 }, true },
+		{ "specific", ROUTER, G, G, 0, 0, { 0x94, 4 }, true },
+		{ "specific, to all", ROUTER, ALL, G, 0, 0, { 0x94, 4 }, true },
+		{ "of sources", ROUTER, G, G, 2, 0, { 0x94, 4 }, true },
+		{ "padding", ROUTER, ALL, 0, 0, 0, { 1, 1, 1, 0 }, true },
+		{ "general, of sources", ROUTER, ALL, 0, 1, 0, { 0x94, 4 }, false },
+		{ "to another group", ROUTER, G + 1, G, 0, 0, { 0x94, 4 }, false },
+		{ "to a host", ROUTER, HOST, G, 0, 0, { 0x94, 4 }, false },
+		{ "to another MAC", ROUTER, ALL, 0, 0, 0x5e000002, { 0x94, 4 }, false },
+		{ "specific, to that", ROUTER, G, G, 0, 0x5e010204, { 0x94, 4 }, false },
+		{ "MAC of no group", ROUTER, G, G, 0, 0x5f010203, { 0x94, 4 }, false },
+		{ "of loopback", 0x7f000001, ALL, 0, 0, 0, { 0x94, 4 }, false },
+		{ "of all", 0xffffffff, ALL, 0, 0, 0, { 0x94, 4 }, false },
+		{ "source route", ROUTER, ALL, 0, 0, 0, { 0x83, 3, 4 }, false },
+		{ "an option of nothing", ROUTER, ALL, 0, 0, 0, { 0x94, 0 }, false },
+		{ "one that is cut off", ROUTER, ALL, 0, 0, 0, { 1, 0x94, 4 }, false },
+	};
+	struct group_message message;
+	struct group_frame frame;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		uint8_t query[20] = { 0x11, 10, [8] = 2, [9] = 125, [11] = cases[i].sources };
+
+		put_be32(query + 4, cases[i].group);
+		put_be32(query + 12, HOST);
+		group_frame_igmp(&frame, cases[i].source, cases[i].destination, query,
+				 12 + 4u * cases[i].sources);
+		if (cases[i].mac)
+			put_be32(frame.bytes + 2, cases[i].mac);
+		set_bytes(&frame, frame.ip + 20, cases[i].options, 4);
+		CU_assertImplementation((parse(&message, &frame) == GROUP_MESSAGE_GOOD) ==
+						cases[i].good,
+					__LINE__, cases[i].what, __FILE__, "", CU_FALSE);
+	}
+}
+
+static void test_queries_that_hosts_do_not_take_6(void)
+{
+	static const struct {
+		const char *what;
+		uint8_t scope;
+		uint64_t destination, group;
+		uint8_t sources;
+		uint32_t mac; /* 0: that of the destination */
+		uint8_t options[6];
+		bool good;
+	} cases[] = {
+		{ "general", 2, 1, 0, 0, 0, { 5, 2, 0, 0, 1, 0 }, true },
+		{ "padding first", 2, 1, 0, 0, 0, { 0, 0, 5, 2, 0, 0 }, true },
+		{ "specific", 0x0e, 7, 7, 0, 0, { 5, 2, 0, 0, 1, 0 }, true },
+		{ "specific, to all", 2, 1, 7, 0, 0, { 5, 2, 0, 0, 1, 0 }, true },
+		{ "general, of sources", 2, 1, 0, 1, 0, { 5, 2, 0, 0, 1, 0 }, false },
+		{ "general, to another group", 2, 0x16, 0, 0, 0, { 5, 2, 0, 0, 1, 0 }, false },
+		{ "to another group", 0x0e, 8, 7, 0, 0, { 5, 2, 0, 0, 1, 0 }, false },
+		{ "to another MAC", 2, 1, 0, 0, 2, { 5, 2, 0, 0, 1, 0 }, false },
+		{ "no alert", 2, 1, 0, 0, 0, { 1, 4, 0, 0, 0, 0 }, false },
+		{ "an alert for RSVP", 2, 1, 0, 0, 0, { 5, 2, 0, 1, 1, 0 }, false },
+		{ "padding that is none", 2, 1, 0, 0, 0, { 5, 2, 0, 0, 1, 9 }, false },
+		{ "an unknown option", 2, 1, 0, 0, 0, { 5, 2, 0, 0, 0xfe, 0 }, false },
+		{ "one that is cut off", 2, 1, 0, 0, 0, { 5, 2, 0, 0, 0, 1 }, false },
+	};
+	struct group_message message;
+	struct group_frame frame;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		uint8_t query[44] = { 130, [4] = 1, [24] = 2, [25] = 125 };
+
+		query[27] = cases[i].sources;
+		if (cases[i].group)
+			put_be16(query + 8, 0xff0e);
+		query[23] = (uint8_t)cases[i].group;
+		query[28] = 0x20;
+		group_frame_mld(&frame, 1, cases[i].scope, cases[i].destination, query,
+				28 + 16u * cases[i].sources);
+		if (cases[i].mac)
+			put_be32(frame.bytes + 2, cases[i].mac);
+		set_bytes(&frame, frame.ip + 42, cases[i].options, 6);
+		CU_assertImplementation((parse(&message, &frame) == GROUP_MESSAGE_GOOD) ==
+						cases[i].good,
+					__LINE__, cases[i].what, __FILE__, "", CU_FALSE);
+	}
+}
+
 static void test_routers(void)
 {
 	uint8_t hello[8] = { 0x20 };
@@ -304,4 +408,5 @@ static void test_queries_of_sources(void)
 
 UNIT_MAIN("group_message", UNIT(test_igmp_of_three_versions), UNIT(test_records),
 	  UNIT(test_mld_of_two_versions), UNIT(test_what_is_broken), UNIT(test_routers),
+	  UNIT(test_queries_that_hosts_do_not_take), UNIT(test_queries_that_hosts_do_not_take_6),
 	  UNIT(test_queries_of_ours), UNIT(test_queries_of_sources))
