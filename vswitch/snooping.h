@@ -4,7 +4,7 @@
  * and frames to pass on go out by functions of the owner, and group_set.h has what forwarding looks at.
  *
  * Of a VLAN is known, for IPv4 and IPv6 apart:
- *	a querier	another's, while it is heard; else ours, if there is to be one. Queries of lower addresses win; 0.0.0.0 wins
+ *	a querier	another's, while it is heard; else ours, if there is to be one. General queries of lower addresses win; 0.0.0.0 wins
  *			over nobody. No querier: memberships mean nothing, and all groups are flooded.
  *	router ports	where queries, PIM hellos or router advertisements came from, for 255 s; and those of a user.
  *			They get all groups, and alone get what hosts report. A query from 0.0.0.0 counts, too: it is a switch's,

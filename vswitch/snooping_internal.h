@@ -145,6 +145,8 @@ bool snooping_vlan_asks_newly(const struct snooping_vlan *vlan);
 void snooping_vlan_query(struct snooping_vlan *vlan, unsigned port, struct group_address group,
 			 const struct group_address *sources, unsigned count, bool suppress);
 
+/* The querier's variables, or ours. */
+uint64_t snooping_vlan_robustness(const struct snooping_vlan *vlan);
 uint64_t snooping_vlan_membership(const struct snooping_vlan *vlan);
 uint64_t snooping_vlan_response(const struct snooping_vlan *vlan);
 

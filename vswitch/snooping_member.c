@@ -274,7 +274,7 @@ void snooping_lower_members(struct snooping_vlan *vlan, unsigned port,
 	const struct snooping_settings *settings = &snooping->settings;
 	uint64_t response = MAX(message->response_ns, settings->last_member_interval);
 	struct snooping_group *group = find_group(vlan, message->group);
-	uint64_t until = snooping->now + settings->robustness * response;
+	uint64_t until = snooping->now + snooping_vlan_robustness(vlan) * response;
 
 	if (!group || message->suppress || !snooping_vlan_is_by_querier(vlan, message))
 		return;

@@ -7,7 +7,7 @@
 
 /* ---- Variables ---- */
 
-static uint64_t robustness(const struct snooping_vlan *vlan)
+uint64_t snooping_vlan_robustness(const struct snooping_vlan *vlan)
 {
 	return vlan->robustness ? vlan->robustness : vlan->snooping->settings.robustness;
 }
@@ -27,13 +27,14 @@ uint64_t snooping_vlan_response(const struct snooping_vlan *vlan)
 /* RFC 3376, 8.4; RFC 3810, 9.4. */
 uint64_t snooping_vlan_membership(const struct snooping_vlan *vlan)
 {
-	return robustness(vlan) * query_interval(vlan) + snooping_vlan_response(vlan);
+	return snooping_vlan_robustness(vlan) * query_interval(vlan) + snooping_vlan_response(vlan);
 }
 
 /* RFC 3376, 8.5. */
 static uint64_t other_querier_present(const struct snooping_vlan *vlan)
 {
-	return robustness(vlan) * query_interval(vlan) + snooping_vlan_response(vlan) / 2;
+	return snooping_vlan_robustness(vlan) * query_interval(vlan) +
+	       snooping_vlan_response(vlan) / 2;
 }
 
 /* ---- Queries of ours ---- */
@@ -224,20 +225,18 @@ void snooping_vlan_heard_query(struct snooping_vlan *vlan, unsigned port,
 			       const struct group_message *message)
 {
 	struct snooping *snooping = vlan->snooping;
-	bool is_general = group_address_is_zero(message->group);
 
-	if (wins(vlan, message->source)) {
+	/* As at Linux's bridge: who asks for one group only is in nobody's place, or what others said would end unasked. */
+	if (group_address_is_zero(message->group) && wins(vlan, message->source)) {
 		vlan->querier = message->source;
 		vlan->querier_port = port;
 		vlan->robustness = message->robustness;
 		vlan->query_interval = message->interval_ns;
-		if (is_general)
-			vlan->response_interval = message->response_ns;
+		vlan->response_interval = message->response_ns;
 		timer_arm(&snooping->timers, &vlan->other,
 			  snooping->now + other_querier_present(vlan));
 		timer_disarm(&snooping->timers, &vlan->query);
-		if (is_general)
-			querier_came(vlan);
+		querier_came(vlan);
 	}
 	snooping_vlan_open(vlan, port, true, snooping->now + other_querier_present(vlan));
 }

@@ -437,7 +437,36 @@ static void test_election(void)
 	end(world);
 }
 
-/* RFC 2236, 3: who hears the querier ask for a group lowers its timers to twice the time for an answer. */
+/*
+ * Who asks for one group only is in nobody's place: all that is not about that group would end, and nobody would have asked for it. A guest
+ * asks so, and goes on.
+ */
+static void test_who_asks_for_one_group_only(void)
+{
+	for (unsigned was_general = 0; was_general < 2; was_general++) {
+		struct world *world = start(true);
+		struct group_frame frame;
+		unsigned general = 0;
+
+		snooping_add_vlan(world->snooping, 0, world->now);
+		pass(world, 20 * SECOND);
+		if (was_general)
+			query(world, 5, ROUTER);
+		group_frame_igmp_plain(&frame, ROUTER, G, 0x11, 100, G);
+		world->count = 0;
+		for (unsigned i = 0; i < 51; i++) {
+			put(world, 5, &frame);
+			pass(world, 10 * SECOND);
+		}
+		for (unsigned i = 0; i < world->count; i++)
+			general += world->sent[i].is_query && world->sent[i].except != 5 &&
+				   !world->sent[i].message.is_mld;
+		/* The second of ours, and then each 125 s; or from the 255th second on. */
+		CU_ASSERT_EQUAL(general, was_general ? 3 : 4);
+		end(world);
+	}
+}
+
 static void note_querier(void *arg, const struct snooping_vlan_status *status)
 {
 	if (!status->is_mld)
@@ -503,6 +532,7 @@ static void test_a_querier_of_a_second(void)
 	end(world);
 }
 
+/* RFC 2236, 3: who hears the querier ask for a group lowers its timers to twice the time for an answer. */
 static void test_another_querier_asks(void)
 {
 	struct world *world = start(false);
@@ -528,6 +558,16 @@ static void test_another_querier_asks(void)
 	put(world, 5, &frame);
 	pass(world, SECOND);
 	CU_ASSERT_STRING_EQUAL(where_v4(world, G), "2 5");
+	/* The querier says how often it asks: RFC 3376, 4.1.6 and 8.9. */
+	group_frame_igmp(&frame, ROUTER, ALL, (uint8_t[12]){ 0x11, 100, [8] = 4 }, 12);
+	put(world, 5, &frame);
+	report(world, 2, G);
+	group_frame_igmp(&frame, ROUTER, G, (uint8_t[12]){ 0x11, 10, 0, 0, 239, 1, 2, 3, 4 }, 12);
+	put(world, 5, &frame);
+	pass(world, 4 * SECOND - 1);
+	CU_ASSERT_STRING_EQUAL(where_v4(world, G), "2 5");
+	pass(world, 1);
+	CU_ASSERT_STRING_EQUAL(where_v4(world, G), "all");
 	end(world);
 }
 
@@ -749,6 +789,7 @@ static void test_mld(void)
 UNIT_MAIN("snooping", UNIT(test_our_queries_and_trust), UNIT(test_membership_ends),
 	  UNIT(test_without_a_querier_all_is_flooded), UNIT(test_who_hears_what),
 	  UNIT(test_leaving), UNIT(test_fast_leave_and_old_hosts), UNIT(test_records),
-	  UNIT(test_election), UNIT(test_the_queriers_port_goes), UNIT(test_a_querier_of_a_second),
+	  UNIT(test_election), UNIT(test_who_asks_for_one_group_only),
+	  UNIT(test_the_queriers_port_goes), UNIT(test_a_querier_of_a_second),
 	  UNIT(test_another_querier_asks), UNIT(test_limits), UNIT(test_a_flood_of_records),
 	  UNIT(test_what_is_for_everybody), UNIT(test_ports_and_topology), UNIT(test_mld))
