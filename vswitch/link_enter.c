@@ -59,9 +59,8 @@ static const char *enter_packet(const struct link_entrance *at, const struct lin
 
 	/* What is dropped for lack of memory has taken no time of the wire. */
 	if (link_queue_has_room(at->queue, 2, length))
-		waiting = link_model_has_wire(&way->model)
-				  ? link_turns_waiting(&at->queue->turns, at->now)
-				  : at->queue->count;
+		waiting = link_model_has_wire(&way->model) ? link_queue_waiting(at->queue, at->now)
+							   : at->queue->count;
 	link_way_decide(way, at->now, length, waiting,
 			way->model.ecn && link_ecn_capable(packet->at, packet->head), &fate);
 	for (unsigned i = 0; i < fate.copies; i++) {
@@ -75,10 +74,10 @@ static const char *enter_packet(const struct link_entrance *at, const struct lin
 			link_ecn_mark(copy->bytes, length);
 		if (!i && fate.corrupt_bit >= 0)
 			copy->bytes[fate.corrupt_bit / 8] ^= (uint8_t)(1u << fate.corrupt_bit % 8);
-		copy->sent = fate.sent[i];
-		copy->in_order = way->model.keep_order;
-		link_turns_add(&at->queue->turns, at->now, fate.sent[i]);
-		if (link_queue_push(at->queue, copy, fate.due[i]))
+		if (link_queue_push(at->queue, at->now,
+				    &(struct link_turn){ fate.sent[i], fate.due[i] - fate.sent[i],
+							 copy, (uint32_t)length,
+							 way->model.keep_order }))
 			entered++;
 		else
 			way->counters.queue_full++;

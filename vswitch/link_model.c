@@ -156,10 +156,10 @@ static uint64_t delay_of(const struct link_way *way, enum purpose purpose)
 
 #define WIRE_TIME_MOST (1ULL << 62) /* ns: a century and more, to which others can be added */
 
-/* At the rate. */
-static uint64_t wire_time(const struct link_model *model, uint64_t bits)
+/* At `rate`. */
+static uint64_t wire_time(uint64_t rate, unsigned __int128 bits)
 {
-	unsigned __int128 ns = (unsigned __int128)bits * 1000000000 / model->rate;
+	unsigned __int128 ns = bits * 1000000000 / rate;
 
 	return ns < WIRE_TIME_MOST ? (uint64_t)ns : WIRE_TIME_MOST;
 }
@@ -167,7 +167,7 @@ static uint64_t wire_time(const struct link_model *model, uint64_t bits)
 /* How long the bucket takes to fill. */
 static uint64_t burst_of(const struct link_model *model)
 {
-	return model->rate && model->burst ? wire_time(model, model->burst) : 0;
+	return model->rate && model->burst ? wire_time(model->rate, model->burst) : 0;
 }
 
 bool link_model_has_wire(const struct link_model *model)
@@ -186,7 +186,7 @@ static uint64_t turn_of(struct link_way *way, uint64_t now, size_t length)
 	if (!model->rate)
 		return sent;
 	/* The bucket is full when all that was sent would have been at the rate. */
-	way->busy_until = MAX(now, way->busy_until) + wire_time(model, (uint64_t)length * 8);
+	way->busy_until = MAX(now, way->busy_until) + wire_time(model->rate, (uint64_t)length * 8);
 	return way->busy_until > now + burst_ns ? way->busy_until - burst_ns : now;
 }
 
@@ -221,7 +221,7 @@ static uint64_t busy_until(const struct link_way *way, const struct link_model *
 	if (!way->model.rate || !model->rate || way->busy_until <= now)
 		return 0;
 	bits = (unsigned __int128)(way->busy_until - now) * way->model.rate / 1000000000;
-	return now + wire_time(model, MIN(bits, model->burst));
+	return now + wire_time(model->rate, MIN(bits, model->burst));
 }
 
 bool link_way_change(struct link_way *way, const struct link_model *model, const char *link,
@@ -251,22 +251,37 @@ void link_way_start(struct link_way *way, const struct link_model *model, const 
 	link_way_change(way, model, link, out, 0);
 }
 
-uint64_t link_way_turn_again(struct link_way *way, uint64_t now, size_t length, uint64_t sent)
+uint64_t link_resend_next(struct link_resend *resend, size_t length)
 {
-	uint64_t again;
+	uint64_t sent = resend->from;
 
-	if (sent) {
-		/* It waits: there is not enough in the bucket for it. */
-		way->busy_until = now + burst_of(&way->model);
-		way->last_sent = now;
-	}
-	again = turn_of(way, now, length);
-	if (sent && sent < again) {
-		again = sent;
-		way->busy_until = sent + burst_of(&way->model);
-	}
-	way->last_sent = again = MAX(again, way->last_sent);
-	return again;
+	resend->bytes += length;
+	if (resend->trace)
+		link_trace_send(resend->trace, &resend->place, resend->changed, length, UINT64_MAX,
+				&sent);
+	else if (resend->rate)
+		sent += wire_time(resend->rate, (unsigned __int128)resend->bytes * 8);
+	return MAX(sent, resend->from);
+}
+
+uint64_t link_way_resend(struct link_way *way, uint64_t now, size_t length, uint64_t sent,
+			 uint64_t behind, struct link_resend *resend)
+{
+	const struct link_model *model = &way->model;
+	struct link_resend all;
+
+	/* As from an empty bucket: there is not enough in it for what waits. */
+	*resend = (struct link_resend){
+		.rate = model->rate, .trace = model->trace, .from = now, .changed = now
+	};
+	resend->from = link_resend_next(resend, length);
+	resend->from = sent = MIN(sent, resend->from);
+	resend->bytes = 0;
+	all = *resend;
+	way->last_sent = behind ? link_resend_next(&all, behind) : sent;
+	way->busy_until = way->last_sent + burst_of(model);
+	way->place = all.place;
+	return sent;
 }
 
 static uint64_t due_of(struct link_way *way, uint64_t sent, enum purpose purpose)
@@ -277,9 +292,6 @@ static uint64_t due_of(struct link_way *way, uint64_t sent, enum purpose purpose
 		way->counters.reordered++;
 	else
 		due += delay_of(way, purpose);
-	if (way->model.keep_order)
-		due = MAX(due, way->last_due);
-	way->last_due = MAX(way->last_due, due);
 	return due;
 }
 

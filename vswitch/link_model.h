@@ -17,7 +17,7 @@
  *	ecn		instead of what loss would take, and what finds the queue full, packets whose ends understand it
  *			(link_ecn.h) are marked and go on; those that would wait for more than twice the queue are dropped anyway
  *	reorder		with probability P a packet passes by those that are delayed: it is not delayed at all
- *	keep-order	it is not there before those that were sent before it
+ *	keep-order	it is not there before those that were sent before it: link_queue.h
  *
  * Randomness is a function of (seed, name of the link, direction, number of the packet, purpose): the same seed and traffic give
  * the same packets, and neither another link nor another parameter changes a draw. Time is an argument, in nanoseconds.
@@ -131,7 +131,7 @@ struct link_way {
 	uint64_t key;    /* of the draws */
 	uint64_t number; /* of the last packet, from 1 */
 	bool bad;        /* the state of Gilbert and Elliott */
-	uint64_t busy_until, last_sent, last_due;
+	uint64_t busy_until, last_sent;
 	struct link_trace_place place; /* in the model's trace */
 	struct link_counters counters;
 };
@@ -142,14 +142,29 @@ void link_way_start(struct link_way *way, const struct link_model *model, const 
 
 /*
  * Another model from now on; with a seed that is said packets are counted from 1 again. What happened stays counted. True: the wire is another one (rate, burst,
- * trace); each that waits for it now takes its turn anew, in the order of coming (link_way_turn_again()).
+ * trace); each that waits for it now takes its turn anew, in the order of coming (link_way_resend()).
  */
 bool link_way_change(struct link_way *way, const struct link_model *model, const char *link,
 		     bool out, uint64_t now);
 
-/* When a packet of `length` bytes, which waits, is sent by the wire as it is now. `sent` is not 0 of the first one, which may be on the wire: when it would have been by
- * the old one; it is by whichever is earlier. */
-uint64_t link_way_turn_again(struct link_way *way, uint64_t now, size_t length, uint64_t sent);
+/* A wire as it sends what waited when it became this one, packet by packet. The trace is the model's, while that is the way's. */
+struct link_resend {
+	uint64_t rate; /* 0: all at once, or ... */
+	const struct link_trace *trace;
+	struct link_trace_place place;
+	uint64_t from;    /* when the first one is sent ... */
+	uint64_t bytes;   /* ... and so much of those behind it is after that */
+	uint64_t changed; /* when it became this one */
+};
+
+/*
+ * After link_way_change() said true: has all that waits sent by the wire as it is now. The first one, of `length` bytes, may be on the old wire, by
+ * which it would be sent at `sent`: it is by whichever is earlier, and when is returned. `behind` bytes are behind it, for each packet of which
+ * link_resend_next() says when it is sent; what comes later is sent after them.
+ */
+uint64_t link_way_resend(struct link_way *way, uint64_t now, size_t length, uint64_t sent,
+			 uint64_t behind, struct link_resend *resend);
+uint64_t link_resend_next(struct link_resend *resend, size_t length);
 
 /* Why nothing of a packet arrives, as captures say it. */
 #define LINK_DROP_LOST       "link_lost"
@@ -160,7 +175,7 @@ uint64_t link_way_turn_again(struct link_way *way, uint64_t now, size_t length, 
 struct link_fate {
 	unsigned copies;     /* 0 to 2 */
 	uint64_t sent[2];    /* when each has left the wire */
-	uint64_t due[2];     /* when each is at the other end */
+	uint64_t due[2];     /* when each is at the other end, unless it is kept behind others */
 	int64_t corrupt_bit; /* of the first copy; -1: none */
 	bool mark;           /* all of them: congestion experienced */
 	const char *dropped; /* of no copies: LINK_DROP_... */

@@ -16,6 +16,8 @@ void link_queue_clear(struct link_queue *queue)
 		free(queue->line[(queue->line_first + i) & (queue->line_room - 1)].frame);
 	for (unsigned i = 0; i < queue->heap_count; i++)
 		free(queue->heap[i].frame);
+	for (unsigned i = 0; i < queue->turns.count; i++)
+		free(queue->turns.ring[(queue->turns.first + i) & (queue->turns.room - 1)].frame);
 	free(queue->line);
 	free(queue->heap);
 	link_turns_clear(&queue->turns);
@@ -133,21 +135,17 @@ static struct link_frame *heap_pop(struct link_queue *queue)
 
 /* ---- Both ---- */
 
-bool link_queue_push(struct link_queue *queue, struct link_frame *frame, uint64_t due)
+/* False: out of memory, and it is not there. */
+static bool arrange(struct link_queue *queue, struct link_frame *frame, uint64_t due)
 {
 	const struct link_entry entry = { due, queue->sequence, frame };
 	bool in_order = !queue->line_count || due >= queue->line_last;
 
-	if (!(in_order ? line_push(queue, &entry) : heap_push(queue, &entry))) {
-		free(frame);
+	if (!(in_order ? line_push(queue, &entry) : heap_push(queue, &entry)))
 		return false;
-	}
 	if (in_order)
 		queue->line_last = due;
 	queue->sequence++;
-	queue->count++;
-	queue->bytes += frame->frame.length;
-	frame->due = due;
 	return true;
 }
 
@@ -161,21 +159,89 @@ static const struct link_entry *first_of(const struct link_queue *queue)
 	return line && is_before(line, queue->heap) ? line : queue->heap;
 }
 
+/* ---- From the wire ---- */
+
+/* So many go on from the wire at once; for one that is asked for; and when they are looked for, after the first one has left it. */
+#define STEP      256u
+#define STEP_POP  32u
+#define LOOK_MOST 1000000ULL
+
+/* It has left the wire. False: out of memory. */
+static bool travel(struct link_queue *queue, const struct link_turn *turn)
+{
+	uint64_t due = turn->sent + turn->delay;
+
+	if (turn->in_order)
+		due = MAX(due, queue->last_due);
+	if (!arrange(queue, turn->frame, due))
+		return false;
+	queue->last_due = MAX(queue->last_due, due);
+	return true;
+}
+
+/* At most `most` of those that have been sent go on. */
+static void move_on(struct link_queue *queue, uint64_t now, unsigned most)
+{
+	const struct link_turn *turn;
+
+	while (most-- && (turn = link_turns_first(&queue->turns)) && turn->sent <= now &&
+	       travel(queue, turn))
+		link_turns_pop(&queue->turns);
+}
+
+unsigned link_queue_waiting(struct link_queue *queue, uint64_t now)
+{
+	move_on(queue, now, STEP);
+	return queue->turns.count;
+}
+
+bool link_queue_push(struct link_queue *queue, uint64_t now, const struct link_turn *turn)
+{
+	bool waits = turn->sent > now || queue->turns.count;
+
+	if (!(waits ? link_turns_add(&queue->turns, turn) : travel(queue, turn))) {
+		free(turn->frame);
+		return false;
+	}
+	queue->count++;
+	queue->bytes += turn->length;
+	return true;
+}
+
 uint64_t link_queue_due(const struct link_queue *queue)
 {
 	const struct link_entry *first = first_of(queue);
+	const struct link_turn *turn = link_turns_first(&queue->turns);
+	uint64_t due = first ? first->due : UINT64_MAX;
 
-	return first ? first->due : UINT64_MAX;
+	/* None that is on the wire, or waits for it, is due before that; the count of those that do must not be behind for long. */
+	return turn ? MIN(due, turn->sent + MIN(queue->turns.least_delay, LOOK_MOST)) : due;
+}
+
+/* It is due, and of what has been sent, and is still to go on, nothing is due before it. */
+static bool is_next(const struct link_queue *queue, const struct link_entry *first, uint64_t now)
+{
+	const struct link_turn *turn = link_turns_first(&queue->turns);
+
+	return first && first->due <= now &&
+	       !(turn && turn->sent <= now && turn->sent + queue->turns.least_delay < first->due);
 }
 
 struct link_frame *link_queue_pop(struct link_queue *queue, uint64_t now)
 {
 	const struct link_entry *first = first_of(queue);
 	struct link_frame *frame;
+	uint64_t due;
 
-	if (!first || first->due > now)
-		return NULL;
+	if (!is_next(queue, first, now)) {
+		move_on(queue, now, STEP_POP);
+		first = first_of(queue);
+		if (!is_next(queue, first, now))
+			return NULL;
+	}
+	due = first->due;
 	frame = first == queue->heap ? heap_pop(queue) : line_pop(queue);
+	frame->due = due;
 	queue->count--;
 	queue->bytes -= frame->frame.length;
 	/* It has waited for long: it is in no cache. */
@@ -183,31 +249,4 @@ struct link_frame *link_queue_pop(struct link_queue *queue, uint64_t now)
 	if (first)
 		__builtin_prefetch(first->frame);
 	return frame;
-}
-
-static int by_sequence(const void *a, const void *b)
-{
-	const struct link_entry *first = a, *second = b;
-
-	return (first->sequence > second->sequence) - (first->sequence < second->sequence);
-}
-
-struct link_entry *link_queue_take_all(struct link_queue *queue, unsigned *count)
-{
-	struct link_entry *all = malloc(queue->count * sizeof(*all));
-
-	if (!all)
-		return NULL;
-	*count = queue->count;
-	for (unsigned i = 0; i < queue->line_count; i++)
-		all[i] = queue->line[(queue->line_first + i) & (queue->line_room - 1)];
-	for (unsigned i = 0; i < queue->heap_count; i++)
-		all[queue->line_count + i] = queue->heap[i];
-	/* The line has its order. */
-	if (queue->heap_count)
-		qsort(all, *count, sizeof(*all), by_sequence);
-	queue->line_count = queue->heap_count = queue->count = 0;
-	queue->bytes = 0;
-	link_turns_restart(&queue->turns);
-	return all;
 }

@@ -5,6 +5,9 @@
  *
  * What comes is mostly due after all that is there (a delay, a rate): that waits in a line. What is not (jitter, reorder) waits in a
  * heap. The first one is the first of either. Both are of times and numbers, without the frames, which lie all over the memory.
+ *
+ * Before that they wait for the wire, where there is one (link_turns.h), and go on from there in steps, however many have been sent at once: so no
+ * call of these functions takes longer where more is waiting.
  */
 #ifndef TENON_VSWITCH_LINK_QUEUE_H
 #define TENON_VSWITCH_LINK_QUEUE_H
@@ -21,8 +24,6 @@
 
 /* A frame in memory of its own; it asks for nothing. */
 struct link_frame {
-	uint64_t sent; /* when it leaves the wire; this and ... */
-	bool in_order; /* ... that it comes after all that came before are given by who pushes it */
 	uint64_t due;
 	struct frame frame;
 	struct iovec piece;
@@ -42,9 +43,10 @@ struct link_queue {
 	uint64_t line_last; /* when the last of it is due */
 	struct link_entry *heap;
 	unsigned heap_count, heap_room;
-	unsigned count; /* of both */
+	unsigned count; /* of all */
 	uint64_t bytes, sequence;
-	struct link_turns turns; /* of those that wait for the wire */
+	uint64_t last_due;       /* of all that are past the wire, or were */
+	struct link_turns turns; /* of those that wait for it; they are in `count` and `bytes` */
 };
 
 /* Frees what is in it. */
@@ -56,17 +58,16 @@ bool link_queue_has_room(const struct link_queue *queue, unsigned count, size_t 
 /* A frame of `length` bytes, to be filled in; NULL: there is no room. The caller frees it, or pushes it. */
 struct link_frame *link_frame_create(const struct link_queue *queue, size_t length);
 
-/* Puts a frame in, due at `due`. False, and it is freed: out of memory. */
-bool link_queue_push(struct link_queue *queue, struct link_frame *frame, uint64_t due);
+/* Has those go on that have left the wire `now`, or some of many; how many are still there. */
+unsigned link_queue_waiting(struct link_queue *queue, uint64_t now);
 
-/* Takes out the first one if it is due; else NULL. */
+/* Puts a frame in that comes `now`. False, and it is freed: out of memory. */
+bool link_queue_push(struct link_queue *queue, uint64_t now, const struct link_turn *turn);
+
+/* Takes out the first one if it is due; else NULL, also where that is not known yet: then link_queue_due() is not later than `now`. */
 struct link_frame *link_queue_pop(struct link_queue *queue, uint64_t now);
 
-/* When the first one is due; UINT64_MAX: there is none. */
+/* When to look for the first one: not after it is due; UINT64_MAX: there is none. */
 uint64_t link_queue_due(const struct link_queue *queue);
-
-/* Takes out all of them, of which there is one at least, in the order of coming, into a list that the caller frees; none waits for the wire then.
- * NULL: out of memory, and all is as it was. */
-struct link_entry *link_queue_take_all(struct link_queue *queue, unsigned *count);
 
 #endif

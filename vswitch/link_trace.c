@@ -161,10 +161,11 @@ bool link_trace_send(const struct link_trace *trace, struct link_trace_place *pl
 		to.next = first_at(trace, now - to.origin);
 		to.left = LINK_TRACE_ROOM;
 	}
-	while (length > to.left) {
+	if (length > to.left) {
 		length -= to.left;
-		to.next++;
+		to.next += (length + LINK_TRACE_ROOM - 1) / LINK_TRACE_ROOM;
 		to.left = LINK_TRACE_ROOM;
+		length = (length - 1) % LINK_TRACE_ROOM + 1;
 	}
 	to.left -= (unsigned)length;
 	*sent = opportunity_time(trace, &to);

@@ -2,42 +2,58 @@
 /* See link_turns.h. */
 #include "vswitch/link_turns.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 
+#include "util/bytes.h"
 #include "vswitch/link_ring.h"
 
 void link_turns_clear(struct link_turns *turns)
 {
-	free(turns->sent);
+	free(turns->ring);
 	*turns = (struct link_turns){ 0 };
 }
 
-unsigned link_turns_waiting(struct link_turns *turns, uint64_t now)
+static bool grow_ring(struct link_turns *turns)
 {
-	while (turns->count && turns->sent[turns->first] <= now) {
-		turns->first = (turns->first + 1) & (turns->room - 1);
-		turns->count--;
-	}
-	return turns->count;
+	struct link_turn *ring =
+		link_ring_grow(turns->ring, sizeof(*ring), &turns->first, &turns->room);
+
+	turns->ring = ring ? ring : turns->ring;
+	return ring;
 }
 
-static bool grow(struct link_turns *turns)
+bool link_turns_add(struct link_turns *turns, const struct link_turn *turn)
 {
-	uint64_t *sent = link_ring_grow(turns->sent, sizeof(*sent), &turns->first, &turns->room);
-
-	turns->sent = sent ? sent : turns->sent;
-	return sent;
+	if (turns->count == turns->room && !grow_ring(turns))
+		return false;
+	turns->least_delay = turns->count ? MIN(turns->least_delay, turn->delay) : turn->delay;
+	turns->ring[(turns->first + turns->count++) & (turns->room - 1)] = *turn;
+	turns->bytes += turn->length;
+	return true;
 }
 
-void link_turns_add(struct link_turns *turns, uint64_t now, uint64_t sent)
+void link_turns_pop(struct link_turns *turns)
 {
-	if (sent <= now || (link_turns_waiting(turns, now) == turns->room && !grow(turns)))
+	struct link_turn *next;
+
+	turns->bytes -= turns->ring[turns->first].length;
+	turns->first = (turns->first + 1) & (turns->room - 1);
+	turns->count--;
+	if (!turns->again)
 		return;
-	turns->sent[(turns->first + turns->count++) & (turns->room - 1)] = sent;
+	turns->again--;
+	next = &turns->ring[turns->first];
+	next->sent = link_resend_next(&turns->resend, next->length);
 }
 
-void link_turns_restart(struct link_turns *turns)
+void link_turns_change(struct link_turns *turns, struct link_way *way, uint64_t now)
 {
-	turns->first = turns->count = 0;
+	struct link_turn *first = &turns->ring[turns->first];
+
+	turns->again = 0;
+	if (!turns->count)
+		return;
+	first->sent = link_way_resend(way, now, first->length, first->sent,
+				      turns->bytes - first->length, &turns->resend);
+	turns->again = turns->count - 1;
 }

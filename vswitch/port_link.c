@@ -14,23 +14,22 @@
 #include "util/bytes.h"
 #include "util/log.h"
 #include "vswitch/internal.h"
+#include "vswitch/link_arrive.h"
 #include "vswitch/link_change.h"
 #include "vswitch/link_enter.h"
 
 struct port_link {
 	struct port port;
 	struct port *lower;
-	struct link_way in, out;
-	struct link_queue arriving, leaving;
+	struct link_arrival in;
+	struct link_way out;
+	struct link_queue leaving;
 	struct link_run
 		run;       /* used by the port's thread, and in calls; .schedule is NULL without */
 	uint64_t next_out; /* when the port's thread will look at `leaving` */
+	uint64_t offered;  /* to the way out, when it did last */
 	const char *out_dropped; /* of what transmit() was given last: why nothing of it goes on */
 	bool out_waits;          /* ... or it goes out later */
-	bool passed;             /* the frames that receive() gave are the lower port's */
-	unsigned taken;          /* else so many, which are on their way */
-	unsigned given_count;
-	struct link_frame *given[PORT_BURST]; /* else these */
 };
 
 static struct port_link *link_of(const struct port *port)
@@ -43,48 +42,15 @@ static struct port_link *link_of(const struct port *port)
 static unsigned link_receive(struct port *port, struct frame **frames, unsigned max)
 {
 	struct port_link *link = link_of(port);
-	struct port *lower = link->lower;
-	uint64_t now = port_now(port);
-	struct link_entrance entrance = { &link->in, &link->arriving, now, port };
-	struct frame *got[PORT_BURST];
-	struct link_frame *frame;
-	unsigned count;
 
-	link->passed = !link_way_is_bad(&link->in) && !link->arriving.count;
-	port->numbered = !link->passed;
-	link->taken = 0;
-	if (link->passed)
-		return lower->ops->receive(lower, frames, max);
-	count = lower->ops->receive(lower, got, max);
-	link->taken = count;
-	/* They came before this, but maybe long after the round began: a delay is never shorter than it was said. */
-	if (count)
-		entrance.now = now = port->vswitch->clock(port->vswitch->clock_arg);
-	for (unsigned i = 0; i < count; i++)
-		link_enter(&entrance, got[i],
-			   port->vswitch->captures.count ? ++port->thread->last_id : 0);
-	if (count)
-		lower->ops->release(lower);
-	link->given_count = 0;
-	while (link->given_count < max && (frame = link_queue_pop(&link->arriving, now))) {
-		link_way_delivered(&link->in, frame->due, now);
-		frames[link->given_count] = &frame->frame;
-		link->given[link->given_count++] = frame;
-	}
-	return link->given_count;
+	return link_arrive(&link->in, port, link->lower, frames, max);
 }
 
 static void link_release(struct port *port)
 {
 	struct port_link *link = link_of(port);
 
-	if (link->passed) {
-		link->lower->ops->release(link->lower);
-		return;
-	}
-	for (unsigned i = 0; i < link->given_count; i++)
-		free(link->given[i]);
-	link->given_count = 0;
+	link_arrived(&link->in, link->lower);
 }
 
 /* ---- To the machine ---- */
@@ -204,6 +170,23 @@ static unsigned leave(struct port_link *link, uint64_t now)
 	return count;
 }
 
+/* At once there go so many, and twice what came since the last time: more of them have none else wait for them, and as many as come always go. */
+#define LEAVE_AT_ONCE 256u
+
+static unsigned leave_all(struct port_link *link, uint64_t now)
+{
+	uint64_t came = link->out.counters.offered - link->offered;
+	unsigned sent, all = 0;
+
+	link->offered += came;
+	link_queue_waiting(&link->leaving, now);
+	do {
+		sent = leave(link, now);
+		all += sent;
+	} while (sent && all < LEAVE_AT_ONCE + 2 * came);
+	return all;
+}
+
 /* ---- What a schedule does ---- */
 
 /* A link that is down in both ways is like one without a cable. */
@@ -228,10 +211,10 @@ static void note_features(struct port_link *link)
 static void cut_link(struct port_link *link, unsigned ways, bool down)
 {
 	if (ways & LINK_IN)
-		link->in.down = down;
+		link->in.way.down = down;
 	if (ways & LINK_OUT)
 		link->out.down = down;
-	hold(link, link->in.down && link->out.down);
+	hold(link, link->in.way.down && link->out.down);
 	note_features(link);
 }
 
@@ -298,7 +281,7 @@ static unsigned link_tick(struct port *port, uint64_t now, uint64_t *next)
 	struct port *lower = link->lower;
 	uint64_t lower_next = UINT64_MAX;
 	/* After a burst there may be another one, which nothing else would have the thread look for. */
-	unsigned sent, all = link->taken;
+	unsigned all = link->in.taken;
 
 	if (lower->ops->tick)
 		all += lower->ops->tick(lower, now, &lower_next);
@@ -307,17 +290,14 @@ static unsigned link_tick(struct port *port, uint64_t now, uint64_t *next)
 		all += follow_schedule(link, now);
 		lower_next = MIN(lower_next, link_run_due(&link->run));
 	}
-	do {
-		sent = leave(link, now);
-		all += sent;
-	} while (sent);
+	all += leave_all(link, now);
 	/* What was on its way over a link that is perfect again has arrived. */
 	if (port->hides_features && !out_is_bad(link)) {
 		port->hides_features = false;
 		port_set_features(lower, lower->features);
 	}
 	link->next_out = link_queue_due(&link->leaving);
-	*next = MIN(MIN(link->next_out, link_queue_due(&link->arriving)), lower_next);
+	*next = MIN(MIN(link->next_out, link_queue_due(&link->in.queue)), lower_next);
 	vswitch_unlock_if_shared(port->vswitch, &port->out_lock);
 	return all;
 }
@@ -373,12 +353,12 @@ static void link_destroy(struct port *port)
 {
 	struct port_link *link = link_of(port);
 
-	link_queue_clear(&link->arriving);
+	link_queue_clear(&link->in.queue);
 	link_queue_clear(&link->leaving);
 	link_schedule_drop(link->run.schedule);
-	link_trace_drop(link->in.model.trace);
+	link_trace_drop(link->in.way.model.trace);
 	link_trace_drop(link->out.model.trace);
-	link_table_drop(link->in.model.table);
+	link_table_drop(link->in.way.model.table);
 	link_table_drop(link->out.model.table);
 	if (link->lower) {
 		pthread_mutex_destroy(&link->lower->out_lock);
@@ -452,7 +432,7 @@ void port_link_set(struct port *port, unsigned directions, const struct link_mod
 	uint64_t now = port->vswitch->clock(port->vswitch->clock_arg);
 
 	if (directions & LINK_IN)
-		link_change(&link->in, &link->arriving, model, port->name, false, now);
+		link_change(&link->in.way, &link->in.queue, model, port->name, false, now);
 	if (directions & LINK_OUT)
 		link_change(&link->out, &link->leaving, model, port->name, true, now);
 	note_features(link);
@@ -483,5 +463,5 @@ const struct link_run *port_link_run(const struct port *port)
 
 const struct link_way *port_link_way(const struct port *port, enum link_direction direction)
 {
-	return direction == LINK_IN ? &link_of(port)->in : &link_of(port)->out;
+	return direction == LINK_IN ? &link_of(port)->in.way : &link_of(port)->out;
 }

@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "util/bytes.h"
 #include "util/error.h"
@@ -80,6 +81,8 @@ static void run_until(struct lab *lab, uint64_t until)
 	for (struct link_frame *frame; link_queue_due(&lab->queue) <= until; free(frame)) {
 		lab->now = MAX(lab->now, link_queue_due(&lab->queue));
 		frame = link_queue_pop(&lab->queue, lab->now);
+		if (!frame)
+			continue;
 		link_way_delivered(&lab->way, frame->due, lab->now);
 		CU_ASSERT_EQUAL(frame->due, lab->now);
 		lab->numbers[lab->arrived] = get_be32(frame->bytes + 14);
@@ -100,7 +103,7 @@ static void check_counts(struct lab *lab)
 									  counters->delivered);
 	CU_ASSERT_EQUAL(lab->queue.count, 0);
 	CU_ASSERT_EQUAL(lab->queue.bytes, 0);
-	CU_ASSERT_EQUAL(link_turns_waiting(&lab->queue.turns, lab->now), 0);
+	CU_ASSERT_EQUAL(link_queue_waiting(&lab->queue, lab->now), 0);
 }
 
 /* When packets arrive of which ten of 1000 bytes came at once at 8 Mbit/s, 1.5 ms before the link became `words`. */
@@ -184,6 +187,103 @@ static void test_a_bucket_keeps_what_it_has(void)
 		check_counts(lab);
 		end(lab);
 	}
+}
+
+static double processor_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+	return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
+}
+
+/* Nobody waits for a change while a million packets are put into another order: what it takes is nothing beside what they took to come. */
+static void test_a_change_takes_no_time(void)
+{
+	static const char *const changes[] = { "rate=20M queue=1h delay=100ms jitter=50ms",
+					       "rate=1k queue=1h", "trace queue=1h", "" };
+	const unsigned many = 1000000;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(changes); i++) {
+		struct lab *lab = start("rate=10M queue=1h delay=100ms jitter=50ms");
+		double from = processor_ms(), coming;
+
+		for (unsigned k = 0; k < many; k++)
+			put(lab, 100);
+		coming = processor_ms() - from;
+		lab->now += MS;
+		from = processor_ms();
+		become(lab, changes[i]);
+		CU_ASSERT_TRUE(processor_ms() - from < coming / 10);
+		CU_ASSERT_EQUAL(lab->queue.count, many);
+		end(lab);
+	}
+}
+
+/* What comes back to a wire that has much to send finds it as it will be: the last packet is sent after all that wait, to the nanosecond. */
+static void test_what_comes_after_a_change_is_sent_last(void)
+{
+	static const char *const changes[] = { "rate=7M queue=2000p",
+					       "rate=13M burst=100k queue=2000p",
+					       "rate=3 queue=2000p", "trace queue=2000p" };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(changes); i++) {
+		struct lab *lab = start("rate=10M queue=1h");
+		uint64_t last, bytes = 0;
+
+		for (unsigned k = 0; k < 1000; k++) {
+			put(lab, 60 + k);
+			bytes += k >= 500 ? 60 + k : 0;
+		}
+		/* Until the 500th is on the wire; it stays there for less than by any of the others. */
+		while (lab->arrived < 499)
+			run_until(lab, link_queue_due(&lab->queue));
+		become(lab, changes[i]);
+		last = lab->way.last_sent;
+		put(lab, 60);
+		CU_ASSERT_TRUE(lab->way.last_sent > last || lab->way.model.trace);
+		run_until(lab, UINT64_MAX - 1);
+		CU_ASSERT_EQUAL(lab->arrived, 1001);
+		CU_ASSERT_EQUAL(lab->numbers[1000], 1000);
+		CU_ASSERT_EQUAL(lab->times[999], last);
+		CU_ASSERT_EQUAL(lab->times[1000], lab->way.last_sent);
+		if (lab->way.model.rate)
+			CU_ASSERT_EQUAL(lab->times[999] - lab->times[499],
+					(uint64_t)((unsigned __int128)bytes * 8 * 1000000000 /
+						   lab->way.model.rate));
+		check_counts(lab);
+		end(lab);
+	}
+}
+
+/* Packets that would pass others wait for them, and none waits longer than that. */
+static void test_order_can_be_kept(void)
+{
+	static const char *const words[] = { "delay=20ms jitter=10ms seed=1",
+					     "delay=20ms jitter=10ms keep-order=yes seed=1" };
+	static uint64_t due[1000];
+	unsigned behind = 0;
+
+	for (unsigned kept = 0; kept < 2; kept++) {
+		struct lab *lab = start(words[kept]);
+		uint64_t last = 0;
+
+		for (unsigned i = 0; i < 1000; i++) {
+			put(lab, 100);
+			run_until(lab, lab->now + MS);
+		}
+		run_until(lab, 2000 * MS);
+		for (unsigned i = 0; i < 1000 && !kept; i++)
+			due[lab->numbers[i]] = lab->times[i];
+		for (unsigned i = 0; i < 1000 && kept; i++) {
+			behind += due[i] < last;
+			last = MAX(last, due[i]);
+			CU_ASSERT_EQUAL(lab->numbers[i], i);
+			CU_ASSERT_EQUAL(lab->times[i], last);
+		}
+		end(lab);
+	}
+	CU_ASSERT_TRUE(behind > 100);
 }
 
 /* A rate that changes all the time lets what is on the wire be sent. */
@@ -279,5 +379,7 @@ static void test_any_changes(void)
 }
 
 UNIT_MAIN("link changes", UNIT(test_who_waits_takes_its_turn_anew), UNIT(test_other_wires),
-	  UNIT(test_a_bucket_keeps_what_it_has), UNIT(test_changes_without_end),
-	  UNIT(test_full_memory_takes_no_time_of_the_wire), UNIT(test_any_changes))
+	  UNIT(test_a_bucket_keeps_what_it_has), UNIT(test_a_change_takes_no_time),
+	  UNIT(test_what_comes_after_a_change_is_sent_last), UNIT(test_order_can_be_kept),
+	  UNIT(test_changes_without_end), UNIT(test_full_memory_takes_no_time_of_the_wire),
+	  UNIT(test_any_changes))

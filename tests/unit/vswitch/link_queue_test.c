@@ -27,7 +27,9 @@ static void push(struct link_queue *queue, struct model *model, uint64_t due, ui
 
 	CU_ASSERT_PTR_NOT_NULL_FATAL(frame);
 	put_be32(frame->bytes, number);
-	CU_ASSERT_TRUE_FATAL(link_queue_push(queue, frame, due));
+	CU_ASSERT_TRUE_FATAL(link_queue_push(
+		queue, 1,
+		&(struct link_turn){ .delay = due, .frame = frame, .length = (uint32_t)length }));
 	model->waiting[model->count].due = due;
 	model->waiting[model->count++].number = number;
 	model->bytes += length;

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* vswitch: a bad link on which much waits, and what that costs the others of its thread. */
+#include "unit.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "fake_port.h"
+#include "util/bytes.h"
+#include "vswitch/internal.h"
+#include "vswitch/port_link.h"
+
+#define A     0x0200000000a1ULL
+#define B     0x0200000000b1ULL
+#define MS    1000000ULL
+#define MANY  20000u
+#define STEPS 2000u /* in a round */
+
+static uint64_t test_clock(void *arg)
+{
+	return *(uint64_t *)arg;
+}
+
+struct lab {
+	uint64_t clock;
+	struct vswitch *vswitch;
+	struct fake_port *a, *b;
+};
+
+static void start(struct lab *lab)
+{
+	struct vswitch_options options = { .seed = 1,
+					   .clock = test_clock,
+					   .clock_arg = &lab->clock };
+
+	lab->clock = 1000 * MS;
+	CU_ASSERT_EQUAL_FATAL(vswitch_create(&lab->vswitch, &options, NULL), 0);
+	lab->a = fake_port_add(lab->vswitch, "a", 0);
+	lab->b = fake_port_add(lab->vswitch, "b", 0);
+}
+
+static void bad(struct lab *lab, const char *port, unsigned ways, const char *words)
+{
+	struct link_model model = { 0 };
+	char copy[128], *rest = copy, *word;
+
+	snprintf(copy, sizeof(copy), "%s", words);
+	while ((word = strsep(&rest, " ")) && *word)
+		CU_ASSERT_EQUAL_FATAL(link_model_set(&model, word, NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(vswitch_set_link(lab->vswitch, port, ways, &model, NULL), 0);
+}
+
+static const struct link_counters *counters_of(const struct lab *lab, const char *port,
+					       enum link_direction way)
+{
+	return &port_link_way(vswitch_find_port(lab->vswitch, port), way)->counters;
+}
+
+/* All is due at once, and goes in steps, between which others have their turns; none comes late for that, as time stands still. */
+static void test_what_is_due_at_once_goes_in_steps(void)
+{
+	static const char *const ways[] = { "delay=10ms", "delay=10ms jitter=5ms,normal",
+					    "rate=1 queue=1000000p",
+					    "rate=1k queue=1000000p jitter=1ms" };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(ways); i++) {
+		const struct link_counters *counters;
+		uint64_t before = 0, most = 0;
+		struct lab lab;
+
+		start(&lab);
+		bad(&lab, "b", LINK_OUT, ways[i]);
+		for (unsigned k = 0; k < MANY;) {
+			for (unsigned n = 0; n < FAKE_PORT_FRAMES && k < MANY; n++, k++)
+				fake_port_put_frame(lab.a, B, A, 60);
+			while (lab.a->in_next < lab.a->in_count)
+				vswitch_round(lab.vswitch);
+		}
+		counters = counters_of(&lab, "b", LINK_OUT);
+		CU_ASSERT_EQUAL(counters->offered, MANY);
+		CU_ASSERT_EQUAL(counters->queue_full, 0);
+		before = counters->delivered;
+		bad(&lab, "b", LINK_OUT, "");
+		lab.clock += 1000 * MS;
+		while (vswitch_round(lab.vswitch)) {
+			most = MAX(most, counters->delivered - before);
+			before = counters->delivered;
+			fake_port_clear(lab.b);
+		}
+		CU_ASSERT_EQUAL(counters->delivered, MANY);
+		CU_ASSERT_TRUE(most <= STEPS);
+		vswitch_destroy(lab.vswitch);
+	}
+}
+
+UNIT_MAIN("floods of links", UNIT(test_what_is_due_at_once_goes_in_steps))
