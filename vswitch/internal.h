@@ -62,6 +62,7 @@ struct vswitch {
 	uint64_t mac;                   /* of frames of its own */
 	uint64_t seed;
 	unsigned last_schedule; /* of links: its number */
+	uint64_t link_memory;   /* that packets on the way over all of them may have, in bytes */
 
 	struct vswitch_thread *threads;
 	unsigned thread_count;

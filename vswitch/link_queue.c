@@ -26,8 +26,10 @@ void link_queue_clear(struct link_queue *queue)
 
 bool link_queue_has_room(const struct link_queue *queue, unsigned count, size_t length)
 {
-	return queue->count + count <= LINK_QUEUE_FRAMES &&
-	       queue->bytes + count * length <= LINK_QUEUE_BYTES;
+	uint64_t room = queue->room ? queue->room : LINK_QUEUE_BYTES;
+
+	return queue->count + count <= room / LINK_QUEUE_FRAME &&
+	       queue->bytes + count * length <= room;
 }
 
 struct link_frame *link_frame_create(const struct link_queue *queue, size_t length)

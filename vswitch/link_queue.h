@@ -18,9 +18,9 @@
 #include "vswitch/frame.h"
 #include "vswitch/link_turns.h"
 
-/* No link holds more, so that one with a long delay and no rate does not take all memory. */
-#define LINK_QUEUE_FRAMES (1u << 20)
-#define LINK_QUEUE_BYTES  (256ULL << 20)
+/* No way holds more, so that one with a long delay and no rate does not take all memory; and no more frames than there would be of so many bytes. */
+#define LINK_QUEUE_BYTES (256ULL << 20)
+#define LINK_QUEUE_FRAME 256u
 
 /* A frame in memory of its own; it asks for nothing. */
 struct link_frame {
@@ -38,6 +38,7 @@ struct link_entry {
 
 /* Zeroed to begin. */
 struct link_queue {
+	uint64_t room;           /* of its bytes; 0: LINK_QUEUE_BYTES */
 	struct link_entry *line; /* a ring; its room is a power of two */
 	unsigned line_first, line_count, line_room;
 	uint64_t line_last; /* when the last of it is due */

@@ -426,6 +426,25 @@ struct port *port_link_lower(const struct port *port)
 	return is_link ? link_of(port)->lower : NULL;
 }
 
+#define SHARE_LEAST (1ULL << 20)
+
+void port_link_share(struct vswitch *vswitch)
+{
+	uint64_t ways = 0, share;
+
+	for (unsigned i = 0; i < vswitch->port_count; i++)
+		ways += port_link_lower(vswitch->list[i]) ? 2 : 0;
+	if (!ways)
+		return;
+	share = MIN(MAX(vswitch->link_memory / ways, SHARE_LEAST), LINK_QUEUE_BYTES);
+	for (unsigned i = 0; i < vswitch->port_count; i++)
+		if (port_link_lower(vswitch->list[i])) {
+			struct port_link *link = link_of(vswitch->list[i]);
+
+			link->in.queue.room = link->leaving.room = share;
+		}
+}
+
 void port_link_set(struct port *port, unsigned directions, const struct link_model *model)
 {
 	struct port_link *link = link_of(port);

@@ -15,6 +15,7 @@
 #include "util/log.h"
 #include "vswitch/bond.h"
 #include "vswitch/internal.h"
+#include "vswitch/port_link.h"
 #include "vswitch/stp.h"
 
 int vswitch_no_such_port(const struct vswitch *vswitch, const char *name, struct error *error)
@@ -237,6 +238,7 @@ static void take_out(struct port *port)
 	memmove(&vswitch->list[at], &vswitch->list[at + 1],
 		(vswitch->port_count - at) * sizeof(vswitch->list[0]));
 	vswitch->ports[port->index] = NULL;
+	port_link_share(vswitch);
 }
 
 static int remove_port(void *arg)

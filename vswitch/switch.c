@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "util/bytes.h"
 #include "util/clock.h"
@@ -46,6 +47,13 @@ static int init(struct vswitch *vswitch, const struct vswitch_options *options, 
 	return vswitch_threads_create(vswitch, threads, options->poll_ns, error);
 }
 
+static uint64_t quarter_of_memory(void)
+{
+	long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+
+	return pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size / 4 : 0;
+}
+
 int vswitch_create(struct vswitch **out, const struct vswitch_options *options, struct error *error)
 {
 	static const struct vswitch_options defaults;
@@ -76,6 +84,7 @@ int vswitch_create(struct vswitch **out, const struct vswitch_options *options, 
 	vswitch->ageing = options->ageing_ns ? options->ageing_ns : MAC_TABLE_AGEING;
 	if (options->hub)
 		vswitch->ageing = 0;
+	vswitch->link_memory = options->link_memory ? options->link_memory : quarter_of_memory();
 	vswitch->table_size = options->table_size ? options->table_size : MAC_TABLE_SIZE;
 	rc = init(vswitch, options, error);
 	if (rc) {

@@ -68,6 +68,8 @@ struct vswitch_options {
 	unsigned table_per_port; /* 0: 4096 */
 	unsigned move_limit;     /* see mac_table.h; 0: none */
 	unsigned threads;        /* 0: 1 */
+	uint64_t
+		link_memory; /* of packets on their way over bad links, in bytes; 0: a quarter of the machine's */
 	uint64_t poll_ns; /* the longest it polls before it sleeps; 0: the default of 50 us */
 
 	struct reserved_choices reserved;

@@ -416,6 +416,28 @@ static void test_a_link_takes_what_it_gives(void)
 	end(&lab);
 }
 
+/* Nor does it cut and copy more large ones than there is a turn for: so its neighbour waits no longer, and what is on the link does not grow. */
+static void test_a_link_has_turns_for_what_it_takes(void)
+{
+	CLEANUP(cleanup_vswitch_status) struct vswitch_status *status = NULL;
+	struct link_model model = { 0 };
+	struct lab lab;
+
+	begin(&lab);
+	make_large(lab.flood);
+	CU_ASSERT_EQUAL_FATAL(link_model_set(&model, "delay=1us", NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(vswitch_set_link(lab.vswitch, "flood", LINK_IN, &model, NULL), 0);
+	go(&lab);
+	CU_ASSERT_EQUAL(lab.receiver->got['n'], ROUNDS * PORT_BURST);
+	CU_ASSERT_TRUE(lab.flood->sent >= ROUNDS / 8);
+	CU_ASSERT_TRUE(lab.flood->sent <= ROUNDS);
+	CU_ASSERT_EQUAL_FATAL(vswitch_status(lab.vswitch, &status), 0);
+	CU_ASSERT_TRUE(status->ports[0].link_in.counters.offered -
+			       status->ports[0].link_in.counters.delivered <=
+		       PORT_BURST * CUT);
+	end(&lab);
+}
+
 /* ---- Of a receiver ---- */
 
 /* More of them than a thread lines up frames of at once. */
@@ -461,5 +483,6 @@ UNIT_MAIN("fair", UNIT(test_a_flood_costs_a_neighbour_nothing), UNIT(test_two_fl
 	  UNIT(test_large_frames_that_are_cut_are_more), UNIT(test_a_burst_is_bounded),
 	  UNIT(test_copies_to_all_count), UNIT(test_a_group_of_one_costs_as_one),
 	  UNIT(test_calls_of_the_kernel_count), UNIT(test_what_is_recorded_costs_no_calls),
-	  UNIT(test_a_link_takes_what_it_gives), UNIT(test_who_is_alone_is_not_held_up),
-	  UNIT(test_many_floods_cost_a_neighbour_nothing), UNIT(test_turns_are_by_buffers))
+	  UNIT(test_a_link_takes_what_it_gives), UNIT(test_a_link_has_turns_for_what_it_takes),
+	  UNIT(test_who_is_alone_is_not_held_up), UNIT(test_many_floods_cost_a_neighbour_nothing),
+	  UNIT(test_turns_are_by_buffers))

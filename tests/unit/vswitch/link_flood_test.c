@@ -16,6 +16,10 @@
 #define MANY  20000u
 #define STEPS 2000u /* in a round */
 
+/* Of all links: enough for MANY on one way. */
+#define MEMORY (16u << 20)
+#define LENGTH 1500u
+
 static uint64_t test_clock(void *arg)
 {
 	return *(uint64_t *)arg;
@@ -29,9 +33,9 @@ struct lab {
 
 static void start(struct lab *lab)
 {
-	struct vswitch_options options = { .seed = 1,
-					   .clock = test_clock,
-					   .clock_arg = &lab->clock };
+	struct vswitch_options options = {
+		.seed = 1, .clock = test_clock, .clock_arg = &lab->clock, .link_memory = MEMORY
+	};
 
 	lab->clock = 1000 * MS;
 	CU_ASSERT_EQUAL_FATAL(vswitch_create(&lab->vswitch, &options, NULL), 0);
@@ -93,4 +97,38 @@ static void test_what_is_due_at_once_goes_in_steps(void)
 	}
 }
 
-UNIT_MAIN("floods of links", UNIT(test_what_is_due_at_once_goes_in_steps))
+static void flood(struct lab *lab, struct fake_port *from, unsigned count)
+{
+	while (count) {
+		for (unsigned n = 0; n < FAKE_PORT_FRAMES && count; n++, count--)
+			fake_port_put_frame(from, B, A, LENGTH);
+		while (from->in_next < from->in_count)
+			vswitch_round(lab->vswitch);
+	}
+}
+
+/* One way is full, and the others have as much room as before: theirs is theirs. */
+static void test_what_a_link_holds_costs_no_other(void)
+{
+	const unsigned fit = MEMORY / 4 / LENGTH; /* two links, two ways */
+	struct lab lab;
+
+	start(&lab);
+	bad(&lab, "a", LINK_IN, "delay=10s");
+	bad(&lab, "b", LINK_IN, "delay=10s");
+	flood(&lab, lab.a, 2 * fit);
+	CU_ASSERT_EQUAL(counters_of(&lab, "a", LINK_IN)->offered, 2 * fit);
+	CU_ASSERT_TRUE(counters_of(&lab, "a", LINK_IN)->queue_full - fit <= 1);
+	flood(&lab, lab.b, fit - 1);
+	CU_ASSERT_EQUAL(counters_of(&lab, "b", LINK_IN)->queue_full, 0);
+	/* It is the other's when it is gone. */
+	CU_ASSERT_EQUAL(vswitch_remove_port(lab.vswitch, "a", NULL), 0);
+	flood(&lab, lab.b, fit);
+	CU_ASSERT_EQUAL(counters_of(&lab, "b", LINK_IN)->queue_full, 0);
+	flood(&lab, lab.b, fit);
+	CU_ASSERT_TRUE(counters_of(&lab, "b", LINK_IN)->queue_full > 0);
+	vswitch_destroy(lab.vswitch);
+}
+
+UNIT_MAIN("floods of links", UNIT(test_what_is_due_at_once_goes_in_steps),
+	  UNIT(test_what_a_link_holds_costs_no_other))
