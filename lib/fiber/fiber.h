@@ -191,7 +191,7 @@ int fiber_fdatasync(int fd);
 int fiber_fallocate(int fd, int mode, uint64_t offset, uint64_t length);
 
 /* Waits for poll(2) events on `fd` (which should be non-blocking): the events seen (> 0), -ETIMEDOUT
- * or -ECANCELED. */
+ * or -ECANCELED. What is there is seen also by who comes too late to wait for it. */
 int fiber_poll(int fd, short events, uint64_t timeout_ns);
 /* The same until a time of worker_now(), or FIBER_FOREVER. When that has passed it still looks once: what is there was in time, however long this
  * process got no processor to take it. So a peer that always has more is to be bounded by something else as well. */

@@ -104,6 +104,14 @@ static int poll_by_looking(int fd, short events, uint64_t until)
 	}
 }
 
+/* Who comes late to a time limit, having been stopped or had no processor, finds there what came in time. */
+static int result_of_poll(const struct waiting_request *waiting, int result)
+{
+	return result == -ECANCELED && waiting->timed_out
+		       ? poll_now(waiting->request.fd, (short)waiting->request.flags)
+		       : result;
+}
+
 int fiber_poll(int fd, short events, uint64_t timeout_ns)
 {
 	struct fiber *fiber = fiber_current();
@@ -137,14 +145,12 @@ int fiber_poll(int fd, short events, uint64_t timeout_ns)
 		return -ECANCELED;
 	if (result == -EAGAIN)
 		return poll_by_looking(fd, events, when);
-	return result == -ECANCELED && waiting.timed_out ? -ETIMEDOUT : result;
+	return result_of_poll(&waiting, result);
 }
 
 int fiber_poll_until(int fd, short events, uint64_t until)
 {
-	uint64_t now = worker_now();
+	uint64_t now = worker_now(), left = until > now ? until - now : 0;
 
-	if (until == FIBER_FOREVER)
-		return fiber_poll(fd, events, FIBER_FOREVER);
-	return fiber_poll(fd, events, now < until ? until - now : 0);
+	return fiber_poll(fd, events, until == FIBER_FOREVER ? until : left);
 }

@@ -57,14 +57,14 @@ static int await_socket(struct vhost_user_frontend *fe, short events, uint64_t u
 	uint64_t at = now(), left = until > at ? until - at : 0;
 	int rc;
 
-	if (!left)
-		return -ETIMEDOUT;
 	if (fiber_current()) {
-		rc = fiber_poll(fe->fd, events, left);
+		rc = fiber_poll_until(fe->fd, events, until);
 		return MIN(rc, 0);
 	}
-	rc = poll(&entry, 1, (int)(left / 1000000 + 1));
-	return rc < 0 && errno != EINTR ? -errno : 0;
+	rc = poll(&entry, 1, left ? (int)(left / 1000000 + 1) : 0);
+	if (rc < 0)
+		return errno == EINTR ? 0 : -errno;
+	return rc || left ? 0 : -ETIMEDOUT;
 }
 
 /*

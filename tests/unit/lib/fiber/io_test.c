@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +15,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "fiber/fiber.h"
@@ -20,6 +23,7 @@
 #include "fiber_run.h"
 #include "util/bytes.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
 
 #define SECOND 1000000000ULL
 #define BLOCK  4096
@@ -594,9 +598,83 @@ static void test_polls_wait_where_the_ring_has_no_room(void)
 	fiber_run_each(polls_without_room, NULL);
 }
 
+#define LIMIT (SECOND / 10)
+
+/* Of a process that waits and the one that stops it, in memory that both have. */
+struct late {
+	int pipe[2];
+	_Atomic uint64_t began;
+};
+
+static int poll_late(void *arg)
+{
+	struct late *late = arg;
+	struct pollfd now = { .fd = late->pipe[0], .events = POLLIN };
+	int rc;
+
+	do {
+		atomic_store(&late->began, worker_now());
+		rc = fiber_poll(late->pipe[0], POLLIN, LIMIT);
+	} while (rc == -ETIMEDOUT && !poll(&now, 1, 0)); /* it was not stopped in time */
+	return rc == POLLIN ? 0 : 1;
+}
+
+/* Once it stands still with time left, what it waits for comes; it goes on when that time is over. */
+static void stop_late(struct late *late, pid_t child)
+{
+	uint64_t began = 0;
+	int status;
+
+	for (;;) {
+		while (atomic_load(&late->began) == began)
+			usleep(1000);
+		usleep(20000);
+		kill(child, SIGSTOP);
+		CU_ASSERT_EQUAL_FATAL(waitpid(child, &status, WUNTRACED), child);
+		CU_ASSERT_FATAL(WIFSTOPPED(status));
+		began = atomic_load(&late->began);
+		if (monotonic_ns() < began + LIMIT)
+			break;
+		kill(child, SIGCONT);
+	}
+	CU_ASSERT_EQUAL(write(late->pipe[1], "x", 1), 1);
+	while (monotonic_ns() < began + 2 * LIMIT)
+		usleep(10000);
+	kill(child, SIGCONT);
+}
+
+static void poll_while_stopped(enum worker_engine engine)
+{
+	struct late *late = mmap(NULL, sizeof(*late), PROT_READ | PROT_WRITE,
+				 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int status;
+	pid_t child;
+
+	CU_ASSERT_FATAL(late != MAP_FAILED);
+	CU_ASSERT_EQUAL_FATAL(pipe(late->pipe), 0);
+	fflush(NULL);
+	child = fork();
+	if (!child)
+		_exit(fiber_run_real(engine, poll_late, late));
+	CU_ASSERT_FATAL(child > 0);
+	stop_late(late, child);
+	CU_ASSERT_EQUAL(waitpid(child, &status, 0), child);
+	CU_ASSERT_EQUAL(status, 0);
+	close(late->pipe[0]);
+	close(late->pipe[1]);
+	munmap(late, sizeof(*late));
+}
+
+static void test_who_comes_late_sees_what_is_there(void)
+{
+	poll_while_stopped(fiber_run_first_engine());
+	poll_while_stopped(WORKER_ENGINE_AIO);
+}
+
 UNIT_MAIN("fiber i/o", UNIT(test_files_are_read_and_written), UNIT(test_fallocate),
 	  UNIT(test_errors_come_back), UNIT(test_more_requests_than_the_ring_holds),
 	  UNIT(test_virtual_time_stands_still_while_disks_work), UNIT(test_poll),
 	  UNIT(test_events_race_timeouts), UNIT(test_streams),
 	  UNIT(test_pipes_and_a_cancelled_read), UNIT(test_accept_and_connect),
-	  UNIT(test_pinned_memory), UNIT(test_polls_wait_where_the_ring_has_no_room))
+	  UNIT(test_pinned_memory), UNIT(test_polls_wait_where_the_ring_has_no_room),
+	  UNIT(test_who_comes_late_sees_what_is_there))
