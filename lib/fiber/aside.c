@@ -22,6 +22,7 @@
 #include "util/bytes.h"
 #include "util/clock.h"
 #include "util/cleanup.h"
+#include "util/process.h"
 #include "util/thread.h"
 
 #define THREADS_MAX   256u /* at once; what hangs keeps its thread */
@@ -31,6 +32,8 @@
 #define NS_PER_MS     1000000ull
 #define TICK_NS       (2 * NS_PER_MS)
 #define GATHERED      (16u << 10)
+#define LOOK_NS       (20 * NS_PER_MS)
+#define CROWDED       10u /* times the limit, on a crowded machine */
 
 /* Before each answer in the pipe. */
 struct header {
@@ -214,23 +217,44 @@ static void run_child(struct jobs *jobs, int answers)
 
 /* ---- Here ---- */
 
-/* Until something can be read: 0, -ETIMEDOUT at `deadline`, -ECANCELED where whoever waits is told to end. */
-static int wait_readable(int fd, uint64_t deadline)
+/*
+ * How long the other process is waited for. What hangs is known by looks that find nobody in it who would run: the time for which it had no
+ * processor, or we had none, is not what it lies on that takes.
+ */
+struct patience {
+	uint64_t looks; /* that may find it so */
+	uint64_t end;   /* however it is found */
+};
+
+static struct patience patience_for(uint64_t limit_ns)
+{
+	return (struct patience){ limit_ns / LOOK_NS, monotonic_ns() + CROWDED * limit_ns };
+}
+
+/* Until something can be read: 0, -ETIMEDOUT where it hangs, -ECANCELED where whoever waits is told to end. `child` 0: it is not there yet. */
+static int wait_readable(int fd, const _Atomic pid_t *child, struct patience *patience)
 {
 	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
-	uint64_t at = monotonic_ns(), left = deadline > at ? deadline - at : 0;
 
-	int rc = fiber_current()
-			 ? fiber_poll(fd, POLLIN, left)
-			 : poll(&poll_fd, 1, (int)MIN(left / NS_PER_MS + 1, (uint64_t)INT32_MAX));
+	for (;;) {
+		int rc = fiber_current() ? fiber_poll(fd, POLLIN, LOOK_NS)
+					 : poll(&poll_fd, 1, (int)(LOOK_NS / NS_PER_MS));
+		pid_t pid = atomic_load(child);
 
-	return rc > 0 ? 0 : rc == -ECANCELED ? rc : -ETIMEDOUT;
+		if (rc > 0 || rc == -ECANCELED)
+			return MIN(rc, 0);
+		if (pid && !process_has_runnable(pid) && (!patience->looks || !--patience->looks))
+			return -ETIMEDOUT;
+		if (monotonic_ns() >= patience->end)
+			return -ETIMEDOUT;
+	}
 }
 
 /* What was read of the pipe and is not looked at yet. */
 struct incoming {
 	int fd;
-	uint64_t deadline;
+	_Atomic pid_t child;
+	struct patience patience;
 	size_t from, to;
 	char at[GATHERED];
 };
@@ -252,7 +276,7 @@ static int fill(struct incoming *incoming)
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0 && errno == EAGAIN) {
-			int rc = wait_readable(incoming->fd, incoming->deadline);
+			int rc = wait_readable(incoming->fd, &incoming->child, &incoming->patience);
 
 			if (rc)
 				return rc;
@@ -346,11 +370,12 @@ int aside_run(aside_fn *fn, void *arg, unsigned count, uint64_t limit_ns,
 		return 0;
 	}
 	incoming->fd = ends[0];
-	incoming->deadline = monotonic_ns() + limit_ns;
+	incoming->patience = patience_for(limit_ns);
 	incoming->from = incoming->to = 0;
 	child = fork();
 	if (!child)
 		run_child(&jobs, ends[1]);
+	atomic_init(&incoming->child, child);
 	close(ends[1]);
 	fcntl(ends[0], F_SETFL, O_NONBLOCK);
 	for (unsigned i = 0; child > 0 && !rc && i < count; i++)
@@ -385,6 +410,7 @@ struct shared {
 	aside_shared_fn *fn;
 	void *arg;
 	void (*end)(void *arg);
+	_Atomic pid_t child; /* 0: not there yet; -1: on a thread */
 	int event, rc;
 	bool begun;
 	atomic_bool left, parted;
@@ -418,13 +444,17 @@ static void *wait_for_shared(void *arg)
 
 	shared->rc = -EIO; /* of one that is killed */
 	/* Without a signal at its end, so that nobody else's wait() finds it. */
-	pid = fiber_shares_memory() ? clone(run_in_shared, stack + SHARED_STACK,
-					    CLONE_VM | CLONE_VFORK | CLONE_FILES, shared)
-				    : -1;
+	pid = fiber_shares_memory()
+		      ? clone(run_in_shared, stack + SHARED_STACK,
+			      CLONE_VM | CLONE_VFORK | CLONE_FILES | CLONE_PARENT_SETTID, shared,
+			      (pid_t *)&shared->child)
+		      : -1;
 	while (pid > 0 && waitpid(pid, NULL, __WCLONE) < 0 && errno == EINTR)
 		;
-	if (!shared->begun)
+	if (!shared->begun) {
+		atomic_store(&shared->child, -1);
 		shared->rc = shared->fn(shared->arg, &shared->left);
+	}
 	if (!atomic_exchange(&shared->parted, true)) {
 		eventfd_write(shared->event, 1);
 		return NULL;
@@ -438,6 +468,7 @@ int aside_run_shared(aside_shared_fn *fn, void *arg, void (*end)(void *arg), uin
 		     bool *left)
 {
 	struct shared *shared = calloc(1, sizeof(*shared));
+	struct patience patience = patience_for(limit_ns);
 	eventfd_t event;
 	pthread_t thread;
 	int rc;
@@ -453,7 +484,7 @@ int aside_run_shared(aside_shared_fn *fn, void *arg, void (*end)(void *arg), uin
 		return rc;
 	}
 	pthread_detach(thread);
-	rc = wait_readable(shared->event, monotonic_ns() + limit_ns);
+	rc = wait_readable(shared->event, &shared->child, &patience);
 	if (rc) {
 		atomic_store(&shared->left, true);
 		*left = !atomic_exchange(&shared->parted, true);

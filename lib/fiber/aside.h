@@ -5,6 +5,9 @@
  * process ends only when all of its threads do. So they are made in a process of their own, side by side, one
  * thread each, with a limit of time. What has not answered by then is left behind together with the process,
  * which holds nothing of ours: no lock, no descriptor, no terminal.
+ *
+ * The limit is of the time in which none of its threads would run: on a crowded machine a process may have no processor for seconds, which
+ * says nothing of a device. In all it is waited for ten times as long at most.
  */
 #ifndef TENON_FIBER_ASIDE_H
 #define TENON_FIBER_ASIDE_H

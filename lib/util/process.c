@@ -23,14 +23,13 @@ struct facts {
 	unsigned long pending;      /* signals */
 };
 
-static bool read_facts(pid_t pid, struct facts *facts)
+static bool read_stat(const char *path, struct facts *facts)
 {
-	char path[64], line[1024];
+	char line[1024];
 	const char *after;
 	size_t length;
 	FILE *file;
 
-	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
 	file = fopen(path, "re");
 	length = file ? fread(line, 1, sizeof(line) - 1, file) : 0;
 	if (file)
@@ -42,6 +41,14 @@ static bool read_facts(pid_t pid, struct facts *facts)
 			       ") %c %*d %*d %*d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d "
 			       "%*d %*d %*d %llu %*u %*d %*u %*u %*u %*u %*u %*u %lu",
 			       &facts->state, &facts->flags, &facts->started, &facts->pending) == 4;
+}
+
+static bool read_facts(pid_t pid, struct facts *facts)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	return read_stat(path, facts);
 }
 
 /* Seconds since 1970 at which this machine was booted; 0 where that is not told. */
@@ -129,6 +136,26 @@ bool process_is_runnable(pid_t pid)
 	struct facts facts;
 
 	return read_facts(pid, &facts) && facts.state == 'R';
+}
+
+bool process_has_runnable(pid_t pid)
+{
+	bool runnable = false;
+	struct dirent *entry;
+	struct facts facts;
+	char path[320];
+	DIR *threads;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+	threads = opendir(path);
+	while (threads && !runnable && (entry = readdir(threads))) {
+		snprintf(path, sizeof(path), "/proc/%d/task/%s/stat", (int)pid, entry->d_name);
+		runnable = isdigit((unsigned char)entry->d_name[0]) && read_stat(path, &facts) &&
+			   facts.state == 'R';
+	}
+	if (threads)
+		closedir(threads);
+	return runnable;
 }
 
 bool process_is_gone(pid_t pid)

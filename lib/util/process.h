@@ -27,6 +27,9 @@ bool process_is_stopped(pid_t pid);
 /* Whether its first thread runs, or would if there were a processor for it: it is slow, and waits for nothing. */
 bool process_is_runnable(pid_t pid);
 
+/* The same of any of its threads: what it does may only be slow. */
+bool process_has_runnable(pid_t pid);
+
 /* Whether it has ended, also where its parent has not heard of that yet. */
 bool process_is_gone(pid_t pid);
 

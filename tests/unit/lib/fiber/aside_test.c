@@ -14,9 +14,9 @@
 #include "fiber/fiber.h"
 #include "fiber/sanitizer.h"
 #include "fiber_run.h"
+#include "util/clock.h"
 
 #define SECOND 1000000000ull
-#define LONG   (16 * SECOND)
 #define MANY   600
 #define HANGS  100
 
@@ -72,21 +72,6 @@ static void test_without_another_process(void)
 	setrlimit(RLIMIT_NOFILE, &before);
 }
 
-/* What hangs is waited for as long as the limit, so that is short; on a busy machine, where it was too short for the others, longer. */
-static void run_beside(aside_fn *fn, unsigned hanging, unsigned count, struct aside_answer *answers)
-{
-	for (uint64_t limit = SECOND / 4;; limit *= 2) {
-		unsigned silent = 0;
-
-		CU_ASSERT_EQUAL(aside_run(fn, NULL, count, limit, answers), 0);
-		for (unsigned i = 0; i < count; i++)
-			silent += answers[i].silent;
-		if (silent <= hanging || limit >= LONG)
-			return;
-		aside_free(answers, count);
-	}
-}
-
 static int hang_one(void *arg, unsigned index, void **data, size_t *size)
 {
 	(void)arg, (void)data, (void)size;
@@ -101,7 +86,7 @@ static int one_hangs(void *arg)
 	struct aside_answer answers[3];
 
 	(void)arg;
-	run_beside(hang_one, 1, 3, answers);
+	CU_ASSERT_EQUAL(aside_run(hang_one, NULL, 3, SECOND, answers), 0);
 	CU_ASSERT_TRUE(answers[1].silent);
 	CU_ASSERT_EQUAL(answers[1].rc, -ETIMEDOUT);
 	CU_ASSERT_FALSE(answers[0].silent || answers[2].silent);
@@ -155,7 +140,7 @@ static void test_all_others_answer(void)
 	struct aside_answer answers[MANY];
 	unsigned silent = 0;
 
-	run_beside(hang_many, MANY / HANGS, MANY, answers);
+	CU_ASSERT_EQUAL(aside_run(hang_many, NULL, MANY, SECOND, answers), 0);
 	for (unsigned i = 0; i < MANY; i++) {
 		silent += answers[i].silent;
 		CU_ASSERT_EQUAL(answers[i].silent, i % HANGS == 0);
@@ -177,7 +162,7 @@ static void test_the_last_hangs(void)
 {
 	struct aside_answer answers[3];
 
-	run_beside(hang_last, 1, 3, answers);
+	CU_ASSERT_EQUAL(aside_run(hang_last, NULL, 3, SECOND, answers), 0);
 	CU_ASSERT_FALSE(answers[0].silent || answers[1].silent);
 	CU_ASSERT_TRUE(answers[2].silent);
 	aside_free(answers, 3);
@@ -227,6 +212,32 @@ static void test_descriptors_are_not_kept(void)
 	close(fd);
 }
 
+/* As where others have the processors: it would run, and has not got far when the limit is over. */
+static void be_slow(void)
+{
+	uint64_t end = monotonic_ns() + 3 * SECOND;
+
+	while (monotonic_ns() < end)
+		;
+}
+
+static int answer_slowly(void *arg, unsigned index, void **data, size_t *size)
+{
+	(void)arg, (void)index, (void)data, (void)size;
+	be_slow();
+	return 7;
+}
+
+static void test_who_would_run_does_not_hang(void)
+{
+	struct aside_answer answer;
+
+	CU_ASSERT_EQUAL(aside_run(answer_slowly, NULL, 1, 2 * SECOND, &answer), 0);
+	CU_ASSERT_FALSE(answer.silent);
+	CU_ASSERT_EQUAL(answer.rc, 7);
+	aside_free(&answer, 1);
+}
+
 /* ---- With shared memory ---- */
 
 struct shared {
@@ -273,6 +284,27 @@ static void test_shared(void)
 {
 	shared_answers(NULL);
 	fiber_run_real(fiber_run_first_engine(), shared_answers, NULL);
+}
+
+static int answer_shared_slowly(void *arg, const atomic_bool *left)
+{
+	(void)arg;
+	be_slow();
+	return *left ? -EINVAL : 7;
+}
+
+static void test_shared_that_would_run_does_not_hang(void)
+{
+	struct shared shared = { .fd = -1 };
+	bool left = true;
+
+	if (!fiber_shares_memory()) {
+		unit_skip("threads share no memory with a process here");
+		return;
+	}
+	CU_ASSERT_EQUAL(
+		aside_run_shared(answer_shared_slowly, &shared, end_shared, 2 * SECOND, &left), 7);
+	CU_ASSERT_FALSE(left);
 }
 
 static int hang_shared(void *arg, const atomic_bool *left)
@@ -337,5 +369,6 @@ static void test_whoever_is_told_to_end_leaves_it(void)
 UNIT_MAIN("aside", UNIT(test_each_answers), UNIT(test_without_another_process),
 	  UNIT(test_one_that_hangs_is_left_behind), UNIT(test_whoever_is_told_to_end_knows_nothing),
 	  UNIT(test_all_others_answer), UNIT(test_the_last_hangs), UNIT(test_large_answers),
-	  UNIT(test_descriptors_are_not_kept), UNIT(test_shared),
+	  UNIT(test_descriptors_are_not_kept), UNIT(test_who_would_run_does_not_hang),
+	  UNIT(test_shared_that_would_run_does_not_hang), UNIT(test_shared),
 	  UNIT(test_shared_that_hangs_is_left), UNIT(test_whoever_is_told_to_end_leaves_it))
