@@ -29,7 +29,7 @@ for closed in '' '<&-' '>&-' '2>&-' '<&- >&-' '<&- 2>&-' '>&- 2>&-' '<&- >&- 2>&
 	done
 	kill -0 $server 2>/dev/null || problem "serve with '$closed' does not run"
 	# Traffic makes messages; a second client is turned away with one.
-	timeout 20 "$TENON" copy vhost-user:s/vg0-root.sock - >/dev/null 2>&1 || problem "no disk with '$closed'"
+	timeout 300 "$TENON" copy vhost-user:s/vg0-root.sock - >/dev/null 2>&1 || problem "no disk with '$closed'"
 	kill $server
 	wait $server || problem "serve with '$closed' ended with $?"
 	server=

@@ -63,7 +63,7 @@ command -v python3 >/dev/null && cat >by_signal <<-'PYTHON'
 	    while p.poll() is None and not begun(p.pid):
 	        time.sleep(0.001)
 	    p.send_signal(number)
-	    said = p.communicate(timeout=30)[1]
+	    said = p.communicate(timeout=300)[1]
 	    if p.returncode == -number and b"interrupted" in said:
 	        sys.exit(0)
 	sys.exit("it always ended otherwise")

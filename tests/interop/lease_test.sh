@@ -128,7 +128,7 @@ kill -CONT "$server"
 used 0
 
 # Where a request was told that it is stopped, nbdkit has left the disk, which others may have alone then: it does not write there by itself.
-PYTHONPATH=${stamps%/*} PYTHONDONTWRITEBYTECODE=1 timeout 90 python3 - "$server" "$nbdkit" <<'EOF' || problem 'nbdkit kept a disk that it has left'
+PYTHONPATH=${stamps%/*} PYTHONDONTWRITEBYTECODE=1 timeout 300 python3 - "$server" "$nbdkit" <<'EOF' || problem 'nbdkit kept a disk that it has left'
 import glob, os, signal, sys, time
 import nbd_stamps as nbd
 
@@ -152,8 +152,12 @@ try:
 except OSError:
     told = True
 os.kill(server, signal.SIGCONT)
-time.sleep(1)
-sys.exit(0 if had and told and not has_lease() else 1)
+for _ in range(600):
+    if not has_lease():
+        break
+    time.sleep(0.1)
+if not had or not told or has_lease():
+    sys.exit("had one: %s, was told: %s, has one: %s" % (had, told, has_lease()))
 EOF
 
 # ---- A server that is killed: the next one has the disks at once, and no lease of the last lives on ----
