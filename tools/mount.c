@@ -31,7 +31,8 @@
 
 #define UNMOUNT_TRIES 600u /* of 50 ms: until the process has ended */
 #define UNMOUNT_STEP  50000000ull
-#define BUSY_TRIES    10u
+#define BUSY_TRIES    100u
+#define OPEN_TRIES    10u /* with files of it open, whose end nobody knows */
 #define UNMOUNT_GRACE 20u /* tries in which it ends by itself, unless a copy of its mount is left */
 #define UNMOUNT_AGAIN 100u /* tries from one look at that to the next */
 
@@ -363,14 +364,15 @@ int mount_take_down(const char *directory, const char *shown, struct error *erro
 	json_int_t opens = 0;
 	pid_t silent, process = find_mount(directory, &opens, &silent);
 	bool dead = !process && silent && mount_is_dead(directory);
+	unsigned tries = opens ? OPEN_TRIES : BUSY_TRIES;
 	char who[PROCESS_TEXT];
 	int rc = -EBUSY;
 
-	/* Who only looks at it has it for a moment; fusermount3 does not tell that from what else fails. */
-	for (unsigned i = 0; i <= BUSY_TRIES && (rc == -EBUSY || rc == -EIO); i++) {
+	/* Who only looks at it has it for a moment, or for as long as he has no processor; fusermount3 does not tell that from what else fails. */
+	for (unsigned i = 0; i <= tries && (rc == -EBUSY || rc == -EIO); i++) {
 		if (i && fiber_sleep(UNMOUNT_STEP))
 			return -ECANCELED;
-		rc = unmount(directory, i < BUSY_TRIES, error);
+		rc = unmount(directory, i < tries, error);
 	}
 	/* Disks are free once it has ended. */
 	for (unsigned i = 0; !rc && process && i < UNMOUNT_TRIES; i++) {

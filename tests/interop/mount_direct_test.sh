@@ -26,6 +26,8 @@ attach() {
 }
 has_lease() { ls -l /proc/"$process"/fd 2>/dev/null | grep -q "$work/[ab].img"; }
 has_none() { ! has_lease; }
+# Of a file that is open already: only who reads has the mount ask for a lease, again where it got none.
+gets_lease() { dd if=m/linear of=/dev/null bs=4K count=1 iflag=direct status=none && has_lease; }
 
 # Ranges of any place and length, from memory of any alignment, by four threads for each file, each with a part of its own; what a request that failed
 # has left is not known. Until there is a file "stop". Prints how many requests there were, and how many failed.
@@ -180,7 +182,7 @@ if can_trace; then
 	wait_for has_none
 	not_taken
 	expect 0 '' "$TENON" lv limit vg/linear --none
-	wait_for eval 'dd if=m/linear of=/dev/null bs=4K count=1 iflag=direct status=none && has_lease'
+	wait_for gets_lease
 	not_taken
 	exec 5<&-
 else
@@ -189,8 +191,8 @@ fi
 
 # ---- It ends at once, with requests on their way and with files that are open no more ----
 exec 5<m/linear
+wait_for gets_lease
 dd if=m/linear of=/dev/null bs=4K count=100 status=none
-wait_for has_lease
 exec 5<&-
 wait_for has_none
 has_none || for holder in /proc/[0-9]*; do # whose file it is that is open still
@@ -203,8 +205,7 @@ ended() { ! grep -qs '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$process/status"
 attach
 expect 0 '' "$TENON" lv limit vg/mirror --bandwidth 4K
 exec 5<m/linear
-dd if=m/linear of=/dev/null bs=4K count=100 status=none
-wait_for has_lease
+wait_for gets_lease
 dd if=m/linear of=/dev/null bs=4K count=100 status=none
 launch slow.out python3 -c 'import os
 fd = os.open("m/mirror", os.O_RDONLY)
