@@ -115,8 +115,8 @@ fresh 1
 serve
 grep -q '^md/out ' served && ! grep -q '^md/in' served || problem "served: $(cat served)"
 end
-expect 1 'md/in1: is a member of md/out' timeout 20 "$TENON" serve --socket-dir s md/out md/in1
-expect 1 'md/in1: is a member of md/out' timeout 20 "$TENON" serve --socket-dir s md/in1 md/out
+expect 1 'md/in1: is a member of md/out' timeout 100 "$TENON" serve --socket-dir s md/out md/in1
+expect 1 'md/in1: is a member of md/out' timeout 100 "$TENON" serve --socket-dir s md/in1 md/out
 serve md/in1
 expect 1 'a server has some of what it lies on' "$TENON" raid check out
 expect 0 'a server has some of what it lies on' "$TENON" raid show out

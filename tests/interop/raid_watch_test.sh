@@ -64,8 +64,9 @@ told 'Fail md/one .*/b.img' || problem 'no Fail'
 await told 'RebuildFinished md/one'
 told 'RebuildStarted md/one' || problem "no RebuildStarted: $(cat events)"
 is one "not d['degraded'] and m['c.img'] == 'in sync'" || problem 'the spare is not in'
+# What is told of is told to the program next.
+await grep -q '^2 RebuildFinished md/one$' called || problem "the program was called otherwise: $(cat called)"
 grep -q "^3 Fail md/one $work/b.img" called || problem "the program was called otherwise: $(cat called)"
-grep -q '^2 RebuildFinished md/one$' called || problem "the program was called otherwise: $(cat called)"
 
 # ---- One of another array of the group goes where none is ----
 expect 0 '' "$TENON" raid remove one "$work/b.img"

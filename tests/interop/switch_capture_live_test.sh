@@ -26,7 +26,7 @@ lab_switch lab --port a=tap:tapa --port b=tap:tapb --verbose
 
 # Asked for while the switch is stopped, and given up.
 stop_process $LAB_PID
-timeout 30 "$TENON" switch capture lab -w stopped.pcapng 2>said
+timeout 100 "$TENON" switch capture lab -w stopped.pcapng 2>said
 [ $? = 1 ] && grep -q 'no answer to switch.capture.start' said || lab_fail "a stopped switch: $(cat said)"
 [ ! -e stopped.pcapng ] || lab_fail "what was not begun has a file"
 kill -CONT $LAB_PID

@@ -8,10 +8,10 @@ set -u
 command -v dpdk-testpmd >/dev/null || lab_skip "dpdk-testpmd (package dpdk-dev) is not installed"
 lab_enter "$@"
 
-pmd() { # VDEV-OPTIONS SECONDS ARGUMENT...
+pmd() { # VDEV-OPTIONS SECONDS ARGUMENT...: until stop_pmd(); the limit is for one that hangs
 	local ring=$1 seconds=$2; shift 2
 	# In the foreground, timeout sends one SIGINT, not another to the group: the second kills a newer testpmd.
-	timeout --foreground -s INT -k 5 "$seconds" dpdk-testpmd --no-huge -m 128 --no-pci -l 0,1 --main-lcore=1 --file-prefix=tenon$$ \
+	timeout --foreground -s INT -k 60 "$seconds" dpdk-testpmd --no-huge -m 128 --no-pci -l 0,1 --main-lcore=1 --file-prefix=tenon$$ \
 		--vdev=virtio_user0,path="$LAB/a.sock",queue_size=256$ring --vdev=virtio_user1,path="$LAB/b.sock",queue_size=256$ring \
 		-- --no-mlockall --total-num-mbufs=8192 --nb-cores=1 --auto-start --stats-period=1 "$@" >pmd.out 2>&1
 	grep -q 'Bye' pmd.out || { tail -n 20 pmd.out; return 1; }
@@ -48,7 +48,7 @@ round=0
 for ring in "" ,packed_vq=1,in_order=0 ,packed_vq=1,in_order=1 ,packed_vq=1,in_order=0,mrg_rxbuf=0; do
 	round=$((round + 1))
 	had
-	pmd "$ring" 90 --forward-mode=flowgen --flowgen-flows=4 --txpkts=$((round * 300)) &
+	pmd "$ring" 900 --forward-mode=flowgen --flowgen-flows=4 --txpkts=$((round * 300)) &
 	PMD=$!
 	counts $round "testpmd$ring"
 	seen=$(lab_stat a features)
@@ -87,7 +87,7 @@ for ring in "" ,packed_vq=1,in_order=0; do
 	lab_switch lab "${clients[@]}"
 	had
 	lab_stat a state | grep -q "cannot connect to a.sock: No such file" || lab_fail "the port does not say why it is down: $(lab_stat a state)"
-	pmd "$ring,server=1" 90 --forward-mode=flowgen --flowgen-flows=4 --txpkts=300 &
+	pmd "$ring,server=1" 900 --forward-mode=flowgen --flowgen-flows=4 --txpkts=300 &
 	PMD=$!
 	counts 1 "server$ring"
 	kill -9 $LAB_PID
@@ -100,7 +100,7 @@ for ring in "" ,packed_vq=1,in_order=0; do
 	is_down a
 	rm -f a.sock b.sock
 	had
-	pmd "$ring,server=1" 90 --forward-mode=flowgen --flowgen-flows=4 --txpkts=300 &
+	pmd "$ring,server=1" 900 --forward-mode=flowgen --flowgen-flows=4 --txpkts=300 &
 	PMD=$!
 	counts 2 "another front-end$ring"
 	stop_pmd
@@ -112,7 +112,7 @@ for ring in "" ,packed_vq=1,in_order=0; do
 	rm -f a.sock b.sock
 	lab_switch lab --port "a=vhost-user:a.sock,client,queues=4" --port "b=vhost-user:$LAB/b.sock,client,queues=8"
 	had
-	pmd "$ring,queues=4,cq=1,server=1" 90 --rxq=4 --txq=4 --forward-mode=flowgen --flowgen-flows=64 --txpkts=300 &
+	pmd "$ring,queues=4,cq=1,server=1" 900 --rxq=4 --txq=4 --forward-mode=flowgen --flowgen-flows=64 --txpkts=300 &
 	PMD=$!
 	counts 1 "four queues$ring"
 	kill -9 $LAB_PID

@@ -88,10 +88,10 @@ if unshare -r --pid --fork true 2>/dev/null; then
 	unshare -r --pid --fork "$TENON" switch run inner >inner.out 2>&1 &
 	pids+=($!)
 	for _ in $(seq 1200); do grep -qs ready inner.out && break; sleep 0.05; done
-	timeout 20 "$TENON" switch stop inner >said 2>&1 || problem "stop from without: $(cat said)"
+	timeout 100 "$TENON" switch stop inner >said 2>&1 || problem "stop from without: $(cat said)"
 	wait "${pids[-1]}"
 	unset 'pids[-1]'
-	timeout 20 unshare -r --pid --fork "$TENON" switch stop b >said 2>&1 || problem "stop from within: $(cat said)"
+	timeout 100 unshare -r --pid --fork "$TENON" switch stop b >said 2>&1 || problem "stop from within: $(cat said)"
 	wait "${pids[0]}"
 fi
 # Who listens is there, whatever number the socket's name has.

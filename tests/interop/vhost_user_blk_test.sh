@@ -41,11 +41,11 @@ for engine in uring aio; do
 		>qsd.log 2>&1 &
 	qsd=$!; pids+=($qsd)
 	await q.sock || exit 1
-	TENON_ENGINE=$engine timeout 30 "$io" vhost-user:q.sock write 0 8M 1 verify 0 8M 1 \
+	TENON_ENGINE=$engine timeout 300 "$io" vhost-user:q.sock write 0 8M 1 verify 0 8M 1 \
 		write 12M 3M 2 fua 20480 4096 3 verify 20480 4096 3 zero 1M 1M expect 1M 1M 0 \
 		discard 13M 1M flush storm 7 200 >io.log 2>&1 ||
 		{ cat io.log; fail "our client at qemu-storage-daemon ($engine)"; }
-	TENON_ENGINE=$engine timeout 30 "$io" vhost-user:q.sock verify 12M 1M 2 >io.log 2>&1 ||
+	TENON_ENGINE=$engine timeout 300 "$io" vhost-user:q.sock verify 12M 1M 2 >io.log 2>&1 ||
 		{ cat io.log; fail "a second connection ($engine)"; }
 	stop $qsd
 	"$io" q.img verify 12M 1M 2 expect 1M 1M 0 >io.log 2>&1 ||
@@ -59,7 +59,7 @@ for engine in uring aio; do
 	TENON_ENGINE=$engine "$server" t.sock file t.img >server.log 2>&1 &
 	pid=$!; pids+=($pid)
 	await t.sock || exit 1
-	timeout 30 "$io" vhost-user:t.sock write 0 8M 1 verify 0 8M 1 zero 1M 1M expect 1M 1M 0 \
+	timeout 300 "$io" vhost-user:t.sock write 0 8M 1 verify 0 8M 1 zero 1M 1M expect 1M 1M 0 \
 		unmap 2M 1M discard 3M 1M flush storm 8 400 write 16M 1M 5 >io.log 2>&1 ||
 		{ cat io.log; fail "our client at our server ($engine)"; }
 	stop $pid
