@@ -67,8 +67,7 @@ static int switch_show(int argc, char **argv)
 	if (config && watch.on)
 		return cli_usage_error("--config and --watch: expected one of them");
 	if (watch.on)
-		return switch_watch_run(operands.words[0], SWITCH_WATCHED_RATES,
-					watch.interval_s ? watch.interval_s : 1, &listing);
+		return switch_watch_run(operands.words[0], &switch_watched_rates, &watch, &listing);
 	status = switch_ask(operands.words[0], config ? "switch.config" : "switch.show", NULL,
 			    &result);
 	if (status != EXIT_DONE)
@@ -112,7 +111,7 @@ int command_switch(int argc, char **argv)
 		  "which VLANs its ports carry, with tags and without" },
 		{ "stp", switch_stp, "NAME [show|set|port|off] [PORT] [KEY=VALUE...] [--json]",
 		  "its spanning tree: roles and states of ports, priorities, costs, guards" },
-		{ "igmp", switch_igmp, "NAME [show|set] [PORT] [KEY=VALUE...] [--json]",
+		{ "igmp", switch_igmp, "NAME [show|set] [PORT] [KEY=VALUE...] [--watch] [--json]",
 		  "IGMP and MLD snooping: who wants what group" },
 		{ "lldp", switch_lldp, "NAME [show|set] [PORT] [KEY=VALUE...] [--json]",
 		  "LLDP: who is at the other end of a port, and what it is told" },

@@ -15,7 +15,7 @@
  *	switch_capture.c	captures, live: the command
  *	switch_capture_kept.c	and those that the switch writes by itself
  *	switch_filter.c		rules of ports: the command
- *	switch_igmp.c		groups: the command, and the switch's answers
+ *	switch_igmp.c		groups: the command, and the switch's answers	switch_igmp_watch.c	its --watch
  *	switch_lldp.c		its neighbours: the command
  *	switch_lldp_status.c	and the switch's answers
  *	switch_lacp.c		bonds: the command
@@ -157,13 +157,24 @@ struct switch_watch {
 			"between two looks of --watch (1)", 1, 86400                               \
 	}
 
-enum switch_watched { SWITCH_WATCHED_RATES, SWITCH_WATCHED_TABLE };
+struct switch_watched {
+	const char *method; /* that is asked */
+	/* What it answers and answered before (NULL: the first time), so many seconds apart. */
+	void (*print)(json_t *now, json_t *before, double seconds,
+		      const struct cli_listing *listing);
+};
+
+extern const struct switch_watched switch_watched_rates, switch_watched_table,
+	switch_watched_groups;
 
 /* False, with wrong usage told. */
 bool switch_watch_check(const struct switch_watch *watch, int *status);
 /* Until it cannot be asked any more; an exit status. */
-int switch_watch_run(const char *name, enum switch_watched what, uint64_t interval_s,
-		     const struct cli_listing *listing);
+int switch_watch_run(const char *name, const struct switch_watched *what,
+		     const struct switch_watch *watch, const struct cli_listing *listing);
+
+/* Of a row of `memberships`: "all", "10.0.0.1, 10.0.0.2", "all but 10.0.0.1". The caller's. */
+json_t *switch_igmp_sources_text(json_t *member);
 
 /* ---- Configurations ---- */
 

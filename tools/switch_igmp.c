@@ -12,7 +12,7 @@
 #include "vswitch/snooping_protocol.h"
 #include "vswitch/snooping_words.h"
 
-#define IGMP_USAGE "switch igmp NAME [show|set] [PORT] [KEY=VALUE...] [--json]"
+#define IGMP_USAGE "switch igmp NAME [show|set] [PORT] [KEY=VALUE...] [--watch] [--json]"
 
 /* ---- Answering ---- */
 
@@ -293,36 +293,6 @@ static void print_settings(json_t *settings)
 	}
 }
 
-/* "all", "10.0.0.1, 10.0.0.2", "all but 10.0.0.1": whose frames the port gets. */
-static json_t *sources_text(json_t *member)
-{
-	bool exclude =
-		!strcmp(json_string_value(json_object_get(member, "filter_mode")), "exclude");
-	json_t *text = json_string(exclude ? "all" : ""), *source;
-	bool first = true;
-	size_t index;
-
-	if (json_is_true(json_object_get(member, "too_many_sources"))) {
-		json_decref(text);
-		return json_string("all: it named too many");
-	}
-	json_array_foreach(json_object_get(member, "membership_sources"), index, source) {
-		json_t *longer;
-
-		if (exclude != json_is_true(json_object_get(source, "source_blocked")))
-			continue;
-		longer = json_sprintf("%s%s%s", json_string_value(text),
-				      !first    ? ", "
-				      : exclude ? " but "
-						: "",
-				      json_string_value(json_object_get(source, "source_address")));
-		json_decref(text);
-		text = longer;
-		first = false;
-	}
-	return text;
-}
-
 static void print_all(json_t *result, const struct cli_listing *listing)
 {
 	static const struct cli_column vlans[] = {
@@ -369,7 +339,7 @@ static void print_all(json_t *result, const struct cli_listing *listing)
 	cli_print_rows(json_object_get(result, "open_ports"), open_ports, listing);
 	printf("\n");
 	json_array_foreach(json_object_get(result, "memberships"), index, member)
-		json_object_set_new(member, "sources_text", sources_text(member));
+		json_object_set_new(member, "sources_text", switch_igmp_sources_text(member));
 	cli_print_rows(json_object_get(result, "memberships"), members, listing);
 }
 
@@ -426,15 +396,23 @@ static int set(const struct cli_words *operands)
 int switch_igmp(int argc, char **argv)
 {
 	struct cli_listing listing = { 0 };
-	const struct cli_option options[] = { CLI_OPTIONS_SHOW(&listing), CLI_OPTION_END };
+	struct switch_watch watch = { 0 };
+	const struct cli_option options[] = { CLI_OPTIONS_WATCH(&watch), CLI_OPTIONS_SHOW(&listing),
+					      CLI_OPTION_END };
 	struct cli_words operands;
 	const char *action;
 	int status;
 
 	if (!cli_parse(IGMP_USAGE, options, argc, argv, 1, CLI_ANY, &operands, &status) ||
-	    !cli_listing_check(&listing, NULL, &status) || !switch_names_check(&operands, &status))
+	    !cli_listing_check(&listing, NULL, &status) ||
+	    !switch_names_check(&operands, &status) || !switch_watch_check(&watch, &status))
 		return status;
 	action = switch_action(&operands, "show");
+	if (watch.on && (strcmp(action, "show") || operands.count > 2))
+		return cli_usage_error("--watch: it is of show");
+	if (watch.on)
+		return switch_watch_run(operands.words[0], &switch_watched_groups, &watch,
+					&listing);
 	if (!strcmp(action, "show") && operands.count <= 2)
 		return show(operands.words[0], &listing);
 	/* The name, "set", and words, maybe behind a port. */

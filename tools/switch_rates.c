@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * `--watch` of `tenon switch show`, `table` and `counters`: what happens from one look to the next, until a signal, or until the switch or the
+ * `--watch` of `tenon switch show`, `table` and `counters` (of `igmp`: switch_igmp_watch.c): what happens from one look to the next, until a signal, or until the switch or the
  * reader has gone.
  *
  * Rates are shown anew on a terminal, and one below the other elsewhere; addresses that come, move and go are lines, since
@@ -101,9 +101,12 @@ static const struct cli_column rate_columns[] = {
 static void print_rates(json_t *now, json_t *before, double seconds,
 			const struct cli_listing *listing)
 {
-	json_t *rates = json_array(), *port;
+	json_t *rates, *port;
 	size_t index;
 
+	if (!before)
+		return;
+	rates = json_array();
 	json_array_foreach(json_object_get(now, "ports"), index, port) {
 		json_t *old = find_named(json_object_get(before, "ports"),
 					 json_string_value(json_object_get(port, "name")));
@@ -178,8 +181,10 @@ static json_t *index_addresses(json_t *addresses)
 	return index;
 }
 
-static void print_changes(json_t *now, json_t *before, const struct cli_listing *listing)
+static void print_changes(json_t *now, json_t *before, double seconds,
+			  const struct cli_listing *listing)
 {
+	(void)seconds;
 	json_t *there = index_addresses(json_object_get(now, "addresses"));
 	json_t *then = index_addresses(json_object_get(before, "addresses")), *each, *old;
 	const char *key;
@@ -214,19 +219,19 @@ static int arrived(void)
 	return EXIT_FAILED;
 }
 
-int switch_watch_run(const char *name, enum switch_watched what, uint64_t interval_s,
-		     const struct cli_listing *listing)
+const struct switch_watched switch_watched_rates = { "switch.show", print_rates };
+const struct switch_watched switch_watched_table = { "switch.show", print_changes };
+
+int switch_watch_run(const char *name, const struct switch_watched *what,
+		     const struct switch_watch *watch, const struct cli_listing *listing)
 {
 	json_t *before = NULL, *now = NULL;
 	uint64_t then = 0, time;
 	int status;
 
-	while ((status = switch_ask(name, "switch.show", NULL, &now)) == EXIT_DONE) {
+	while ((status = switch_ask(name, what->method, NULL, &now)) == EXIT_DONE) {
 		time = monotonic_ns();
-		if (what == SWITCH_WATCHED_TABLE)
-			print_changes(now, before, listing);
-		else if (before)
-			print_rates(now, before, (double)(time - then) / SECOND, listing);
+		what->print(now, before, (double)(time - then) / SECOND, listing);
 		/* Whoever reads it sees each look when it was. */
 		status = arrived();
 		if (status != EXIT_DONE)
@@ -235,7 +240,7 @@ int switch_watch_run(const char *name, enum switch_watched what, uint64_t interv
 		before = now;
 		now = NULL;
 		then = time;
-		sleep((unsigned)interval_s);
+		sleep(watch->interval_s ? (unsigned)watch->interval_s : 1);
 	}
 	json_decref(before);
 	json_decref(now);

@@ -193,8 +193,7 @@ int switch_table(int argc, char **argv)
 	if (watch.on && (strcmp(action, "list") || operands.count > 2))
 		return cli_usage_error("--watch: it is of list NAME");
 	if (watch.on)
-		return switch_watch_run(name, SWITCH_WATCHED_TABLE,
-					watch.interval_s ? watch.interval_s : 1, &listing);
+		return switch_watch_run(name, &switch_watched_table, &watch, &listing);
 	if (!strcmp(action, "list") && operands.count <= 2)
 		return list_addresses(name, &listing);
 	if (!strcmp(action, "flush") && operands.count <= 3)
@@ -249,8 +248,7 @@ int switch_counters(int argc, char **argv)
 	if (prometheus && watch.on)
 		return cli_usage_error("--prometheus and --watch: expected one of them");
 	if (watch.on)
-		return switch_watch_run(operands.words[0], SWITCH_WATCHED_RATES,
-					watch.interval_s ? watch.interval_s : 1, &listing);
+		return switch_watch_run(operands.words[0], &switch_watched_rates, &watch, &listing);
 	if (prometheus)
 		return print_metrics(operands.words[0]);
 	status = switch_ask(operands.words[0], "switch.show", NULL, &result);

@@ -192,6 +192,11 @@ await is_member
 "$TENON" switch igmp lab show --json >json.groups 2>said.groups
 printf 'switch igmp show\tjson.groups\n' >>list
 [ -s json.groups ] || problem "the groups: $(cat said.groups)"
+for one in snooped_vlan open_port membership; do
+	timeout 60 "$TENON" switch igmp lab --watch --json 2>said.groups | grep -m 1 "\"$one\":{" >"json.$one"
+	printf 'switch igmp show --watch\tjson.%s\n' "$one" >>list
+	[ -s "json.$one" ] || problem "no $one is watched: $(cat said.groups)"
+done
 do_it switch lldp lab set mode=both
 python3 -c '
 import struct

@@ -44,6 +44,18 @@ awaits dropped || lab_fail "what nobody wants is not counted"
 # Neighbour discovery goes by groups, too.
 timeout 60 ip netns exec pa busybox ping -c 1 -W 30 fe80::b%tapa >ping 2>&1 || lab_fail "no neighbour: $(cat ping)"
 
+# What changes meanwhile is told, in words and in JSON; what was there as it began, too.
+timeout 300 "$TENON" switch igmp lab --watch >watched 2>&1 &
+watcher=$!
+timeout 300 "$TENON" switch igmp lab show --watch --json >watched.json 2>&1 &
+json_watcher=$!
+LAB_PIDS+=($watcher $json_watcher)
+tells() { awaits grep -q "$1" watched || lab_fail "line ${BASH_LINENO[0]}: not told: $1: $(cat watched)"; }
+tells '^known    member     vlan 0  239.1.2.3  port b  all$'
+tells '^known    querier    vlan 0  ipv6  fe80::.*  port none  snooping$'
+awaits grep -q '{"change":"known","snooped_vlan":null,"open_port":null,"membership":{"vlan":0,"multicast_group":"239.1.2.3","port":"b",' watched.json ||
+	lab_fail "not told: $(cat watched.json)"
+
 # It leaves: the switch asks twice, a second apart, and Linux does not answer; see below.
 leave 7
 
@@ -65,6 +77,8 @@ for _ in $(seq 600); do grep -q 'packet 59' pb.out && break; sleep 0.1; done
 leave 7
 becomes 'at("ff0e::77") == []'
 becomes 'at("239.1.2.3") == [] and at("239.1.2.2") == []' # not that of IGMP 1, which leaves without a word
+tells '^gone     member     vlan 0  239.1.2.3  port b  all$'
+tells '^came     member     vlan 0  ff0e::77  port b  all$'
 [ "$("$TENON" switch igmp lab show --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["snooping_counters"]["bad"])')" = 0 ] ||
 	lab_fail "Linux's messages are called bad: $("$TENON" switch igmp lab show --json)"
 
@@ -78,6 +92,8 @@ if ip -n pd link add br0 type bridge forward_delay 0 mcast_snooping 1 mcast_quer
 	ip -n pd link set br0 up
 	becomes 'vlan("ipv4")["querier_address"] == "10.0.0.4" and vlan("ipv4")["querier_port"] == "d"'
 	becomes '[o for o in s["open_ports"] if o["port"] == "d" and o["why"] == "router"]'
+	tells '^changed  querier    vlan 0  ipv4  10.0.0.4  port d  '
+	tells '^came     open port  vlan 0  ipv4  port d  router$'
 	# Reports go there: the bridge knows of members behind the switch, by its own snooping.
 	join pb tapb 239.1.2.3 7
 	for _ in $(seq 600); do
@@ -103,6 +119,8 @@ refused() { # TEXT ARGUMENT...
 	"$TENON" switch "$@" >said 2>&1 && lab_fail "switch $* was done"
 	grep -qF -- "$text" said || lab_fail "switch $*: expected '$text': $(cat said)"
 }
+kill "$watcher" "$json_watcher"
+refused 'it is of show' igmp lab set igmp=on --watch
 refused 'expected on or off' igmp lab set igmp=maybe
 refused 'there is none of that name' igmp lab set z fast-leave=on
 refused 'expected router=' igmp lab set a igmp=on
