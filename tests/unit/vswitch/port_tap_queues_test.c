@@ -137,7 +137,7 @@ static unsigned queue_of(struct lab *lab, const uint8_t frame[SIZE], bool in)
 {
 	unsigned queue = look_for(lab, frame, in);
 
-	for (unsigned i = 0; i < 1000 && queue == QUEUES; i++) {
+	for (unsigned i = 0; i < 60000 && queue == QUEUES; i++) {
 		usleep(1000);
 		queue = look_for(lab, frame, in);
 	}

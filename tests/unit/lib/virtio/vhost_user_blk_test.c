@@ -69,12 +69,6 @@ static int host_open(void *arg)
 				&(struct block_fault_rule){ .requests = BLOCK_FAULT_READ,
 							    .action = BLOCK_FAULT_LATENCY,
 							    .latency_ns = host->latency_ns });
-	if (host->first_write_ns)
-		block_fault_add(host->fault,
-				&(struct block_fault_rule){ .requests = BLOCK_FAULT_WRITE,
-							    .count = 1,
-							    .action = BLOCK_FAULT_LATENCY,
-							    .latency_ns = host->first_write_ns });
 	return vhost_user_blk_server_start(&host->server, host->fault, host->path, &options,
 					   &host->error);
 }
@@ -378,25 +372,39 @@ static void test_a_server_stops_with_requests_in_flight(void)
 }
 
 /* A client process dies with requests in flight: a child, which is killed. */
-static int be_killed(void *arg)
-{
-	struct host *host = arg;
-	struct block *block = open_client(host);
+#define DOOMED 20u
 
-	for (int i = 0; i < 20; i++)
+static int read_until_killed(void *arg)
+{
+	struct block *block = open_client(arg);
+
+	for (unsigned i = 0; i < DOOMED; i++)
 		fiber_spawn(slow_read, block);
-	fiber_sleep(20 * MS);
-	_exit(0);
+	fiber_sleep_always(FIBER_FOREVER);
+	return 0;
 }
 
-static int after_the_death(void *arg)
+struct doomed {
+	struct host *host;
+	pid_t pid;
+};
+
+static int kill_it(void *arg)
 {
-	struct host *host = arg;
+	struct doomed *doomed = arg;
+	struct host *host = doomed->host;
 	struct block *block;
 	uint8_t at[512];
 
+	/* Once all its requests are the server's. */
+	for (unsigned i = 0; i < 60000 && host->status.requests.reads < DOOMED; i++) {
+		fiber_sleep(MS);
+		worker_call(host->worker, host_status, host);
+	}
+	kill(doomed->pid, SIGKILL);
+	CU_ASSERT_EQUAL(waitpid(doomed->pid, NULL, 0), doomed->pid);
 	await_clients(host, 0);
-	CU_ASSERT_EQUAL(host->status.requests.reads, 20);
+	CU_ASSERT_EQUAL(host->status.requests.reads, DOOMED);
 	CU_ASSERT_EQUAL(host->status.in_flight, 0);
 	CU_ASSERT_EQUAL(host->fault->gate.inside, 0);
 	block = open_client(host);
@@ -408,28 +416,67 @@ static int after_the_death(void *arg)
 
 static void test_a_client_dies_with_requests_in_flight(void)
 {
-	struct host host = { .latency_ns = 100 * MS };
-	pid_t pid;
+	struct host host = { .latency_ns = 500 * MS };
+	struct doomed doomed = { .host = &host };
 
 	host_begin(&host);
-	pid = fork();
-	if (pid == 0) {
-		fiber_run_real(WORKER_ENGINE_AUTO, be_killed, &host);
+	doomed.pid = fork();
+	if (doomed.pid == 0) {
+		fiber_run_real(WORKER_ENGINE_AUTO, read_until_killed, &host);
 		_exit(1);
 	}
-	CU_ASSERT_EQUAL(waitpid(pid, NULL, 0), pid);
-	fiber_run_real(WORKER_ENGINE_AUTO, after_the_death, &host);
+	fiber_run_real(WORKER_ENGINE_AUTO, kill_it, &doomed);
 	host_end(&host);
 }
 
 /* ---- Writes that were given up ---- */
 
+struct writer {
+	struct block *block;
+	bool ended;
+};
+
 static int write_old(void *arg)
 {
+	struct writer *writer = arg;
 	uint8_t old[512];
+	int rc;
 
 	memset(old, 'o', sizeof(old));
-	return block_write(arg, 0, old, sizeof(old), 0);
+	rc = block_write(writer->block, 0, old, sizeof(old), 0);
+	writer->ended = true;
+	return rc;
+}
+
+/* By worker_call(): the next write takes its time. */
+static int slow_down(void *arg)
+{
+	struct host *host = arg;
+
+	block_fault_clear(host->fault);
+	return block_fault_add(host->fault,
+			       &(struct block_fault_rule){ .requests = BLOCK_FAULT_WRITE,
+							   .count = 1,
+							   .action = BLOCK_FAULT_LATENCY,
+							   .latency_ns = host->first_write_ns });
+}
+
+/* Lets go of a write that the server has and has not answered: where the processor is taken away it may have been by the time that we look. */
+static void give_up_a_write(struct host *host, struct block *block)
+{
+	struct writer writer = { .block = block };
+	struct fiber *fiber;
+
+	do {
+		worker_call(host->worker, slow_down, host);
+		writer.ended = false;
+		fiber = fiber_spawn(write_old, &writer);
+		do {
+			fiber_sleep(MS);
+			worker_call(host->worker, host_status, host);
+		} while (!host->status.in_flight && !writer.ended);
+		fiber_cancel(fiber);
+	} while (fiber_join(fiber) != -ECANCELED);
 }
 
 /* A writer that is let go of while the server has its write: a newer one comes after it, whoever writes it. */
@@ -437,16 +484,10 @@ static int give_up_a_taken_write(void *arg)
 {
 	struct host *host = arg;
 	struct block *block = open_client(host), *other = NULL;
-	struct fiber *writer = fiber_spawn(write_old, block);
 	uint8_t at[512] = { 0 };
 
-	for (int i = 0; i < 30000 && !host->status.in_flight; i++) {
-		fiber_sleep(MS);
-		worker_call(host->worker, host_status, host);
-	}
-	CU_ASSERT_EQUAL(host->status.in_flight, 1);
-	fiber_cancel(writer);
-	CU_ASSERT_EQUAL(fiber_join(writer), -ECANCELED);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(block);
+	give_up_a_write(host, block);
 	/* The device is not closed yet: others may use it. */
 	other = open_client(host);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(other);
@@ -504,17 +545,18 @@ static int give_up_a_write_in_the_ring(void *arg)
 	struct host *host = stand->host;
 	struct block *block = open_client(host);
 	struct block_fault_counts counts;
-	struct fiber *writer;
+	struct writer writer = { .block = block };
+	struct fiber *fiber;
 	pthread_t thread;
 
 	CU_ASSERT_PTR_NOT_NULL_FATAL(block);
 	CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, have_it_stand, stand), 0);
 	while (!atomic_load(&stand->begun))
 		fiber_sleep(MS);
-	writer = fiber_spawn(write_old, block);
+	fiber = fiber_spawn(write_old, &writer);
 	fiber_sleep(100 * MS);
-	fiber_cancel(writer);
-	CU_ASSERT_EQUAL(fiber_join(writer), -ECANCELED);
+	fiber_cancel(fiber);
+	CU_ASSERT_EQUAL(fiber_join(fiber), -ECANCELED);
 	CU_ASSERT_EQUAL(write(stand->ends[1], "", 1), 1);
 	pthread_join(thread, NULL);
 	await_clients(host, 0);
