@@ -220,7 +220,7 @@ static pid_t find_holder(int fd)
 
 /*
  * Commands hold their locks for a moment each. A process that was killed has them until the kernel has finished the requests of its ring, when it has long ended.
- * So a lock is tried for a while, anew where it has another holder by now.
+ * So a lock is tried for a while, anew where it has another holder by now. A holder that is at work, or would be if it had a processor, has not had its moment yet.
  */
 static bool is_in_vain(int fd, struct holder *holder, uint64_t waited)
 {
@@ -233,7 +233,7 @@ static bool is_in_vain(int fd, struct holder *holder, uint64_t waited)
 		return false;
 	holder->look_ns += LOCK_LOOK_NS;
 	pid = find_holder(fd);
-	if (pid != holder->pid && !first)
+	if ((pid != holder->pid && !first) || (pid && process_is_runnable(pid)))
 		holder->since_ns = waited;
 	holder->pid = pid;
 	return waited - holder->since_ns >= (pid ? LOCK_PATIENCE_NS : LOCK_UNSEEN_NS) ||

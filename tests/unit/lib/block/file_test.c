@@ -339,7 +339,7 @@ static int end_one_after_the_other(void *arg)
 	return 0;
 }
 
-static pid_t start_holder(void)
+static pid_t start_holder(bool busy)
 {
 	pid_t parent = getpid(), child = fork();
 
@@ -347,7 +347,8 @@ static pid_t start_holder(void)
 		return child;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	while (getppid() == parent)
-		pause();
+		if (!busy)
+			pause();
 	_exit(0);
 }
 
@@ -355,7 +356,7 @@ static pid_t start_holder(void)
 static int another_holder_is_waited_for_anew(void *arg)
 {
 	int fd = lock_image();
-	pid_t one = start_holder(), other = start_holder();
+	pid_t one = start_holder(false), other = start_holder(false);
 	pid_t children[] = { MIN(one, other), MAX(one, other) };
 	struct fiber *fiber;
 
@@ -363,6 +364,32 @@ static int another_holder_is_waited_for_anew(void *arg)
 	close(fd);
 	CU_ASSERT_FATAL(one > 0 && other > 0);
 	fiber = fiber_spawn(end_one_after_the_other, children);
+	open_locked();
+	fiber_join(fiber);
+	return 0;
+}
+
+static int end_late(void *arg)
+{
+	const pid_t *child = arg;
+
+	fiber_sleep(1500 * MS);
+	kill(*child, SIGKILL);
+	waitpid(*child, NULL, 0);
+	return 0;
+}
+
+/* A command that has much to do, or no processor to do it with. */
+static int a_busy_holder_is_waited_for(void *arg)
+{
+	int fd = lock_image();
+	pid_t child = start_holder(true);
+	struct fiber *fiber;
+
+	(void)arg;
+	close(fd);
+	CU_ASSERT_FATAL(child > 0);
+	fiber = fiber_spawn(end_late, &child);
 	open_locked();
 	fiber_join(fiber);
 	return 0;
@@ -487,6 +514,7 @@ ON_FIBERS(test_create_truncates_only_what_is_not_locked, on_both,
 	  create_truncates_only_what_is_not_locked)
 ON_FIBERS(test_a_lock_of_nobody_is_waited_for, on_both, a_lock_of_nobody_is_waited_for)
 ON_FIBERS(test_another_holder_is_waited_for_anew, on_both, another_holder_is_waited_for_anew)
+ON_FIBERS(test_a_busy_holder_is_waited_for, on_both, a_busy_holder_is_waited_for)
 ON_FIBERS(test_read_only_is_kept, on_both, read_only_is_kept)
 ON_FIBERS(test_what_is_no_image_is_refused, on_both, what_is_no_image_is_refused)
 ON_FIBERS(test_range_locks_are_first_come_first_served, fiber_run_each, first_come_first_served)
@@ -497,5 +525,6 @@ UNIT_MAIN("block file", UNIT(test_any_memory_and_any_length),
 	  UNIT(test_any_memory_and_any_length_in_memory), UNIT(test_much_in_memory_lets_others_run),
 	  UNIT(test_create_truncates_only_what_is_not_locked),
 	  UNIT(test_a_lock_of_nobody_is_waited_for), UNIT(test_another_holder_is_waited_for_anew),
-	  UNIT(test_read_only_is_kept), UNIT(test_what_is_no_image_is_refused),
+	  UNIT(test_a_busy_holder_is_waited_for), UNIT(test_read_only_is_kept),
+	  UNIT(test_what_is_no_image_is_refused),
 	  UNIT(test_range_locks_are_first_come_first_served))
