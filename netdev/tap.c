@@ -20,7 +20,8 @@
 #include "util/error.h"
 #include "virtio/virtio_net.h"
 
-#define TAP_DEVICE "/dev/net/tun"
+#define TAP_DEVICE  "/dev/net/tun"
+#define GOING_LOOKS 200u /* 10 ms apart */
 
 struct tap_open_call {
 	struct tap *tap;
@@ -255,10 +256,8 @@ static int set_header(const struct tap_open_call *call, int fd)
 	return 0;
 }
 
-/* Runs in the device's namespace: /dev/net/tun belongs to the one it is opened in. */
-static int open_in_namespace(void *arg)
+static int open_once(const struct tap_open_call *call)
 {
-	const struct tap_open_call *call = arg;
 	struct tap *tap = call->tap;
 	int rc;
 
@@ -276,6 +275,33 @@ static int open_in_namespace(void *arg)
 	if (!rc)
 		rc = set_header(call, tap->fd);
 	return rc;
+}
+
+/*
+ * A descriptor that its process has closed, or whose process has ended, is open for a while longer where another process looks at it in /proc/PID/fdinfo
+ * (lsof; we, to name who is attached) and waits for a lock or a processor meanwhile. Then somebody is attached whom nobody sees.
+ */
+static bool is_going(const char *name, int rc)
+{
+	return (rc == -EBUSY || (rc == -EINVAL && tap_is_persistent(name) == 0)) &&
+	       !tap_has_user(name);
+}
+
+/* Runs in the device's namespace: /dev/net/tun belongs to the one it is opened in. */
+static int open_in_namespace(void *arg)
+{
+	const struct tap_open_call *call = arg;
+
+	for (unsigned looks = 0;; looks++) {
+		int rc = open_once(call);
+
+		if (!rc)
+			return 0;
+		tap_close(call->tap);
+		if (looks == GOING_LOOKS || !is_going(call->tap->name, rc))
+			return rc;
+		usleep(10000);
+	}
 }
 
 int tap_open(struct tap *tap, const char *name, const struct tap_options *options,

@@ -23,7 +23,7 @@ DEFINE_CLEANUP(cleanup_message, struct nl_msg, libnl.nlmsg_free)
 
 /* Each as the functions of tap_users.h return it. */
 struct queues {
-	int attached, several;
+	int attached, several, persistent;
 };
 
 /* IFLA_LINKINFO of a tun device; linux/if_link.h. */
@@ -46,6 +46,9 @@ static int take_queues(struct nl_msg *message, void *arg)
 	if (tun[IFLA_TUN_TYPE] && libnl.nla_get_u8(tun[IFLA_TUN_TYPE]) == IFF_TAP &&
 	    tun[IFLA_TUN_MULTI_QUEUE])
 		queues->several = libnl.nla_get_u8(tun[IFLA_TUN_MULTI_QUEUE]) != 0;
+	if (tun[IFLA_TUN_TYPE] && libnl.nla_get_u8(tun[IFLA_TUN_TYPE]) == IFF_TAP &&
+	    tun[IFLA_TUN_PERSIST])
+		queues->persistent = libnl.nla_get_u8(tun[IFLA_TUN_PERSIST]) != 0;
 	if (tun[IFLA_TUN_NUM_QUEUES] && tun[IFLA_TUN_NUM_DISABLED_QUEUES])
 		queues->attached = (int)(libnl.nla_get_u32(tun[IFLA_TUN_NUM_QUEUES]) +
 					 libnl.nla_get_u32(tun[IFLA_TUN_NUM_DISABLED_QUEUES]));
@@ -57,7 +60,7 @@ static struct queues look_at(const char *name)
 	CLEANUP(cleanup_socket) struct nl_sock *sock = NULL;
 	CLEANUP(cleanup_message) struct nl_msg *message = NULL;
 	struct ifinfomsg any = { .ifi_family = AF_UNSPEC };
-	const struct queues unknown = { -EOPNOTSUPP, -EOPNOTSUPP };
+	const struct queues unknown = { -EOPNOTSUPP, -EOPNOTSUPP, -EOPNOTSUPP };
 	struct queues queues = unknown;
 
 	if (libnl_load(NULL))
@@ -83,6 +86,11 @@ int tap_attached_queues(const char *name)
 int tap_is_multi_queue(const char *name)
 {
 	return look_at(name).several;
+}
+
+int tap_is_persistent(const char *name)
+{
+	return look_at(name).persistent;
 }
 
 /* Whether /proc/PID/fdinfo/FD is that of a descriptor of the TAP: it has a line "iff:", tab, name. */
@@ -144,6 +152,11 @@ static int find_user(const char *name, bool here)
 	if (listing)
 		closedir(listing);
 	return found;
+}
+
+bool tap_has_user(const char *name)
+{
+	return has_tap("self", name) || find_user(name, true);
 }
 
 const char *tap_user(const char *name, bool attached, char text[PROCESS_TEXT])
