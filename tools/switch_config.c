@@ -6,8 +6,10 @@
  * can only fail when it is done (an interface is missing) ends the switch before it is ready, and nothing of it stays.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tools/devices.h"
 #include "tools/output.h"
@@ -290,19 +292,41 @@ static int check_config(json_t *config, struct error *error)
 	return 0;
 }
 
+struct config_source {
+	int fd;
+	int failed; /* reading it, with this errno: jansson takes that for the end */
+};
+
+static size_t read_some(void *buffer, size_t size, void *arg)
+{
+	struct config_source *source = arg;
+	ssize_t got;
+
+	do
+		got = read(source->fd, buffer, size);
+	while (got < 0 && errno == EINTR);
+	if (got < 0)
+		source->failed = errno;
+	return (size_t)got;
+}
+
 int switch_config_load(const char *path, json_t **out, struct error *error)
 {
-	bool standard = !strcmp(path, "-");
+	CLEANUP_CLOSE int opened = strcmp(path, "-") ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+	struct config_source source = { strcmp(path, "-") ? opened : STDIN_FILENO, 0 };
 	json_error_t where;
-	json_t *config = standard ? json_loadf(stdin, JSON_REJECT_DUPLICATES, &where)
-				  : json_load_file(path, JSON_REJECT_DUPLICATES, &where);
+	json_t *config;
 	int rc;
 
-	if (!config && where.line > 0)
+	if (source.fd < 0)
+		return error_set(error, -errno, "%s: cannot open: %s", path, error_name(errno));
+	config = json_load_callback(read_some, &source, JSON_REJECT_DUPLICATES, &where);
+	if (!config && source.failed)
+		return error_set(error, -source.failed, "%s: cannot read: %s", path,
+				 error_name(source.failed));
+	if (!config)
 		return error_set(error, -EINVAL, "%s: line %d, column %d: %s", path, where.line,
 				 where.column, where.text);
-	if (!config)
-		return error_set(error, -EINVAL, "%s", where.text);
 	rc = check_config(config, error);
 	if (rc) {
 		error_prefix(error, "%s", path);

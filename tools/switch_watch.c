@@ -41,15 +41,15 @@ int switch_param_number(json_t *params, const char *key, uint64_t least, uint64_
 			uint64_t *number, struct error *error)
 {
 	json_t *value = json_object_get(params, key);
-	uint64_t found = (uint64_t)json_integer_value(value);
+	json_int_t found = json_integer_value(value);
 
 	if (!value)
 		return 0;
-	if (found < least || found > most)
-		return error_set(error, -EINVAL, "%s: %llu: expected a number from %llu to %llu",
-				 key, (unsigned long long)found, (unsigned long long)least,
+	if (found < 0 || (uint64_t)found < least || (uint64_t)found > most)
+		return error_set(error, -EINVAL, "%s: %lld: expected a number from %llu to %llu",
+				 key, (long long)found, (unsigned long long)least,
 				 (unsigned long long)most);
-	*number = found;
+	*number = (uint64_t)found;
 	return 0;
 }
 

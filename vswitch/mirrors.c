@@ -113,6 +113,10 @@ int vswitch_add_mirror(struct vswitch *vswitch, const struct port_mirror_options
 		return error_set(error, -EINVAL,
 				 "mirror %s: expected a port or a VLAN that copies go to",
 				 options->name);
+	if (options->to[0] && options->to_vlan)
+		return error_set(error, -EINVAL,
+				 "mirror %s: copies go to a port or a VLAN, not to both (%s, %u)",
+				 options->name, options->to, options->to_vlan);
 	return vswitch_call(vswitch, add_mirror, &call);
 }
 

@@ -199,6 +199,12 @@ refused 'captures\[0\].*port y' '{"ports": ["z=tap:tz"], "captures": [{"file": "
 [ ! -e z.pcap ] || lab_fail "a capture of what was refused"
 refused 'rules\[0\].*port y' '{"ports": ["z=tap:tz"], "rules": [{"port": "y", "direction": "in", "expression": "", "action": "drop"}]}'
 refused 'mirrors\[0\]' '{"ports": ["z=tap:tz"], "mirrors": [{"mirror": "x", "to": "z", "sources": ["z"]}]}'
+refused 'mirrors\[0\].*not to both' '{"ports": ["z=tap:tz"], "mirrors": [{"mirror": "x", "to": "z", "to_vlan": 5}]}'
+refused 'snaplen: -5: expected' '{"ports": ["z=tap:tz"], "captures": [{"file": "z.pcap", "snaplen": -5}]}'
+for wrong in '.: cannot read: Is a directory' 'nosuch: cannot open: No such file'; do
+	timeout 60 "$TENON" switch run bad --config "${wrong%%:*}" >bad.out 2>&1
+	[ $? = 2 ] && grep -qF -- "--config: $wrong" bad.out || lab_fail "$wrong: $(cat bad.out)"
+done
 timeout 60 "$TENON" switch run bad --config nosuch.json >bad.out 2>&1 && lab_fail "a file that is not there"
 grep -q 'nosuch.json' bad.out || lab_fail "$(cat bad.out)"
 lab_done

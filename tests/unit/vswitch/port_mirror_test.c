@@ -117,6 +117,19 @@ static void test_no_loops(void)
 }
 
 /* A mirror whose port comes next takes none that is there, not even until that is seen. */
+static void test_one_place(void)
+{
+	struct port_mirror_options options = { .name = "m", .to = "b", .to_vlan = 5 };
+	struct error error = { 0 };
+	struct bed bed;
+
+	bed_make(&bed);
+	CU_ASSERT_EQUAL(vswitch_add_mirror(bed.vswitch, &options, &error), -EINVAL);
+	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "not to both (b, 5)"));
+	CU_ASSERT_FALSE(bed.b->port.mirror_only);
+	vswitch_destroy(bed.vswitch);
+}
+
 static void test_its_own_port(void)
 {
 	struct port_mirror_options options = { .name = "b",
@@ -399,7 +412,7 @@ static void test_words(void)
 	CU_ASSERT_EQUAL(filter_action_parse(&action, "allow,mirror=m", NULL), 0);
 }
 
-UNIT_MAIN("mirrors", UNIT(test_in_and_out), UNIT(test_no_loops), UNIT(test_its_own_port),
-	  UNIT(test_many), UNIT(test_vlans), UNIT(test_copies_of_others),
+UNIT_MAIN("mirrors", UNIT(test_in_and_out), UNIT(test_no_loops), UNIT(test_one_place),
+	  UNIT(test_its_own_port), UNIT(test_many), UNIT(test_vlans), UNIT(test_copies_of_others),
 	  UNIT(test_some_customers_vlans), UNIT(test_crossed_vlans), UNIT(test_rules),
 	  UNIT(test_full_size), UNIT(test_words))
