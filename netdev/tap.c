@@ -256,15 +256,20 @@ static int set_header(const struct tap_open_call *call, int fd)
 	return 0;
 }
 
+static int there_is_none(const struct tap_open_call *call)
+{
+	return error_set(call->error, -ENODEV, "TAP interface %s: there is none", call->tap->name);
+}
+
 static int open_once(const struct tap_open_call *call)
 {
 	struct tap *tap = call->tap;
+	unsigned before = if_nametoindex(tap->name);
 	int rc;
 
-	tap->created = !if_nametoindex(tap->name);
+	tap->created = !before;
 	if (tap->created && call->existing)
-		return error_set(call->error, -ENODEV, "TAP interface %s: there is none",
-				 tap->name);
+		return there_is_none(call);
 	tap->fd = open_device(call);
 	if (tap->fd < 0)
 		return tap->fd;
@@ -274,7 +279,11 @@ static int open_once(const struct tap_open_call *call)
 		rc = forget_former_user(call, tap->fd);
 	if (!rc)
 		rc = set_header(call, tap->fd);
-	return rc;
+	if (rc || !before)
+		return rc;
+	/* The one that was there may have gone before it was attached to. */
+	tap->created = if_nametoindex(tap->name) != before;
+	return tap->created && call->existing ? there_is_none(call) : 0;
 }
 
 /*
