@@ -17,7 +17,7 @@
 #include "vswitch/port_user.h"
 #include "vswitch/switch.h"
 
-#define RESTART_MOST_NS  10000000000ull
+#define RESTART_MOST_NS  50000000000ull /* less than RPC_CALL_NS, so that the command tells why */
 #define RESTART_PAUSE_NS 10000000ull
 
 static unsigned count_words(const struct port_spec *spec)

@@ -26,7 +26,7 @@
 #define SOCKET_FD   3
 #define READY_FD    4
 #define CONTROL_FD  5
-#define PATIENCE_NS 10000000000ull
+#define PATIENCE_NS 50000000000ull
 #define ANSWER_NS   5000000000ull
 
 struct user_port {
@@ -264,7 +264,7 @@ static int user_port_make(void *context, struct error *error)
 	return fd;
 }
 
-/* Until it is, or has ended. */
+/* Until it is, or has ended. The limit is for one that hangs, not one that gets no processor: somewhat less than a command waits, which is to tell why. */
 static int await_ready(struct user_port *user, struct error *error)
 {
 	uint64_t now, until = monotonic_ns() + PATIENCE_NS;
