@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "tools/devices.h"
 #include "tools/link.h"
@@ -101,38 +100,12 @@ static bool add_trace(json_t *params, const char *path, int *status)
 	return true;
 }
 
-/* A file, or the name of one of iproute2's. */
-static char *read_table(const char *name, struct error *error)
-{
-	static const char *const folders[] = { "/usr/lib/tc",
-					       "/usr/lib64/tc",
-					       "/usr/lib/x86_64-linux-gnu/tc",
-					       "/usr/lib/aarch64-linux-gnu/tc",
-					       "/usr/share/tc",
-					       "/lib/tc" };
-	char *text;
-
-	for (size_t i = 0; !strchr(name, '/') && i < ARRAY_SIZE(folders); i++) {
-		CLEANUP_FREE char *path = NULL;
-
-		if (access(name, F_OK) && asprintf(&path, "%s/%s.dist", folders[i], name) >= 0 &&
-		    !access(path, F_OK))
-			return link_read_text("table", path, LINK_TABLE_BYTES, error);
-	}
-	text = link_read_text("table", name, LINK_TABLE_BYTES, error);
-	if (!text && error->code == -ENOENT && !strchr(name, '/'))
-		error_advise(error,
-			     "iproute2's are there by name where that is installed, as %s/%s.dist",
-			     folders[0], name);
-	return text;
-}
-
 /* The same of a table of jitter. */
 static bool add_table(json_t *params, const char *name, int *status)
 {
 	struct link_table *table = NULL;
 	struct error error = { 0 };
-	CLEANUP_FREE char *text = read_table(name, &error);
+	CLEANUP_FREE char *text = link_read_table(name, &error);
 
 	if (!text || link_table_read(&table, name, text, &error)) {
 		*status = cli_fail(error.code, &error);
@@ -165,7 +138,7 @@ static int ask_link(const char *method, const struct cli_words *operands, const 
 static int link_set(int argc, char **argv)
 {
 	const char *values[WORD_COUNT] = { NULL }, *direction = "both";
-	const char *trace = NULL, *table;
+	const char *trace = NULL;
 	bool flags[FLAG_COUNT] = { false };
 	const struct cli_option options[] = {
 		{ "direction", CLI_TEXT, &direction, "in|out|both",
@@ -220,9 +193,8 @@ static int link_set(int argc, char **argv)
 		json_decref(words);
 		return cli_usage_error("nothing to set: give --delay, --loss, --rate, ...");
 	}
-	table = values[WORD_JITTER] ? strstr(values[WORD_JITTER], ",table=") : NULL;
 	return ask_link("switch.link.set", &operands, direction, words, trace,
-			table ? table + strlen(",table=") : NULL);
+			values[WORD_JITTER] ? link_jitter_table(values[WORD_JITTER]) : NULL);
 }
 
 static int link_clear(int argc, char **argv)

@@ -11,5 +11,7 @@ int link_schedule(int argc, char **argv);
 
 /* All of a file of text, at most `most` bytes of it; "-" is standard input. NULL with `error` set, which begins with `what`. */
 char *link_read_text(const char *what, const char *path, size_t most, struct error *error);
+/* The same of a table of jitter: of a file, or by the name of one of iproute2's. */
+char *link_read_table(const char *name, struct error *error);
 
 #endif

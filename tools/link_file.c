@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -11,8 +12,10 @@
 #include <unistd.h>
 
 #include "tools/link.h"
+#include "util/bytes.h"
 #include "util/cleanup.h"
 #include "util/error.h"
+#include "vswitch/link_table.h"
 
 #define WRITER_LOOKS   100 /* for somebody who writes to a FIFO ... */
 #define WRITER_LOOK_NS 100000000L
@@ -89,4 +92,29 @@ char *link_read_text(const char *what, const char *path, size_t most, struct err
 	else
 		return steal_pointer(&text);
 	return NULL;
+}
+
+char *link_read_table(const char *name, struct error *error)
+{
+	static const char *const folders[] = { "/usr/lib/tc",
+					       "/usr/lib64/tc",
+					       "/usr/lib/x86_64-linux-gnu/tc",
+					       "/usr/lib/aarch64-linux-gnu/tc",
+					       "/usr/share/tc",
+					       "/lib/tc" };
+	char *text;
+
+	for (size_t i = 0; !strchr(name, '/') && i < ARRAY_SIZE(folders); i++) {
+		CLEANUP_FREE char *path = NULL;
+
+		if (access(name, F_OK) && asprintf(&path, "%s/%s.dist", folders[i], name) >= 0 &&
+		    !access(path, F_OK))
+			return link_read_text("table", path, LINK_TABLE_BYTES, error);
+	}
+	text = link_read_text("table", name, LINK_TABLE_BYTES, error);
+	if (!text && error->code == -ENOENT && !strchr(name, '/'))
+		error_advise(error,
+			     "iproute2's are there by name where that is installed, as %s/%s.dist",
+			     folders[0], name);
+	return text;
 }

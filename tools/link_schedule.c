@@ -15,51 +15,76 @@
 #include "vswitch/link_schedule.h"
 
 /* Of a request, in bytes of JSON; the server takes 4 MiB. */
-#define TRACES_MOST 4000000u
+#define FILES_MOST 4000000u
 
 #define SCHEDULE_USAGE "link schedule NAME PORT FILE|show|clear [--json]"
 
-/* The numbers of a trace that the schedule names, once. False, with `error` set. */
-static bool add_schedule_trace(json_t *traces, const char *path, struct error *error)
+/* The numbers of a trace, or of a table of jitter. NULL, with `error` set. */
+static char *read_file(const char *path, bool is_table, struct error *error)
 {
-	CLEANUP_FREE char *text = NULL;
+	CLEANUP_FREE char *text = is_table ? link_read_table(path, error)
+					   : link_read_text("trace", path, LINK_TRACE_BYTES, error);
+	struct link_table *table = NULL;
 	struct link_trace *trace = NULL;
 
-	if (!strcmp(path, "none") || json_object_get(traces, path))
+	if (!text || (is_table ? link_table_read(&table, path, text, error)
+			       : link_trace_read(&trace, path, text, error)))
+		return NULL;
+	link_table_drop(table);
+	link_trace_drop(trace);
+	return steal_pointer(&text);
+}
+
+/* A file that the schedule names, once. False, with `error` set. */
+static bool add_file(json_t *files, const char *path, bool is_table, struct error *error)
+{
+	const char *what = is_table ? "table" : "trace";
+	CLEANUP_FREE char *text = NULL;
+
+	if (json_object_get(files, path))
 		return true;
-	if (json_object_size(traces) == LINK_SCHEDULE_FILES) {
-		error_set(error, -EINVAL, "trace %s: at most %u traces fit into a schedule", path,
+	if (json_object_size(files) == LINK_SCHEDULE_FILES) {
+		error_set(error, -EINVAL, "%s %s: at most %u files fit into a schedule", what, path,
 			  LINK_SCHEDULE_FILES);
 		return false;
 	}
-	text = link_read_text("trace", path, LINK_TRACE_BYTES, error);
-	if (!text || link_trace_read(&trace, path, text, error))
+	text = read_file(path, is_table, error);
+	if (!text)
 		return false;
-	link_trace_drop(trace);
-	if (!json_object_set_new(traces, path, json_string(text)))
+	if (!json_object_set_new(files, path, json_string(text)))
 		return true;
-	error_set(error, -EINVAL, "trace %s: expected a name in UTF-8", path);
+	error_set(error, -EINVAL, "%s %s: expected a name in UTF-8", what, path);
 	return false;
 }
 
-/* Those of all its words "trace=FILE". */
-static bool add_schedule_traces(json_t *params, const char *schedule, struct error *error)
+static bool add_file_of(json_t *files, const char *word, struct error *error)
+{
+	const char *table = strncmp(word, "jitter=", 7) != 0 ? NULL : link_jitter_table(word + 7);
+
+	if (table)
+		return add_file(files, table, true, error);
+	if (strncmp(word, "trace=", 6) != 0 || !strcmp(word, "trace=none"))
+		return true;
+	return add_file(files, word + 6, false, error);
+}
+
+/* Those of all its words "trace=FILE" and "jitter=TIME,table=FILE". */
+static bool add_schedule_files(json_t *params, const char *schedule, struct error *error)
 {
 	CLEANUP_FREE char *copy = strdup(schedule);
-	json_t *traces = json_object();
+	json_t *files = json_object();
 	char *rest = copy, *line, *word;
 	bool good = true;
 
 	while (good && (line = strsep(&rest, "\n")))
 		while (good && (word = strsep(&line, " \t\r")) && *word != '#')
-			if (!strncmp(word, "trace=", 6))
-				good = add_schedule_trace(traces, word + 6, error);
-	if (json_object_size(traces))
-		json_object_set(params, "traces", traces);
-	json_decref(traces);
-	if (good && json_dumpb(params, NULL, 0, 0) > TRACES_MOST) {
-		error_set(error, -EFBIG, "with its traces it is longer than the %u bytes that fit",
-			  TRACES_MOST);
+			good = add_file_of(files, word, error);
+	if (json_object_size(files))
+		json_object_set(params, "traces", files);
+	json_decref(files);
+	if (good && json_dumpb(params, NULL, 0, 0) > FILES_MOST) {
+		error_set(error, -EFBIG, "with its files it is longer than the %u bytes that fit",
+			  FILES_MOST);
 		good = false;
 	}
 	return good;
@@ -80,7 +105,7 @@ static int start(const struct cli_words *operands)
 		error_set(&error, -EINVAL, "schedule %s: expected text in UTF-8", path);
 		return cli_fail(-EINVAL, &error);
 	}
-	if (!add_schedule_traces(params, text, &error)) {
+	if (!add_schedule_files(params, text, &error)) {
 		json_decref(params);
 		error_prefix(&error, "schedule %s", path);
 		return cli_fail(error.code, &error);

@@ -232,8 +232,10 @@ int link_schedule_read(struct link_schedule **out, const char *name, const char 
 			       name, strlen(text), LINK_SCHEDULE_BYTES);
 	else
 		rc = read_all(&reader, copy);
-	for (unsigned i = 0; i < LINK_SCHEDULE_FILES; i++)
+	for (unsigned i = 0; i < LINK_SCHEDULE_FILES; i++) {
 		link_trace_drop(reader.traces[i]);
+		link_table_drop(reader.tables[i]);
+	}
 	if (rc) {
 		link_schedule_drop(schedule);
 		return rc;
@@ -256,9 +258,13 @@ void link_schedule_drop(struct link_schedule *schedule)
 	if (!schedule || __atomic_sub_fetch(&schedule->references, 1, __ATOMIC_ACQ_REL))
 		return;
 	for (unsigned i = 0; i < schedule->step_count; i++) {
-		if (schedule->steps[i].model)
-			link_trace_drop(schedule->steps[i].model->trace);
-		free(schedule->steps[i].model);
+		struct link_model *model = schedule->steps[i].model;
+
+		if (model) {
+			link_trace_drop(model->trace);
+			link_table_drop(model->table);
+		}
+		free(model);
 	}
 	free(schedule->steps);
 	free(schedule->name);

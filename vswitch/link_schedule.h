@@ -12,7 +12,8 @@
  *		down [in|out]			nothing passes, in one direction or (as if the cable were out) in both
  *		up [in|out]			it does again
  *		set [in|out] WORD...		the link is as these words say (link_model.h), and in all else perfect;
- *						"trace=FILE" is a rate that was recorded (link_trace.h)
+ *						"trace=FILE" is a rate that was recorded (link_trace.h), "jitter=TIME,table=FILE" a
+ *						distribution (link_table.h)
  *		clear [in|out]			it is perfect
  *	partition A,B C,D ...		ports of different groups do not reach each other; others reach all of them
  *	heal				they do again
@@ -78,7 +79,7 @@ struct link_schedule {
 	struct link_step *steps;
 };
 
-/* The traces that a script names, by these names. */
+/* The traces and tables that a script names, by these names. */
 struct link_schedule_files {
 	unsigned count;
 	struct {

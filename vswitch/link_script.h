@@ -27,7 +27,8 @@ struct script_block {
 struct script_reader {
 	struct link_schedule *schedule;
 	const struct link_schedule_files *files;
-	struct link_trace *traces[LINK_SCHEDULE_FILES]; /* of these, as they are needed */
+	struct link_trace *traces[LINK_SCHEDULE_FILES]; /* of these, as they are needed ... */
+	struct link_table *tables[LINK_SCHEDULE_FILES]; /* ... as one or the other */
 	struct error *error;
 	unsigned line, room;
 	bool seeded, said; /* there was a seed; anything but a seed */

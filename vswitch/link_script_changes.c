@@ -98,27 +98,58 @@ static unsigned read_ways(struct script_reader *reader, unsigned *at)
 	return strcmp(word, "in") ? LINK_OUT : LINK_IN;
 }
 
+/* The number of a file that was given with the schedule; -EINVAL: it was not. */
+static int file_number(struct script_reader *reader, const char *what, const char *name)
+{
+	const struct link_schedule_files *files = reader->files;
+
+	for (unsigned i = 0; files && i < files->count; i++)
+		if (!strcmp(files->list[i].name, name))
+			return (int)i;
+	return error_set(reader->error, -EINVAL,
+			 "%s=%.40s: this file was not given with the schedule", what, name);
+}
+
 /* The steps that have it share it. */
 static int take_trace(struct script_reader *reader, struct link_model *model, const char *name)
 {
-	const struct link_schedule_files *files = reader->files;
+	int at, rc = 0;
 
 	model->trace = NULL;
 	if (!strcmp(name, "none"))
 		return 0;
-	for (unsigned i = 0; files && i < files->count; i++) {
-		int rc = 0;
+	at = file_number(reader, "trace", name);
+	if (at < 0)
+		return at;
+	if (!reader->traces[at])
+		rc = link_trace_read(&reader->traces[at], name, reader->files->list[at].text,
+				     reader->error);
+	model->trace = reader->traces[at];
+	return rc;
+}
 
-		if (strcmp(files->list[i].name, name) != 0)
-			continue;
-		if (!reader->traces[i])
-			rc = link_trace_read(&reader->traces[i], name, files->list[i].text,
-					     reader->error);
-		model->trace = reader->traces[i];
-		return rc;
-	}
-	return error_set(reader->error, -EINVAL,
-			 "trace=%.40s: this file was not given with the schedule", name);
+static int take_table(struct script_reader *reader, struct link_model *model, const char *name)
+{
+	int at = file_number(reader, "table", name), rc = 0;
+
+	if (at < 0)
+		return at;
+	if (!reader->tables[at])
+		rc = link_table_read(&reader->tables[at], name, reader->files->list[at].text,
+				     reader->error);
+	model->table = reader->tables[at];
+	return rc;
+}
+
+static int take_word(struct script_reader *reader, struct link_model *model, const char *word)
+{
+	const char *table = strncmp(word, "jitter=", 7) != 0 ? NULL : link_jitter_table(word + 7);
+	int rc;
+
+	if (!strncmp(word, "trace=", 6))
+		return take_trace(reader, model, word + 6);
+	rc = link_model_set(model, word, reader->error);
+	return rc || !table ? rc : take_table(reader, model, table);
 }
 
 static int add_model(struct script_reader *reader, struct link_step *step, unsigned at)
@@ -128,10 +159,7 @@ static int add_model(struct script_reader *reader, struct link_step *step, unsig
 	int rc = 0;
 
 	for (; at < reader->count; at++) {
-		const char *word = reader->words[at].text;
-
-		rc = strncmp(word, "trace=", 6) != 0 ? link_model_set(&model, word, reader->error)
-						     : take_trace(reader, &model, word + 6);
+		rc = take_word(reader, &model, reader->words[at].text);
 		if (rc)
 			return script_wrong_at(reader, reader->line, reader->words[at].column, rc);
 	}
@@ -144,11 +172,13 @@ static int add_model(struct script_reader *reader, struct link_step *step, unsig
 		return script_no_memory(reader);
 	*step->model = model;
 	rc = script_add_step(reader, step);
-	if (rc)
+	if (rc) {
 		free(step->model);
-	else
-		link_trace_take(model.trace);
-	return rc;
+		return rc;
+	}
+	link_trace_take(model.trace);
+	link_table_take(model.table);
+	return 0;
 }
 
 int script_read_change(struct script_reader *reader, unsigned at, uint64_t ports)

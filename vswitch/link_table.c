@@ -91,6 +91,13 @@ void link_table_drop(struct link_table *table)
 		free(table);
 }
 
+const char *link_jitter_table(const char *value)
+{
+	const char *comma = strchr(value, ',');
+
+	return comma && !strncmp(comma, ",table=", 7) && comma[7] ? comma + 7 : NULL;
+}
+
 double link_table_value(const struct link_table *table, uint64_t bits)
 {
 	unsigned at = (unsigned)(((unsigned __int128)bits * table->count) >> 63);

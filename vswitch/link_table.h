@@ -34,6 +34,9 @@ int link_table_read(struct link_table **out, const char *name, const char *text,
 struct link_table *link_table_take(struct link_table *table);
 void link_table_drop(struct link_table *table);
 
+/* The table's name in a value of jitter ("5ms,table=NAME"); NULL: there is none. */
+const char *link_jitter_table(const char *value);
+
 /* What 63 random bits choose, in jitters. */
 double link_table_value(const struct link_table *table, uint64_t bits);
 

@@ -98,7 +98,7 @@ static int set_jitter(struct link_model *model, char *value, struct error *error
 	char *shape = strchr(value, ',');
 	unsigned kind = LINK_UNIFORM;
 
-	if (shape && !strncmp(shape, ",table=", 7) && shape[7]) {
+	if (link_jitter_table(value)) {
 		*shape = '\0';
 		kind = LINK_TABLE;
 	} else if (shape) {

@@ -8,6 +8,7 @@ link_formula.py TOOL: build/tests/helpers/link_netem, whose `draw` writes "NUMBE
 Each test of a sample is at a level of 1e-5, and the draws are from fixed seeds, so what passes once passes always; with another shape, mean or
 deviation the same test must fail, or it says nothing.
 """
+import bisect
 import math
 import subprocess
 import sys
@@ -84,8 +85,7 @@ def chi_square(delays, cdf):
     edges = [i / 20 for i in range(1, 20)] + [0.98, 0.99, 0.995, 0.998, 0.999, 0.9995]
     counts = [0] * (len(edges) + 1)
     for delay in delays:
-        p = cdf(delay)
-        counts[sum(p > edge for edge in edges)] += 1
+        counts[bisect.bisect_left(edges, cdf(delay))] += 1
     bounds = [0, *edges, 1]
     expected = [(b - a) * len(delays) for a, b in zip(bounds, bounds[1:])]
     value = sum((found - e) ** 2 / e for found, e in zip(counts, expected))

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 # What links draw, by the formulas of docs/links.md as another program has them: loss of a list, the shapes of jitter.
+# timeout: 900
 set -u
 tool=$(dirname "${TENON:-build/tenon}")/tests/helpers/link_netem
 [ -x "$tool" ] || { echo "link_netem is not built"; exit 77; }

@@ -209,12 +209,22 @@ for _ in $(seq 600); do "$TENON" link show links a | grep -q 'trace=recorded' &&
 "$TENON" switch show links --config | python3 -c 'import json, sys
 s = json.load(sys.stdin)["schedules"]
 assert len(s) == 1 and s[0]["traces"] == {"recorded": open("recorded").read()}, s' || lab_fail "a schedule with traces in the configuration"
+# And tables of jitter, beside them.
+printf 'set out delay=10ms jitter=5ms,table=my.dist trace=recorded\n' >tables
+link schedule links a tables
+for _ in $(seq 600); do "$TENON" link show links a | grep -q 'table=my.dist' && break; sleep 0.1; done
+"$TENON" link show links a | grep -q 'delay=10ms jitter=5ms,table=my.dist trace=recorded' || lab_fail "$("$TENON" link show links a)"
+"$TENON" switch show links --config >config
+python3 -c 'import json; s = json.load(open("config"))["schedules"]
+assert s[0]["traces"] == {"my.dist": open("my.dist").read(), "recorded": open("recorded").read()}, s' || lab_fail "a schedule with a table in the configuration: $(cat config)"
+printf 'set jitter=5ms,table=nowhere\n' >wrong
+refused 'schedule wrong: table nowhere: No such file' schedule links a wrong
 printf 'down\nset trace=nowhere\n' >wrong
 refused 'schedule wrong: trace nowhere: No such file' schedule links a wrong
 # More traces than fit are not even read: of the seventeenth there is no file.
 for i in $(seq 16); do printf '5\n' >"t$i" && printf 'set trace=t%d\n' "$i"; done >wrong
 printf 'set trace=t17\n' >>wrong
-refused 'trace t17: at most 16 traces fit into a schedule' schedule links a wrong
+refused 'trace t17: at most 16 files fit into a schedule' schedule links a wrong
 # A FIFO that nobody writes to, one whose writer comes late, and what a shell makes of a command.
 mkfifo pipe
 refused 'schedule pipe: it is a FIFO that nobody writes to' schedule links a pipe

@@ -128,6 +128,44 @@ static void test_traces(void)
 	vswitch_destroy(lab.vswitch);
 }
 
+/* And so do tables of jitter. All of this one is half a jitter. */
+static void test_tables(void)
+{
+	static const struct link_schedule_files files = {
+		2, { { "dir/half", "4096 4096\n" }, { "wrong", "1\n40000\n" } }
+	};
+	static const char text[] = "set out delay=10ms jitter=4ms,table=dir/half\nat 1s\n"
+				   "set out delay=10ms\nat 2s\n"
+				   "set out delay=20ms jitter=8ms,table=dir/half\n";
+	static const unsigned ms[] = { 12, 10, 24 };
+	static const struct {
+		const char *text, *said;
+	} bad[] = { { "down\nset jitter=1ms,table=x", "s: line 2, column 5: table=x: this file" },
+		    { "set jitter=1ms,table=wrong", "s: line 1, column 5: table wrong: line 2" },
+		    { "set jitter=1,table=dir/half", "s: line 1, column 5: jitter=1: expected" } };
+	struct error error = { 0 };
+	struct lab lab;
+
+	start(&lab, 1);
+	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
+		CU_ASSERT_EQUAL(vswitch_start_schedule(lab.vswitch, "b", "s", bad[i].text, &files,
+						       false, &error),
+				-EINVAL);
+		CU_ASSERT_EQUAL(strncmp(error.text, bad[i].said, strlen(bad[i].said)), 0);
+	}
+	CU_ASSERT_EQUAL_FATAL(
+		vswitch_start_schedule(lab.vswitch, "b", "s", text, &files, false, &error), 0);
+	for (unsigned i = 0; i < ARRAY_SIZE(ms); i++) {
+		run_until(&lab, (5000 + 1000 * i + 500) * MS);
+		CU_ASSERT_EQUAL(passes(&lab, lab.a, lab.b), 0);
+		run_until(&lab, lab.clock + ms[i] * MS - 1);
+		CU_ASSERT_EQUAL(lab.b->out_count, 0);
+		run_until(&lab, lab.clock + 1);
+		CU_ASSERT_EQUAL(lab.b->out_count, 1);
+	}
+	vswitch_destroy(lab.vswitch);
+}
+
 /* One second down, two up, twice; to the nanosecond. */
 static void test_flaps(void)
 {
@@ -415,7 +453,7 @@ static void test_wrong_scripts(void)
 	vswitch_destroy(lab.vswitch);
 }
 
-UNIT_MAIN("link_schedule", UNIT(test_traces), UNIT(test_flaps), UNIT(test_one_way),
-	  UNIT(test_partition), UNIT(test_models), UNIT(test_random_times),
+UNIT_MAIN("link_schedule", UNIT(test_traces), UNIT(test_tables), UNIT(test_flaps),
+	  UNIT(test_one_way), UNIT(test_partition), UNIT(test_models), UNIT(test_random_times),
 	  UNIT(test_ports_come_and_go), UNIT(test_absent_ports), UNIT(test_far_behind),
 	  UNIT(test_wrong_scripts))
