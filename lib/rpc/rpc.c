@@ -103,6 +103,16 @@ char *rpc_handle_line(const struct rpc_method *methods, void *context, const cha
 	return answer;
 }
 
+char *rpc_question_of_line(const char *line, size_t length)
+{
+	json_t *request = json_loadb(line, length, JSON_REJECT_DUPLICATES, NULL);
+	const char *name = json_string_value(json_object_get(request, "method"));
+	char *method = name && json_object_get(request, "id") ? strdup(name) : NULL;
+
+	json_decref(request);
+	return method;
+}
+
 char *rpc_refuse_line(const char *line, size_t length, int rc, const struct error *error)
 {
 	json_t *request = json_loadb(line, length, JSON_REJECT_DUPLICATES, NULL);

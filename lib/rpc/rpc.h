@@ -10,6 +10,10 @@
  * more is closed, as is one that does not finish a line or does not take its answer within RPC_PEER_NS, or
  * asks nothing for RPC_IDLE_NS. A server has RPC_CONNECTIONS at most.
  *
+ * A request whose client has closed its connection before it is begun is not carried out: whoever asked was interrupted or has
+ * given up, and would be surprised (the server was stopped, or had not released its clients yet). The log tells. A client that only shuts down its
+ * sending half has its answers; notifications, to which there are none, are carried out. What has begun goes on.
+ *
  * Source: the JSON-RPC 2.0 specification (jsonrpc.org), sections 4 to 6. Batches are not offered.
  */
 #ifndef TENON_RPC_RPC_H
@@ -73,8 +77,8 @@ void rpc_server_stop(struct rpc_server *server);
  * read the request (nothing was done); -EPIPE when it ended after that, and whether the method was carried
  * out is not known; the server's errno and text when the method failed; -EPROTO for an answer that is none; -ETIMEDOUT when there was
  * none in `limit_ns`, or for a second from a process that is stopped: `error` says from which process and
- * since when it runs, and whether the method was carried out is not known. Of one that hangs, that is: while one works, or
- * waits for a processor, time is not counted, up to RPC_BUSY_NS. `result` may be NULL.
+ * since when it runs, and whether the method was begun is not known (if not, it never is). Of one that hangs, that is: while one
+ * works, or waits for a processor, time is not counted, up to RPC_BUSY_NS. `result` may be NULL.
  */
 int rpc_call_within(const char *path, const char *method, json_t *params, uint64_t limit_ns,
 		    json_t **result, struct error *error);
@@ -96,6 +100,8 @@ int rpc_param_string(json_t *params, const char *key, const char **value, struct
  * notification. What the server runs for each line; public for the fuzz target and tests. */
 char *rpc_handle_line(const struct rpc_method *methods, void *context, const char *line,
 		      size_t length);
+/* The method that a request asks for an answer to (malloc); NULL for a notification, for what is no request, or without memory. */
+char *rpc_question_of_line(const char *line, size_t length);
 /* The answer to a request that is not carried out. */
 char *rpc_refuse_line(const char *line, size_t length, int rc, const struct error *error);
 

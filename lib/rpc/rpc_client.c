@@ -64,12 +64,15 @@ static int rpc_say_timeout(const char *path, const char *method, pid_t peer, uin
 		error_set(error, -ETIMEDOUT, "%s: no answer to %s in %llu s from %s", path, method,
 			  (unsigned long long)(waited_ns / 1000000000), who);
 	if (stopped)
-		error_advise(error,
-			     "`kill -CONT %d` lets it go on, and what was asked may then be done",
-			     (int)peer);
+		error_advise(
+			error,
+			"`kill -CONT %d` lets it go on; what was asked is done then only if it "
+			"had been begun",
+			(int)peer);
 	else
-		error_advise(error, "it may be done yet: look before you ask again; a disk that "
-				    "does not answer may hold the server");
+		error_advise(error,
+			     "if it was begun it may be done yet: look before you ask again; "
+			     "a disk that does not answer may hold the server");
 	return -ETIMEDOUT;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The server half of rpc.h. */
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -62,6 +63,33 @@ static int wait_for_release(struct rpc_server *server, struct error *error)
 	return error_advise(error, "nothing was done; ask again once it has ended");
 }
 
+/* Whether the client has closed its connection: it was interrupted, has ended or waits no longer. One that has only shut down
+ * its sending half reads on (unix(7): that is no POLLHUP). */
+static bool has_hung_up(int fd)
+{
+	struct pollfd entry = { .fd = fd };
+
+	return poll(&entry, 1, 0) == 1 && entry.revents & POLLHUP;
+}
+
+/* Who asked takes it for not done. Without a question nobody waits for an answer (a notification), and it is done. */
+static bool is_given_up(const struct rpc_connection *connection, const char *line, size_t length)
+{
+	const struct rpc_server *server = server_of(&connection->accepted);
+	CLEANUP_FREE char *method = NULL;
+
+	if (!has_hung_up(connection->accepted.fd))
+		return false;
+	method = rpc_question_of_line(line, length);
+	if (method)
+		log_warning(
+			server->log,
+			"%s: %.64s was not done: process %d, which asked for it, had gone before "
+			"it was begun",
+			server->path, method, (int)unix_socket_peer(connection->accepted.fd));
+	return method != NULL;
+}
+
 /* Runs the method, and takes care that the end of the server waits for its answer. */
 static int answer_line(struct rpc_connection *connection, const char *line, size_t length)
 {
@@ -70,6 +98,8 @@ static int answer_line(struct rpc_connection *connection, const char *line, size
 	struct error error = { 0 };
 	int rc = wait_for_release(server, &error);
 
+	if (!rc && is_given_up(connection, line, length))
+		return 0;
 	connection->running = true;
 	server->running++;
 	answer = rc ? rpc_refuse_line(line, length, rc, &error)
