@@ -15,6 +15,7 @@
 #include "tools/device_look.h"
 #include "tools/stack.h"
 #include "util/cleanup.h"
+#include "util/error.h"
 #include "util/text.h"
 
 static const char *keep_line(struct consent *consent, const char *before, const char *format,
@@ -75,8 +76,14 @@ void consent_loss_below(struct consent *consent, const struct block *block)
 {
 	CLEANUP_FREE char *whole = NULL;
 	struct block_signature found;
+	int rc = block_signature_below(block->name, &found, &whole);
 
-	if (block_signature_below(block->name, &found, &whole))
+	if (rc < 0)
+		consent_loss(consent,
+			     "it cannot be seen whether the disk that it lies on holds an array: "
+			     "%s",
+			     error_name(rc));
+	else if (rc)
 		consent_loss(consent, "it lies on %s, whose %s would be that of a damaged array",
 			     whole ? whole : "a disk", found.name);
 }

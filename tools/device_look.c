@@ -82,7 +82,7 @@ static void read_ends(int fd)
 	free(piece);
 }
 
-/* The errors of all this are for whoever opens it in earnest. */
+/* The errors of all this are for whoever opens it in earnest; but what could not be looked at is not taken for another. */
 static int look_at(void *arg, unsigned index, void **data, size_t *size)
 {
 	const char *path = ((char *const *)arg)[index];
@@ -92,6 +92,7 @@ static int look_at(void *arg, unsigned index, void **data, size_t *size)
 	uint64_t start, length;
 	struct stat status;
 	unsigned number;
+	int rc;
 	bool is_partition = partition_split(path, &whole, &number);
 
 	if (is_partition)
@@ -99,9 +100,10 @@ static int look_at(void *arg, unsigned index, void **data, size_t *size)
 	/* A FIFO would take it for its reader. */
 	if (!stat(path, &status) && (S_ISREG(status.st_mode) || S_ISBLK(status.st_mode)))
 		fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	if (fd < 0)
-		block_identify_path(&identity, path);
-	else if (!block_identify(&identity, fd, path) && identity.count)
+	rc = fd < 0 ? block_identify_path(&identity, path) : block_identify(&identity, fd, path);
+	if (error_is_shortage(rc))
+		return rc;
+	if (fd >= 0 && !rc && identity.count)
 		read_ends(fd);
 	if (is_partition && !partition_locate(path, number, &start, &length, NULL))
 		block_identity_narrow(&identity, start, length);

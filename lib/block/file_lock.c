@@ -296,6 +296,8 @@ static int cannot_lock(const char *path, const struct block_part *part, int code
 	error_set(error, code,
 		  "%s: lies on %s, which cannot be locked, so that others may use it: %s", path,
 		  part->path ? part->path : "a file", error_name(code));
+	if (error_is_shortage(code))
+		return code;
 	return error_advise(error, "use %s itself, as a user who may write to it",
 			    part->path ? part->path : "the file");
 }
@@ -337,7 +339,9 @@ static int lock_below(const struct block_part *part, const char *path, bool excl
 	int fd = open_below(part, exclusive), rc;
 
 	if (fd < 0)
-		return exclusive && !part->claimed ? cannot_lock(path, part, fd, error) : 0;
+		return exclusive && (!part->claimed || error_is_shortage(fd))
+			       ? cannot_lock(path, part, fd, error)
+			       : 0;
 	rc = keep(locks, fd);
 	if (!rc)
 		rc = lock_patiently(fd, part, false, exclusive);

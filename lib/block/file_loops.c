@@ -169,7 +169,7 @@ static int check_loop(struct file_loop *loop, const char *path,
 	if (!glob(pattern, 0, NULL, &found)) {
 		for (size_t i = 0; !rc && i < found.gl_pathc; i++) {
 			struct file_loop partition = { .folder = found.gl_pathv[i] };
-			bool shown = overlaps(&partition, identity) > 0;
+			int shown = overlaps(&partition, identity);
 
 			block_identity_free(&partition.identity);
 			if (!shown)
@@ -177,7 +177,8 @@ static int check_loop(struct file_loop *loop, const char *path,
 			partitions = true;
 			snprintf(node, sizeof(node), "/dev/%.250s",
 				 strrchr(found.gl_pathv[i], '/') + 1);
-			rc = check_claim(path, node, error);
+			rc = shown < 0 ? cannot_look(path, node, shown, error)
+				       : check_claim(path, node, error);
 		}
 		globfree(&found);
 	}
@@ -195,7 +196,7 @@ static bool is_attached(int folder, const char *name)
 	if (strncmp(name, "loop", 4) != 0 || strlen(name) > 250)
 		return false;
 	snprintf(path, sizeof(path), "%s/loop/backing_file", name);
-	return !faccessat(folder, path, F_OK, 0);
+	return !faccessat(folder, path, F_OK, 0) || errno != ENOENT;
 }
 
 static int keep_folder(struct file_loops *list, const char *name)
@@ -220,10 +221,11 @@ static int keep_folders(struct file_loops *list)
 	int rc = 0;
 
 	if (!all)
-		return errno == ENOENT ? 0 : -EIO;
-	while (!rc && (entry = readdir(all)))
+		return errno == ENOENT ? 0 : -errno;
+	while (!rc && (errno = 0, entry = readdir(all)))
 		if (is_attached(dirfd(all), entry->d_name))
 			rc = keep_folder(list, entry->d_name);
+	rc = rc ? rc : -errno;
 	closedir(all);
 	return rc;
 }
@@ -237,9 +239,8 @@ int file_loops_find(struct file_loops *list, const char *path, struct error *err
 		return error_set(error, rc, "no memory to look at loop devices");
 	if (rc)
 		return error_set(error, rc,
-				 "%s: it cannot be seen which loop devices show it: %s cannot be "
-				 "read",
-				 path, LOOPS);
+				 "%s: it cannot be seen which loop devices show it: %s: %s", path,
+				 LOOPS, error_name(rc));
 	if (list->count)
 		(void)mounts_read(&mounts);
 	for (unsigned i = 0; i < list->count; i++)

@@ -67,16 +67,39 @@ static void set_unknown(struct block_identity *identity, const char *format, ...
 
 /* ---- sysfs ---- */
 
-/* The first line of an attribute of a block device; false without one. */
-static bool read_attribute(dev_t device, const char *name, char *text, size_t size)
+/* What is there and could not be read must not be taken for none: the search fails. What may not be read is not known. */
+static void note_unread(struct block_identity *identity, dev_t device, int code)
+{
+	if (code == -ENOENT || code == -ENOTDIR || code == -ENODEV || code == -ENXIO)
+		return;
+	if (code == -EACCES || code == -EPERM)
+		set_unknown(identity, "what device %u:%u lies on may not be seen", major(device),
+			    minor(device));
+	else if (!identity->failed)
+		identity->failed = code;
+}
+
+static FILE *open_attribute(struct block_identity *identity, dev_t device, const char *name)
 {
 	char path[400];
 	FILE *file;
-	bool found;
 
 	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%s", major(device), minor(device), name);
 	file = fopen(path, "re");
-	found = file && fgets(text, (int)size, file);
+	if (!file)
+		note_unread(identity, device, -errno);
+	return file;
+}
+
+/* The first line of an attribute of a block device; false without one. */
+static bool read_attribute(struct block_identity *identity, dev_t device, const char *name,
+			   char *text, size_t size)
+{
+	FILE *file = open_attribute(identity, device, name);
+	bool found = file && fgets(text, (int)size, file);
+
+	if (file && !found && ferror(file))
+		note_unread(identity, device, -errno);
 	if (file)
 		fclose(file);
 	if (found)
@@ -84,28 +107,21 @@ static bool read_attribute(dev_t device, const char *name, char *text, size_t si
 	return found;
 }
 
-/* One that is there and could not be read (no descriptors are left) must not be taken for none. */
-static bool has_attribute(dev_t device, const char *name)
-{
-	char path[400];
-
-	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%s", major(device), minor(device), name);
-	return !access(path, F_OK);
-}
-
-static uint64_t read_number(dev_t device, const char *name)
+static uint64_t read_number(struct block_identity *identity, dev_t device, const char *name)
 {
 	char text[32];
 
-	return read_attribute(device, name, text, sizeof(text)) ? strtoull(text, NULL, 10) : 0;
+	return read_attribute(identity, device, name, text, sizeof(text)) ? strtoull(text, NULL, 10)
+									  : 0;
 }
 
-static bool read_device_number(dev_t device, const char *name, dev_t *number)
+static bool read_device_number(struct block_identity *identity, dev_t device, const char *name,
+			       dev_t *number)
 {
 	unsigned at[2];
 	char text[32];
 
-	if (!read_attribute(device, name, text, sizeof(text)) ||
+	if (!read_attribute(identity, device, name, text, sizeof(text)) ||
 	    sscanf(text, "%u:%u", &at[0], &at[1]) != 2)
 		return false;
 	*number = makedev(at[0], at[1]);
@@ -113,16 +129,13 @@ static bool read_device_number(dev_t device, const char *name, dev_t *number)
 }
 
 /* The node in /dev, where it is the device's. */
-static bool find_node(dev_t device, char *path, size_t size)
+static bool find_node(struct block_identity *identity, dev_t device, char *path, size_t size)
 {
-	char uevent[64], line[NODE_SIZE];
+	FILE *file = open_attribute(identity, device, "uevent");
+	char line[NODE_SIZE];
 	struct stat status;
 	bool found = false;
-	FILE *file;
 
-	snprintf(uevent, sizeof(uevent), "/sys/dev/block/%u:%u/uevent", major(device),
-		 minor(device));
-	file = fopen(uevent, "re");
 	while (file && !found && fgets(line, sizeof(line), file)) {
 		line[strcspn(line, "\n")] = '\0';
 		found = !strncmp(line, "DEVNAME=", 8) &&
@@ -158,7 +171,8 @@ static int add_device(struct block_identity *identity, dev_t device,
 		.claimed = place->claimed,
 	};
 	char node[NODE_SIZE];
-	int rc = add_part(identity, part, find_node(device, node, sizeof(node)) ? node : NULL);
+	int rc = add_part(identity, part,
+			  find_node(identity, device, node, sizeof(node)) ? node : NULL);
 
 	return rc ? rc : descend(identity, device, -1, *place);
 }
@@ -173,15 +187,17 @@ struct loop {
 	uint64_t size;
 };
 
-static void ask_loop(struct loop *loop, dev_t device, int given)
+static void ask_loop(struct block_identity *identity, struct loop *loop, dev_t device, int given)
 {
 	struct loop_info64 info;
 	char node[NODE_SIZE];
 	CLEANUP_CLOSE int opened = -1;
 	int fd = given;
 
-	if (fd < 0 && find_node(device, node, sizeof(node)))
+	if (fd < 0 && find_node(identity, device, node, sizeof(node)))
 		fd = opened = open(node, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0 && error_is_shortage(-errno))
+		note_unread(identity, device, -errno);
 	loop->known = fd >= 0 && !ioctl(fd, LOOP_GET_STATUS64, &info);
 	if (!loop->known)
 		return;
@@ -226,12 +242,13 @@ static int descend_loop(struct block_identity *identity, dev_t device, int fd,
 
 	if (!loop)
 		return -ENOMEM;
-	read_attribute(device, "loop/backing_file", loop->path, sizeof(loop->path));
+	read_attribute(identity, device, "loop/backing_file", loop->path, sizeof(loop->path));
 	snprintf(name, sizeof(name), "%.199s", loop->path);
-	limit = read_number(device, "loop/sizelimit");
-	place = below(&place, read_number(device, "loop/offset"), limit ? limit : BLOCK_TO_THE_END);
+	limit = read_number(identity, device, "loop/sizelimit");
+	place = below(&place, read_number(identity, device, "loop/offset"),
+		      limit ? limit : BLOCK_TO_THE_END);
 	place.claimed = false;
-	ask_loop(loop, device, fd);
+	ask_loop(identity, loop, device, fd);
 	if (!loop->known || !identity->nameless)
 		judge_path(loop);
 	if (!loop->known || (!loop->is_device && !*loop->path))
@@ -263,23 +280,28 @@ static int descend_slaves(struct block_identity *identity, dev_t device,
 	int rc = 0;
 
 	if (!place.depth)
-		identity->assembled = major(device) == MD_MAJOR ||
-				      (read_attribute(device, "dm/uuid", uuid, sizeof(uuid)) &&
-				       !strncmp(uuid, "mpath-", 6));
+		identity->assembled =
+			major(device) == MD_MAJOR ||
+			(read_attribute(identity, device, "dm/uuid", uuid, sizeof(uuid)) &&
+			 !strncmp(uuid, "mpath-", 6));
 
 	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/slaves", major(device), minor(device));
 	slaves = opendir(path);
+	if (!slaves)
+		note_unread(identity, device, -errno);
 	place = (struct identity_place){ .end = BLOCK_TO_THE_END,
 					 .claimed = true,
 					 .depth = place.depth + 1 };
-	while (!rc && slaves && (entry = readdir(slaves))) {
+	while (!rc && slaves && (errno = 0, entry = readdir(slaves))) {
 		char name[300];
 		dev_t slave;
 
 		snprintf(name, sizeof(name), "slaves/%s/dev", entry->d_name);
-		if (entry->d_name[0] != '.' && read_device_number(device, name, &slave))
+		if (entry->d_name[0] != '.' && read_device_number(identity, device, name, &slave))
 			rc = add_device(identity, slave, &place);
 	}
+	if (!rc && slaves && errno)
+		note_unread(identity, device, -errno);
 	if (slaves)
 		closedir(slaves);
 	return rc;
@@ -294,23 +316,28 @@ static int descend(struct block_identity *identity, dev_t device, int fd,
 
 	if (place.depth > DEPTH_MAX)
 		return -ELOOP;
-	if (read_number(device, "partition") && read_device_number(device, "../dev", &whole)) {
-		place = below(&place, read_number(device, "start") * 512,
-			      read_number(device, "size") * 512);
+	if (read_number(identity, device, "partition") &&
+	    read_device_number(identity, device, "../dev", &whole)) {
+		place = below(&place, read_number(identity, device, "start") * 512,
+			      read_number(identity, device, "size") * 512);
 		place.claimed = true;
 		return add_device(identity, whole, &place);
 	}
-	if (read_attribute(device, "loop/backing_file", text, sizeof(text)))
+	if (read_attribute(identity, device, "loop/backing_file", text, sizeof(text)))
 		return descend_loop(identity, device, fd, place);
-	if (has_attribute(device, "partition") || has_attribute(device, "loop/backing_file")) {
-		set_unknown(identity, "what device %u:%u lies on cannot be read", major(device),
-			    minor(device));
-		return 0;
-	}
 	return descend_slaves(identity, device, place);
 }
 
 /* ---- Identities ---- */
+
+/* Half of what is below is nothing to go by. */
+static int found_out(struct block_identity *identity, int rc)
+{
+	rc = rc ? rc : identity->failed;
+	if (rc)
+		block_identity_free(identity);
+	return rc;
+}
 
 int block_identify_number(struct block_identity *identity, dev_t device)
 {
@@ -319,11 +346,7 @@ int block_identify_number(struct block_identity *identity, dev_t device)
 
 	*identity = (struct block_identity){ .nameless = true };
 	rc = add_device(identity, device, &place);
-	if (rc == -ELOOP)
-		rc = 0;
-	if (rc)
-		block_identity_free(identity);
-	return rc;
+	return found_out(identity, rc == -ELOOP ? 0 : rc);
 }
 
 static int identify(struct block_identity *identity, const struct stat *status, int fd,
@@ -341,7 +364,7 @@ static int identify(struct block_identity *identity, const struct stat *status, 
 	part.device = part.is_file ? status->st_dev : status->st_rdev;
 	part.inode = part.is_file ? status->st_ino : 0;
 	part.size = part.is_file ? (uint64_t)status->st_size : 0;
-	if (!part.is_file && find_node(part.device, node, sizeof(node)))
+	if (!part.is_file && find_node(identity, part.device, node, sizeof(node)))
 		path = node;
 	rc = add_part(identity, part, path);
 	if (!rc && !part.is_file)
@@ -350,9 +373,7 @@ static int identify(struct block_identity *identity, const struct stat *status, 
 		set_unknown(identity, "it lies on more devices than can be followed");
 		rc = 0;
 	}
-	if (rc)
-		block_identity_free(identity);
-	return rc;
+	return found_out(identity, rc);
 }
 
 int block_identify(struct block_identity *identity, int fd, const char *path)

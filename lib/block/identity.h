@@ -42,12 +42,14 @@ struct block_identity {
 		*parts; /* from the device itself downwards; none for what is not storage */
 	unsigned count;
 	char *unknown; /* what could not be found out, as a clause for people, or NULL */
+	int failed;    /* while it is found out: why it cannot be */
 	bool assembled; /* what is below are members of it, which nobody else may use: the kernel's md, multipath */
 	bool nameless; /* see block_identify_number() */
 };
 
 /* Of an open descriptor, `path` being a name of it. For a stream or another thing that is no storage there
- * are no parts. 0, or -errno of fstat(2), or -ENOMEM. */
+ * are no parts. 0, or -errno of fstat(2), or -ENOMEM; or why what it lies on could not be read, as where there are too few
+ * descriptors (-EMFILE): that is not the same as lying on nothing. */
 int block_identify(struct block_identity *identity, int fd, const char *path);
 /* Of a path, without opening a file; -errno of stat(2) or open(2) where it cannot be found out. May wait as
  * long as those do. */

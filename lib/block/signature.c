@@ -222,8 +222,14 @@ int block_signature_check_below(const struct block *block, struct error *error)
 {
 	CLEANUP_FREE char *whole = NULL;
 	struct block_signature found;
+	int rc = block_signature_below(block->name, &found, &whole);
 
-	if (!block_signature_below(block->name, &found, &whole))
+	if (rc < 0)
+		return error_set(error, rc,
+				 "%s: it cannot be seen whether the disk that it lies on holds an "
+				 "array: %s",
+				 block->name, error_name(rc));
+	if (!rc)
 		return 0;
 	error_set(error, -EEXIST, "%s: lies on %s, which holds an %s (magic at byte %llu)",
 		  block->name, whole ? whole : "a disk", found.name,

@@ -29,7 +29,8 @@ int block_signature_find(struct block *block, struct block_signature *found, str
 int block_signature_find_file(int fd, struct block_signature *found);
 
 /* Of a partition by its name (partition.h, or a device's node): 1, *found and *whole, which the caller frees, where the disk itself is a member of an array, so that
- * the partition lies in that array: a superblock that is in none of the disk's partitions. Else 0. */
+ * the partition lies in that array: a superblock that is in none of the disk's partitions. 0 where there is none, or no disk that may be read; a negative
+ * errno where the disk fails, or this process is short of descriptors or memory. */
 int block_signature_below(const char *name, struct block_signature *found, char **whole);
 
 /* The same as a refusal. */

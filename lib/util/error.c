@@ -65,6 +65,11 @@ void error_prefix(struct error *error, const char *format, ...)
 		snprintf(error->text + used, sizeof(error->text) - used, ": %s", old);
 }
 
+bool error_is_shortage(int code)
+{
+	return code == -EMFILE || code == -ENFILE || code == -ENOMEM;
+}
+
 const char *error_name(int code)
 {
 	const char *text = strerrordesc_np(abs(code));

@@ -17,6 +17,8 @@
 #ifndef TENON_UTIL_ERROR_H
 #define TENON_UTIL_ERROR_H
 
+#include <stdbool.h>
+
 struct error {
 	int code;         /* a negative errno; 0 while nothing is set */
 	char text[768];   /* one line without a newline */
@@ -36,6 +38,10 @@ int error_advise(struct error *error, const char *format, ...)
  * whether something failed, which the caller knows. */
 void error_prefix(struct error *error, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
+
+/* Whether a negative errno says that this process or host is short of memory or descriptors: nothing of what was looked at,
+ * which is as little "not there" as "there". */
+bool error_is_shortage(int code);
 
 /* The text for an errno, positive or negative, without locale or shared buffers. */
 const char *error_name(int code);

@@ -2,17 +2,21 @@
 /* lib/block/identity: one file under several names, parts of it, and who holds it. Loops are in tests/interop. */
 #include "unit.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "block/block.h"
 #include "block/file.h"
 #include "block/identity.h"
+#include "block/signature.h"
 #include "fiber_run.h"
 #include "util/cleanup.h"
 #include "util/error.h"
@@ -119,6 +123,72 @@ static void test_what_is_no_storage_has_no_parts(void)
 
 	CU_ASSERT_EQUAL(identity.count, 0);
 	CU_ASSERT_EQUAL(block_identify_path(&identity, path_of("missing")), -ENOENT);
+}
+
+/* ---- Who cannot look ---- */
+
+/* No more than are open now. Returns the limit as it was. */
+static struct rlimit no_descriptors(void)
+{
+	struct rlimit old, few;
+	int next = dup(0);
+
+	close(next);
+	getrlimit(RLIMIT_NOFILE, &old);
+	few = old;
+	few.rlim_cur = (rlim_t)next;
+	setrlimit(RLIMIT_NOFILE, &few);
+	return old;
+}
+
+/* A disk of this host, whichever. */
+static bool find_disk(dev_t *device)
+{
+	DIR *all = opendir("/sys/dev/block");
+	const struct dirent *entry;
+	unsigned major, minor;
+	bool found = false;
+
+	while (all && !found && (entry = readdir(all)))
+		found = sscanf(entry->d_name, "%u:%u", &major, &minor) == 2;
+	if (all)
+		closedir(all);
+	if (found)
+		*device = makedev(major, minor);
+	return found;
+}
+
+/* What a disk lies on is not nothing because there is no descriptor to look with. */
+static void test_no_descriptors_are_not_nothing_below(void)
+{
+	struct block_identity identity;
+	struct rlimit old;
+	dev_t device;
+
+	if (!find_disk(&device))
+		return unit_skip("there are no block devices");
+	CU_ASSERT_EQUAL(block_identify_number(&identity, device), 0);
+	block_identity_free(&identity);
+	old = no_descriptors();
+	CU_ASSERT_EQUAL(block_identify_number(&identity, device), -EMFILE);
+	setrlimit(RLIMIT_NOFILE, &old);
+	CU_ASSERT_EQUAL(identity.count, 0);
+}
+
+/* Nor is the disk of a partition then one without an array, over whose member one may write. */
+static void test_no_descriptors_are_no_leave_to_write(void)
+{
+	struct block_signature found;
+	CLEANUP_FREE char *whole = NULL;
+	const char *disk = make("disk");
+	char name[200];
+	struct rlimit old;
+
+	snprintf(name, sizeof(name), "%s:1", disk);
+	CU_ASSERT_EQUAL(block_signature_below(name, &found, &whole), 0);
+	old = no_descriptors();
+	CU_ASSERT_EQUAL(block_signature_below(name, &found, &whole), -EMFILE);
+	setrlimit(RLIMIT_NOFILE, &old);
 }
 
 /* ---- Locks ---- */
@@ -255,5 +325,6 @@ static void test_the_holder_is_named(void)
 
 UNIT_MAIN("block identity", UNIT(test_names_of_one_file_are_the_same),
 	  UNIT(test_parts_overlap_where_they_do), UNIT(test_what_is_no_storage_has_no_parts),
-	  UNIT(test_an_identity_survives_as_bytes), UNIT(test_parts_are_locked_apart),
+	  UNIT(test_an_identity_survives_as_bytes), UNIT(test_no_descriptors_are_not_nothing_below),
+	  UNIT(test_no_descriptors_are_no_leave_to_write), UNIT(test_parts_are_locked_apart),
 	  UNIT(test_parts_and_qemu), UNIT(test_the_holder_is_named))
