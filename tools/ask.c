@@ -85,32 +85,45 @@ static int ask_one(void *arg)
 	return 0;
 }
 
-int ask_all(struct ask *ask, const char *prefix, const char *method, uint64_t limit_ns,
-	    struct error *error)
+static int ask_paths(struct ask *ask, const struct cli_words *paths, const char *method,
+		     uint64_t limit_ns, struct error *error)
 {
-	struct cli_words paths = { 0 };
-	int rc;
-
-	*ask = (struct ask){ 0 };
-	rc = runtime_each_socket(prefix, note_path, &paths, error);
-	if (rc)
-		return rc;
-	ask->answers = calloc(paths.count + 1, sizeof(*ask->answers));
+	ask->answers = calloc(paths->count + 1, sizeof(*ask->answers));
 	if (!ask->answers)
 		return error_set(error, -ENOMEM, "out of memory");
-	ask->count = paths.count;
-	for (unsigned i = 0; i < paths.count; i++) {
+	ask->count = paths->count;
+	for (unsigned i = 0; i < paths->count; i++) {
 		struct ask_answer *answer = &ask->answers[i];
 
-		*answer = (struct ask_answer){ .path = paths.words[i],
-					       .pid = runtime_pid_of(paths.words[i]),
+		*answer = (struct ask_answer){ .path = paths->words[i],
+					       .pid = runtime_pid_of(paths->words[i]),
 					       .method = method,
 					       .limit_ns = limit_ns };
 		answer->fiber = fiber_spawn(ask_one, answer);
 	}
-	for (unsigned i = 0; i < paths.count; i++)
+	for (unsigned i = 0; i < paths->count; i++)
 		fiber_join(ask->answers[i].fiber);
 	return 0;
+}
+
+int ask_all(struct ask *ask, const char *prefix, const char *method, uint64_t limit_ns,
+	    struct error *error)
+{
+	struct cli_words paths = { 0 };
+	int rc = runtime_each_socket(prefix, note_path, &paths, error);
+
+	*ask = (struct ask){ 0 };
+	return rc ? rc : ask_paths(ask, &paths, method, limit_ns, error);
+}
+
+int ask_own(struct ask *ask, const char *prefix, const char *method, uint64_t limit_ns,
+	    struct error *error)
+{
+	struct cli_words paths = { 0 };
+	int rc = runtime_each_own_socket(prefix, note_path, &paths, error);
+
+	*ask = (struct ask){ 0 };
+	return rc ? rc : ask_paths(ask, &paths, method, limit_ns, error);
 }
 
 void ask_free(struct ask *ask)

@@ -28,9 +28,11 @@ struct ask {
 };
 
 /* Calls `method` of all whose control socket's name begins with `prefix`. The socket of one that was killed is removed,
- * and has no answer (-ECONNREFUSED). On a fiber. 0; -ENOMEM; or they could not be looked for, as runtime_each_socket() has it, also for an `error` that
- * is NULL. ask_free() is due in any case. */
+ * and has no answer (-ECONNREFUSED). On a fiber. 0; -ENOMEM; or they could not be looked for, as runtime_each_socket() has it, or for ask_own()
+ * runtime_each_own_socket(). ask_free() is due in any case. */
 int ask_all(struct ask *ask, const char *prefix, const char *method, uint64_t limit_ns,
+	    struct error *error);
+int ask_own(struct ask *ask, const char *prefix, const char *method, uint64_t limit_ns,
 	    struct error *error);
 void ask_free(struct ask *ask);
 

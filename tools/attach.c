@@ -171,9 +171,12 @@ static int take_down_run(void *arg, struct error *error)
 static int take_down(const struct attachment *attachment)
 {
 	struct take_down down = { attachment };
-	int status = EXIT_DONE;
+	struct error error = { 0 };
+	int status = EXIT_DONE, there = mount_is_there(attachment->directory, &error);
 
-	if (mount_is_there(attachment->directory))
+	if (there < 0)
+		status = cli_fail(there, &error);
+	else if (there)
 		status = cli_on_fiber(take_down_run, &down);
 	if (status == EXIT_DONE)
 		remove_folder(attachment);
@@ -230,12 +233,22 @@ static int check_root(struct error *error)
 	return error_advise(error, "`tenon mount` shows volumes as files to anybody");
 }
 
+static int find_loop(const struct attachment *attachment, char **device, struct error *error)
+{
+	int rc = loop_find(attachment->file, device);
+
+	return rc ? error_set(error, rc, "%s: which loop devices there are cannot be seen: %s",
+			      attachment->name, error_name(rc))
+		  : 0;
+}
+
 static int check_free(const struct attachment *attachment, struct error *error)
 {
-	CLEANUP_FREE char *device = loop_find(attachment->file);
+	CLEANUP_FREE char *device = NULL;
+	int rc = find_loop(attachment, &device, error);
 
-	if (!device)
-		return 0;
+	if (rc || !device)
+		return rc;
 	error_set(error, -EEXIST, "%s: is attached as %s already", attachment->name, device);
 	return error_advise(error, "`tenon detach %s`", attachment->name);
 }
@@ -270,9 +283,11 @@ int command_attach(int argc, char **argv)
 	if (!rc)
 		rc = check_free(&attachment, &error);
 	/* What one that was cut off has left is in the way. */
-	if (!rc && mount_is_there(attachment.directory) && take_down(&attachment) != EXIT_DONE)
-		return EXIT_FAILED;
 	if (!rc)
+		rc = mount_is_there(attachment.directory, &error);
+	if (rc > 0 && take_down(&attachment) != EXIT_DONE)
+		return EXIT_FAILED;
+	if (rc >= 0)
 		rc = make_folder(&attachment, &error);
 	if (rc)
 		return cli_fail(rc, &error);
@@ -304,7 +319,10 @@ static int find_attachment(const char *word, struct attachment *attachment, stru
 			return error->code;
 		return attachment_of(attachment, word, error);
 	}
-	file = loop_file(word);
+	rc = loop_file(word, &file);
+	if (rc)
+		return error_set(error, rc, "%s: what it shows cannot be seen: %s", word,
+				 error_name(rc));
 	at = file ? strstr(file, "/attached/") : NULL;
 	name = at ? strdup(at + strlen("/attached/")) : NULL;
 	at = name ? strrchr(name, '/') : NULL;
@@ -341,10 +359,10 @@ static int let_go(const char *device, const char *over, bool force, struct error
 	cleanup_close(&fd);
 	fd = -1;
 	for (unsigned i = 0; i < GONE_TRIES; i++) {
-		CLEANUP_FREE char *file = loop_file(device);
+		CLEANUP_FREE char *file = NULL;
 
 		/* Somebody else may have it by now. */
-		if (!file || strcmp(file, over) != 0)
+		if (!loop_file(device, &file) && (!file || strcmp(file, over) != 0))
 			return 0;
 		usleep(GONE_STEP);
 	}
@@ -375,10 +393,12 @@ int command_detach(int argc, char **argv)
 	if (!rc)
 		rc = lock_volume(&attachment, &lock, &error);
 	if (!rc)
-		device = loop_find(attachment.file);
-	if (!rc && !device && !mount_is_there(attachment.directory))
-		rc = error_set(&error, -ENOENT, "%s: is not attached", operands.words[0]);
-	if (!rc && device)
+		rc = find_loop(&attachment, &device, &error);
+	if (!rc && !device)
+		rc = mount_is_there(attachment.directory, &error);
+	else if (!rc)
 		rc = let_go(device, attachment.file, force, &error);
-	return rc ? cli_fail(rc, &error) : take_down(&attachment);
+	if (!rc && !device)
+		rc = error_set(&error, -ENOENT, "%s: is not attached", operands.words[0]);
+	return rc < 0 ? cli_fail(rc, &error) : take_down(&attachment);
 }

@@ -232,7 +232,7 @@ static void offer_place(struct completion *completion, const char *text)
 	case PLACE_NAME:
 		if (!strcmp(completion->noun, "switch") || !strcmp(completion->noun, "link")) {
 			if (!is_new)
-				runtime_each_socket("switch-", offer_switch, completion, NULL);
+				runtime_each_own_socket("switch-", offer_switch, completion, NULL);
 			return;
 		}
 		break;

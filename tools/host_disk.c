@@ -29,25 +29,27 @@
 /* ---- Servers ---- */
 
 struct servers {
-	char *paths[64];
+	char **paths;
 	unsigned count;
 };
 
 static int note_server(const char *path, void *arg)
 {
 	struct servers *servers = arg;
+	char **grown = realloc(servers->paths, (servers->count + 1) * sizeof(*grown));
 
-	if (servers->count == sizeof(servers->paths) / sizeof(servers->paths[0]))
-		return 1;
-	servers->paths[servers->count] = strdup(path);
-	servers->count += servers->paths[servers->count] != NULL;
-	return 0;
+	if (!grown)
+		return -ENOMEM;
+	servers->paths = grown;
+	grown[servers->count] = strdup(path);
+	return grown[servers->count] ? (servers->count++, 0) : -ENOMEM;
 }
 
 static void servers_free(struct servers *servers)
 {
 	while (servers->count)
 		free(servers->paths[--servers->count]);
+	free(servers->paths);
 }
 
 /* One that is stopped answers nobody until somebody has it continue: it is not waited for. */
@@ -140,9 +142,10 @@ static int find(const struct host_disk *disk, struct found *found, struct error 
 {
 	CLEANUP(servers_free) struct servers servers = { .count = 0 };
 	struct error why = { 0 };
-	int reason = 0;
+	int reason = 0, seen = runtime_each_own_socket("serve-", note_server, &servers, error);
 
-	runtime_each_socket("serve-", note_server, &servers, NULL);
+	if (seen)
+		return seen;
 	for (unsigned i = 0; i < servers.count; i++) {
 		struct error one = { 0 };
 		int rc = ask_server(disk, servers.paths[i], disk->id, found, &one);
@@ -429,6 +432,7 @@ int host_disk_list(const char *group, char **server, json_t **out, bool *served)
 	CLEANUP(servers_free) struct servers servers = { .count = 0 };
 	/* Arrays can be with several. */
 	bool one = strcmp(group, "md") != 0;
+	int rc;
 
 	*served = false;
 	*out = json_array();
@@ -440,13 +444,13 @@ int host_disk_list(const char *group, char **server, json_t **out, bool *served)
 		return 0;
 	}
 	json_array_clear(*out);
-	runtime_each_socket("serve-", note_server, &servers, NULL);
-	for (unsigned i = 0; i < servers.count && !(one && *served); i++) {
+	rc = runtime_each_own_socket("serve-", note_server, &servers, NULL);
+	for (unsigned i = 0; !rc && i < servers.count && !(one && *served); i++) {
 		if (!list_if_there(servers.paths[i], group, *out))
 			continue;
 		*served = true;
 		free(*server);
 		*server = strdup(servers.paths[i]);
 	}
-	return 0;
+	return rc;
 }

@@ -106,7 +106,7 @@ int host_disk_extents(struct host_disk *disk, uint64_t offset, uint64_t length,
 /* All that running servers serve of a group ("md": of arrays): a list of objects as server.exports has them. *served:
  * whether a server has the group at all. One that does not answer is passed over, one that is stopped is not asked.
  * *server (malloc, or NULL) is the control socket of the one that had the group last, which is asked first, and is kept
- * here for the next time. 0 or -ENOMEM. */
+ * here for the next time. 0 or -ENOMEM; or it cannot be seen which servers there are, which is not that none has it. */
 int host_disk_list(const char *group, char **server, json_t **out, bool *served);
 
 #endif

@@ -2,9 +2,9 @@
 /* See loop.h. */
 #include "tools/loop.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <glob.h>
 #include <linux/fs.h>
 #include <linux/loop.h>
 #include <stdint.h>
@@ -19,18 +19,19 @@
 
 #define FREE_TRIES 50u /* of finding a free loop device that nobody else takes first */
 
-char *loop_file(const char *device)
+/* Of a loop device by its name ("loop0"). */
+static int read_file(const char *name, char **out)
 {
 	CLEANUP_FREE char *path = NULL;
 	char line[4096], *end;
 	FILE *file;
 
-	if (strncmp(device, "/dev/loop", 9) != 0 ||
-	    asprintf(&path, "/sys/block/%s/loop/backing_file", device + 5) < 0)
-		return NULL;
+	*out = NULL;
+	if (asprintf(&path, "/sys/block/%s/loop/backing_file", name) < 0)
+		return path = NULL, -ENOMEM;
 	file = fopen(path, "re");
 	if (!file)
-		return NULL;
+		return errno == ENOENT ? 0 : -errno;
 	if (!fgets(line, sizeof(line), file))
 		line[0] = '\0';
 	fclose(file);
@@ -39,31 +40,38 @@ char *loop_file(const char *device)
 	end = strrchr(line, ' ');
 	if (end && !strcmp(end, " (deleted)"))
 		*end = '\0';
-	return strdup(line);
+	*out = strdup(line);
+	return *out ? 0 : -ENOMEM;
 }
 
-char *loop_find(const char *path)
+int loop_file(const char *device, char **file)
 {
-	glob_t found = { 0 };
-	char *device = NULL;
+	*file = NULL;
+	return strncmp(device, "/dev/loop", 9) ? 0 : read_file(device + 5, file);
+}
 
-	if (glob("/sys/block/loop*/loop/backing_file", 0, NULL, &found))
-		return NULL;
-	for (size_t i = 0; i < found.gl_pathc && !device; i++) {
-		CLEANUP_FREE char *name = strdup(found.gl_pathv[i] + strlen("/sys/block/"));
-		CLEANUP_FREE char *candidate = NULL, *file = NULL;
+int loop_find(const char *path, char **device)
+{
+	DIR *all = opendir("/sys/block");
+	const struct dirent *entry;
+	int rc = 0;
 
-		if (!name)
-			break;
-		name[strcspn(name, "/")] = '\0';
-		if (asprintf(&candidate, "/dev/%s", name) < 0)
-			break;
-		file = loop_file(candidate);
-		if (file && !strcmp(file, path))
-			device = steal_pointer(&candidate);
+	*device = NULL;
+	if (!all)
+		return -errno;
+	while (!rc && !*device && (errno = 0, entry = readdir(all))) {
+		CLEANUP_FREE char *file = NULL;
+
+		if (strncmp(entry->d_name, "loop", 4))
+			continue;
+		rc = read_file(entry->d_name, &file);
+		if (file && !strcmp(file, path) && asprintf(device, "/dev/%s", entry->d_name) < 0)
+			*device = NULL, rc = -ENOMEM;
+		errno = 0;
 	}
-	globfree(&found);
-	return device;
+	rc = rc ? rc : -errno;
+	closedir(all);
+	return rc;
 }
 
 int loop_configure(int backing, const char *path, bool read_only)
@@ -102,13 +110,14 @@ int loop_follow_size(const char *path)
 	CLEANUP_CLOSE int fd = -1;
 	struct stat status;
 	uint64_t size;
+	int rc;
 
 	/* The kernel goes by the length that the file had when somebody last looked. */
 	if (stat(path, &status))
 		return -errno;
-	device = loop_find(path);
-	if (!device)
-		return 0;
+	rc = loop_find(path, &device);
+	if (rc || !device)
+		return rc;
 	fd = open(device, O_RDONLY | O_CLOEXEC);
 	if (fd < 0 || ioctl(fd, BLKGETSIZE64, &size))
 		return -errno;

@@ -121,6 +121,9 @@ static int mount_run(void *arg, struct error *error)
 			  mount->group);
 		error_advise(error, "`tenon serve %s --socket-dir DIR` does, as the same user",
 			     mount->group);
+	} else if (rc) {
+		error_set(error, rc, "%s: which servers run cannot be seen: %s", mount->group,
+			  error_name(rc));
 	}
 	if (!rc)
 		rc = start_control(command, error);
@@ -229,9 +232,13 @@ int mount_in_background(const char *group, const char *directory, const char *lo
 static int check_directory(const char *word, char **directory, struct error *error)
 {
 	struct stat status;
+	int there;
 
 	*directory = mount_real_directory(word);
-	if (*directory && mount_is_there(*directory)) {
+	there = *directory ? mount_is_there(*directory, error) : 0;
+	if (there < 0)
+		return there;
+	if (there) {
 		if (mount_is_dead(*directory))
 			error_set(error, -ENOTCONN, "%s: a mount whose process was killed is there",
 				  word);
@@ -290,28 +297,32 @@ struct unmount {
 	char *real;
 };
 
-/* The process that has it mounted; 0: none is found. *opens: how many files of it are open. *silent: one that does not answer, and
- * may be it, or 0; it cannot be said which mount is whose otherwise. */
-static pid_t find_mount(const char *directory, json_int_t *opens, pid_t *silent)
+/* Whose mount it is. */
+struct mounter {
+	pid_t process; /* 0: none is found */
+	pid_t silent; /* one that does not answer, and may be it, or 0; it cannot be said which mount is whose otherwise */
+	json_int_t opens; /* how many files of it are open */
+};
+
+static int find_mount(const char *directory, struct mounter *mounter, struct error *error)
 {
 	CLEANUP(ask_free) struct ask ask = { 0 };
-	pid_t found = 0;
+	int rc = ask_own(&ask, "mount-", "mount.describe", ASK_LIST_NS, error);
 
-	*silent = 0;
-	if (ask_all(&ask, "mount-", "mount.describe", ASK_LIST_NS, NULL))
-		return 0;
-	for (unsigned i = 0; i < ask.count && !found; i++) {
+	*mounter = (struct mounter){ 0 };
+	for (unsigned i = 0; !rc && i < ask.count && !mounter->process; i++) {
 		const char *its =
 			json_string_value(json_object_get(ask.answers[i].result, "directory"));
 
 		if (ask.answers[i].rc == -ETIMEDOUT)
-			*silent = ask.answers[i].pid;
+			mounter->silent = ask.answers[i].pid;
 		if (its && !strcmp(its, directory)) {
-			found = ask.answers[i].pid;
-			*opens = json_integer_value(json_object_get(ask.answers[i].result, "open"));
+			mounter->process = ask.answers[i].pid;
+			mounter->opens =
+				json_integer_value(json_object_get(ask.answers[i].result, "open"));
 		}
 	}
-	return found;
+	return rc;
 }
 
 static int unmount(const char *directory, bool quiet, struct error *error)
@@ -336,10 +347,9 @@ static int unmount(const char *directory, bool quiet, struct error *error)
  */
 static void end_copies(const char *directory, pid_t process)
 {
-	json_int_t opens = 0;
-	pid_t silent;
+	struct mounter mounter;
 
-	if (find_mount(directory, &opens, &silent) == process && !opens)
+	if (!find_mount(directory, &mounter, NULL) && mounter.process == process && !mounter.opens)
 		kill(process, SIGTERM);
 }
 
@@ -361,13 +371,19 @@ static int say_silent(const char *shown, pid_t process, struct error *error)
 
 int mount_take_down(const char *directory, const char *shown, struct error *error)
 {
-	json_int_t opens = 0;
-	pid_t silent, process = find_mount(directory, &opens, &silent);
-	bool dead = !process && silent && mount_is_dead(directory);
-	unsigned tries = opens ? OPEN_TRIES : BUSY_TRIES;
+	struct mounter mounter;
 	char who[PROCESS_TEXT];
-	int rc = -EBUSY;
+	int rc = find_mount(directory, &mounter, error);
+	pid_t process = mounter.process;
+	unsigned tries;
+	bool dead;
 
+	/* It could not be waited for. */
+	if (rc)
+		return rc;
+	dead = !process && mounter.silent && mount_is_dead(directory);
+	tries = mounter.opens ? OPEN_TRIES : BUSY_TRIES;
+	rc = -EBUSY;
 	/* Who only looks at it has it for a moment, or for as long as he has no processor; fusermount3 does not tell that from what else fails. */
 	for (unsigned i = 0; i <= tries && (rc == -EBUSY || rc == -EIO); i++) {
 		if (i && fiber_sleep(UNMOUNT_STEP))
@@ -383,8 +399,8 @@ int mount_take_down(const char *directory, const char *shown, struct error *erro
 		if (fiber_sleep(UNMOUNT_STEP))
 			return -ECANCELED;
 	}
-	if (!rc && !process && silent && !dead)
-		return say_silent(shown, silent, error);
+	if (!rc && !process && mounter.silent && !dead)
+		return say_silent(shown, mounter.silent, error);
 	if (rc || !process)
 		return rc;
 	error_set(error, -ETIMEDOUT, "%s: unmounted, but %s does not end", shown,
@@ -397,8 +413,11 @@ int mount_take_down(const char *directory, const char *shown, struct error *erro
 static int unmount_run(void *arg, struct error *error)
 {
 	const struct unmount *what = arg;
+	int there = mount_is_there(what->real, error);
 
-	if (!mount_is_there(what->real))
+	if (there < 0)
+		return there;
+	if (!there)
 		return error_set(error, -EINVAL, "%s: no volume group is mounted there",
 				 what->directory);
 	return mount_take_down(what->real, what->directory, error);

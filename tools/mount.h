@@ -98,14 +98,15 @@ struct mount {
  * fiber, as it forks. `directory` is a real path; `looped` a file in it, whose loop device follows the size, or NULL. */
 int mount_in_background(const char *group, const char *directory, const char *looped, bool shared,
 			bool read_only);
-/* Whether one of ours is mounted on a real path, also one whose process was killed. */
-bool mount_is_there(const char *directory);
+/* Whether one of ours is mounted on a real path, also one whose process was killed: 1 or 0; a negative errno with `error` set: it cannot
+ * be seen. */
+int mount_is_there(const char *directory, struct error *error);
 /* Whether the process of that one was killed: nothing in it can be looked at. */
 bool mount_is_dead(const char *directory);
 /* realpath() of a folder in which nothing is looked at: there may be a mount whose process was killed, or is stopped. NULL with errno. */
 char *mount_real_directory(const char *word);
-/* The device of that; 0: there is none. */
-dev_t mount_device(const char *directory);
+/* *device: that of such a mount; 0: there is none. 0, or a negative errno: it cannot be seen. */
+int mount_device(const char *directory, dev_t *device);
 /* Unmounts it and waits until its process has ended; `shown` is what the user calls it. On a fiber. */
 int mount_take_down(const char *directory, const char *shown, struct error *error);
 

@@ -9,28 +9,36 @@
 #include "fiber/aside.h"
 #include "tools/mount.h"
 #include "util/cleanup.h"
+#include "util/error.h"
 #include "util/mounts.h"
 
 #define LOOK_NS 1000000000ull
 
-dev_t mount_device(const char *directory)
+int mount_device(const char *directory, dev_t *device)
 {
 	struct mounts mounts;
-	dev_t found = 0;
+	int rc = mounts_read(&mounts);
 
-	if (mounts_read(&mounts))
-		return 0;
+	*device = 0;
+	if (rc)
+		return rc;
 	for (size_t i = 0; i < mounts.count; i++)
 		if (!strcmp(mounts.all[i].type, "fuse.tenon") &&
 		    !strcmp(mounts.all[i].path, directory))
-			found = mounts.all[i].device;
+			*device = mounts.all[i].device;
 	mounts_free(&mounts);
-	return found;
+	return 0;
 }
 
-bool mount_is_there(const char *directory)
+int mount_is_there(const char *directory, struct error *error)
 {
-	return mount_device(directory) != 0;
+	dev_t device;
+	int rc = mount_device(directory, &device);
+
+	if (rc)
+		return error_set(error, rc, "%s: what is mounted there cannot be seen: %s",
+				 directory, error_name(rc));
+	return device != 0;
 }
 
 static int look(void *arg, unsigned index, void **data, size_t *size)

@@ -77,7 +77,8 @@ int mount_begin(struct mount *mount, struct error *error)
 		error_set(error, -EIO, "%s: cannot be mounted on", mount->directory);
 		return error_advise(error, "`tenon host check` tells what FUSE lacks here");
 	}
-	mount->device = mount_device(mount->directory);
+	/* Where it cannot be seen, it is taken for ours at the end. */
+	(void)mount_device(mount->directory, &mount->device);
 	flags = fcntl(libfuse.fuse_session_fd(mount->session), F_GETFL);
 	if (flags < 0 ||
 	    fcntl(libfuse.fuse_session_fd(mount->session), F_SETFL, flags | O_NONBLOCK))
@@ -220,8 +221,10 @@ static bool is_elsewhere_only(const struct mount *mount)
 {
 	struct pollfd fd = { .fd = libfuse.fuse_session_fd(mount->session) };
 	bool lives = poll(&fd, 1, 0) != 1 || !(fd.revents & POLLERR);
+	dev_t there;
 
-	return lives && mount->device && mount->device != mount_device(mount->directory);
+	return lives && mount->device && !mount_device(mount->directory, &there) &&
+	       mount->device != there;
 }
 
 void mount_end(struct mount *mount)

@@ -13,6 +13,7 @@
 #include "tools/ask.h"
 #include "tools/device_look.h"
 #include "tools/stack.h"
+#include "util/bytes.h"
 #include "util/process.h"
 #include "util/text.h"
 
@@ -91,8 +92,8 @@ static bool owner_matches(const struct owner_search *search, json_t *server)
 
 /* ---- Which of them it is ---- */
 
-/* Whether the process has that open, as far as can be seen. */
-static bool owner_has_part(pid_t pid, const struct block_part *part)
+/* Whether the process has that open: 1 or 0, or a negative errno; what may not be seen of it, it may have. */
+static int owner_has_part(pid_t pid, const struct block_part *part)
 {
 	const struct stat status = {
 		.st_mode = part->is_file ? S_IFREG : S_IFBLK,
@@ -100,20 +101,23 @@ static bool owner_has_part(pid_t pid, const struct block_part *part)
 		.st_ino = part->inode,
 		.st_rdev = part->is_file ? 0 : part->device,
 	};
+	int has = process_has_open(pid, &status);
 
-	return process_has_open(pid, &status);
+	return has == -EACCES || has == -EPERM ? 1 : has;
 }
 
-/* Whether the process has what is at the bottom of one of them open. */
-static bool owner_has_open(pid_t pid, const struct owner_search *search)
+/* Whether the process has what is at the bottom of one of them open; the same. */
+static int owner_has_open(pid_t pid, const struct owner_search *search)
 {
-	for (unsigned i = 0; i < search->paths->count; i++) {
+	int has = 0;
+
+	for (unsigned i = 0; !has && i < search->paths->count; i++) {
 		const struct block_part *bottom = block_identity_bottom(&search->looks[i].identity);
 
-		if (bottom && owner_has_part(pid, bottom))
-			return true;
+		if (bottom)
+			has = owner_has_part(pid, bottom);
 	}
-	return false;
+	return has;
 }
 
 static int owner_compare(json_t *devices, const struct owner_search *search, bool *same)
@@ -150,7 +154,8 @@ static int owner_by_identity(struct owner_search *search, const struct ask *aske
 		pid_t pid = answer->pid;
 		bool same = false;
 
-		if (answer->rc || !pid || !owner_has_open(pid, search))
+		rc = answer->rc || !pid ? 0 : owner_has_open(pid, search);
+		if (rc <= 0)
 			continue;
 		rc = owner_compare(json_object_get(answer->result, "devices"), search, &same);
 		if (same && !(*socket = strdup(answer->path)))
@@ -172,10 +177,12 @@ static int owner_may_have(struct owner_search *search, const struct ask_answer *
 	for (unsigned i = 0; !rc && !*may && i < search->paths->count; i++) {
 		const struct device_look *look = &search->looks[i];
 
-		*may = look->silent ||
-		       (look->identity.count && owner_has_part(pid, &look->identity.parts[0]));
+		*may = look->silent;
+		if (!*may && look->identity.count)
+			rc = owner_has_part(pid, &look->identity.parts[0]);
+		*may |= rc > 0;
 	}
-	return rc;
+	return MIN(rc, 0);
 }
 
 static int owner_choose(struct owner_search *search, const struct ask *asked, char **socket,
@@ -296,7 +303,7 @@ int owner_find_look(const struct cli_words *given, const char *target, bool volu
 
 	*socket = NULL;
 	*look = NULL;
-	rc = ask_all(&asked, "serve-", "server.describe", DESCRIBE_NS, NULL);
+	rc = ask_own(&asked, "serve-", "server.describe", DESCRIBE_NS, error);
 	if (!rc)
 		rc = owner_find_at_once(given, target, &asked, socket);
 	if (rc || *socket)
@@ -307,7 +314,7 @@ int owner_find_look(const struct cli_words *given, const char *target, bool volu
 	/* Since then one may have come, or gone; who was silent would be waited for once more. */
 	if (!has_silent(&asked)) {
 		ask_free(&asked);
-		rc = ask_all(&asked, "serve-", "server.describe", DESCRIBE_NS, NULL);
+		rc = ask_own(&asked, "serve-", "server.describe", DESCRIBE_NS, error);
 	}
 	if (rc || !asked.count)
 		return rc;

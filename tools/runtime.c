@@ -22,18 +22,21 @@
  * The user that `uid` is outside of this user namespace: who has root's number in one of his own (`unshare -rn`) is
  * found at the same place as without.
  */
-static uid_t uid_outside(uid_t uid)
+static int uid_outside(uid_t uid, uid_t *out)
 {
 	FILE *map = fopen("/proc/self/uid_map", "re");
 	unsigned inside, outside, count;
 	uid_t found = uid;
 
+	if (!map && error_is_shortage(-errno))
+		return -errno;
 	while (map && fscanf(map, "%u %u %u", &inside, &outside, &count) == 3)
 		if (uid >= inside && uid - inside < count)
 			found = outside + (uid - inside);
 	if (map)
 		fclose(map);
-	return found;
+	*out = found;
+	return 0;
 }
 
 /* Root's own place, unless this is a root who may not have it. */
@@ -58,6 +61,7 @@ static const char *xdg_directory(void)
 static int choose(char **path)
 {
 	const char *given = getenv("TENON_RUNTIME_DIR"), *xdg = xdg_directory();
+	uid_t uid = 0;
 	int rc;
 
 	if (given && *given)
@@ -66,8 +70,10 @@ static int choose(char **path)
 		rc = asprintf(path, "%s/tenon", xdg);
 	else if (may_use_run())
 		rc = asprintf(path, "/run/tenon");
+	else if ((rc = uid_outside(geteuid(), &uid)))
+		return rc;
 	else
-		rc = asprintf(path, "/tmp/tenon-%u", (unsigned)uid_outside(geteuid()));
+		rc = asprintf(path, "/tmp/tenon-%u", (unsigned)uid);
 	return rc < 0 ? -ENOMEM : 0;
 }
 
@@ -200,33 +206,31 @@ static bool is_nowhere(void)
 	return !check_xdg(NULL) && !choose(&path) && lstat(path, &status) && errno == ENOENT;
 }
 
-static int open_directory(char **directory, DIR **listing, struct error *error)
+/* `own_only`: what is not this user's to look into has none of his sockets. */
+static int open_directory(char **directory, DIR **listing, bool own_only, struct error *error)
 {
 	struct error why = { 0 };
 	int rc = runtime_directory(directory, &why);
 
-	if (rc && is_nowhere())
+	if (rc && (is_nowhere() || (own_only && !error_is_shortage(rc))))
 		return 0;
 	if (!rc && !(*listing = opendir(*directory))) {
 		rc = -errno;
 		error_set(&why, rc, "%s: cannot look into the runtime directory: %s", *directory,
 			  error_name(rc));
 	}
-	if (!rc || !error)
-		return 0;
-	*error = why;
+	if (rc && error)
+		*error = why;
 	return rc;
 }
 
-int runtime_each_socket(const char *prefix, int (*fn)(const char *path, void *arg), void *arg,
-			struct error *error)
+static int each(DIR *listing, const char *directory, const char *prefix,
+		int (*fn)(const char *path, void *arg), void *arg, struct error *error)
 {
-	CLEANUP_FREE char *directory = NULL;
 	struct dirent *entry;
-	DIR *listing = NULL;
-	int rc = open_directory(&directory, &listing, error);
+	int rc = 0;
 
-	while (!rc && listing && (entry = readdir(listing))) {
+	while (!rc && (errno = 0, entry = readdir(listing))) {
 		size_t length = strlen(entry->d_name);
 		CLEANUP_FREE char *path = NULL;
 
@@ -236,9 +240,35 @@ int runtime_each_socket(const char *prefix, int (*fn)(const char *path, void *ar
 		rc = asprintf(&path, "%s/%s", directory, entry->d_name) < 0 ? -ENOMEM
 									    : fn(path, arg);
 	}
+	return rc || !errno ? rc
+			    : error_set(error, -errno, "%s: cannot read the runtime directory: %s",
+					directory, error_name(errno));
+}
+
+static int each_socket(const char *prefix, int (*fn)(const char *path, void *arg), void *arg,
+		       bool own_only, struct error *error)
+{
+	CLEANUP_FREE char *directory = NULL;
+	DIR *listing = NULL;
+	int rc = open_directory(&directory, &listing, own_only, error);
+
+	if (!rc && listing)
+		rc = each(listing, directory, prefix, fn, arg, error);
 	if (listing)
 		closedir(listing);
 	return rc;
+}
+
+int runtime_each_socket(const char *prefix, int (*fn)(const char *path, void *arg), void *arg,
+			struct error *error)
+{
+	return each_socket(prefix, fn, arg, false, error);
+}
+
+int runtime_each_own_socket(const char *prefix, int (*fn)(const char *path, void *arg), void *arg,
+			    struct error *error)
+{
+	return each_socket(prefix, fn, arg, true, error);
 }
 
 static int tidy(const char *path, void *arg)
@@ -254,5 +284,5 @@ static int tidy(const char *path, void *arg)
 
 void runtime_tidy_disks(void)
 {
-	runtime_each_socket("disk-", tidy, NULL, NULL);
+	(void)runtime_each_own_socket("disk-", tidy, NULL, NULL);
 }

@@ -23,11 +23,14 @@ int runtime_socket(const char *name, char **path, struct error *error);
 pid_t runtime_pid_of(const char *path);
 
 /*
- * Calls fn(path, arg) for each PREFIX*.sock, until it returns non-zero, which is returned. Where the directory may not be looked into, which is not
- * that nothing is there: why not, with `error` set; 0 where `error` is NULL: who is helped by what is found and can do without.
+ * Calls fn(path, arg) for each PREFIX*.sock, until it returns non-zero, which is returned. Where the directory cannot be looked into, which is not
+ * that nothing is there: why not, with `error` set.
  */
 int runtime_each_socket(const char *prefix, int (*fn)(const char *path, void *arg), void *arg,
 			struct error *error);
+/* The same for who goes on without servers: a directory that is another user's, or cannot be made or reached, has none of this user's. */
+int runtime_each_own_socket(const char *prefix, int (*fn)(const char *path, void *arg), void *arg,
+			    struct error *error);
 
 /* Removes the sockets of servers for processes of this host (disk-PID-...) that killed ones have left. */
 void runtime_tidy_disks(void);

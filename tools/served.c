@@ -89,7 +89,7 @@ int served_arrays(json_t *rows, const struct stack *stack, const struct cli_word
 	int rc = 0;
 
 	if (json_array_size(rows))
-		rc = ask_all(&ask, "serve-", "raid.list", ASK_LIST_NS, NULL);
+		rc = ask_own(&ask, "serve-", "raid.list", ASK_LIST_NS, NULL);
 	for (unsigned i = 0; !rc && i < ask.count; i++)
 		for (unsigned k = 0; !rc && k < json_array_size(rows); k++)
 			rc = take_row(rows, k, ask.answers[i].result, stack, given);
@@ -295,7 +295,7 @@ static void say_busy(json_t *export, const char *what, struct error *error)
 static int explain_port(const char *real, const char *what, struct error *error)
 {
 	CLEANUP(ask_free) struct ask switches = { 0 };
-	int rc = ask_all(&switches, "switch-", "switch.show", ASK_LIST_NS, NULL);
+	int rc = ask_own(&switches, "switch-", "switch.show", ASK_LIST_NS, NULL);
 
 	for (unsigned i = 0; !rc && i < switches.count; i++) {
 		json_t *port;

@@ -200,31 +200,43 @@ static bool descriptor_has_lock(pid_t pid, const char *number)
 	return found;
 }
 
-static bool has_open(pid_t pid, const struct stat *status, bool locked)
+/* Whether the process has it at that descriptor; a negative errno where that cannot be seen. */
+static int is_open_at(int descriptors, const char *number, const struct stat *status)
+{
+	struct statx open;
+
+	/* Of a file system that does not answer, what is known of the file must do. */
+	if (statx(descriptors, number, AT_STATX_DONT_SYNC, STATX_BASIC_STATS, &open))
+		return errno == ENOENT || errno == ESRCH ? 0 : -errno;
+	return same_file(&open, status);
+}
+
+/* 1, 0 or a negative errno, the last only where none that can be seen is it. */
+static int has_open(pid_t pid, const struct stat *status, bool locked)
 {
 	char path[300];
 	struct dirent *entry;
-	bool found = false;
+	int found = 0, unseen = 0;
 	DIR *descriptors;
 
 	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
 	descriptors = opendir(path);
-	while (descriptors && !found && (entry = readdir(descriptors))) {
-		struct statx open;
-
-		/* Of a file system that does not answer, what is known of the file must do. */
-		found = isdigit((unsigned char)entry->d_name[0]) &&
-			(!locked || descriptor_has_lock(pid, entry->d_name)) &&
-			!statx(dirfd(descriptors), entry->d_name, AT_STATX_DONT_SYNC,
-			       STATX_BASIC_STATS, &open) &&
-			same_file(&open, status);
+	if (!descriptors)
+		return errno == ENOENT || errno == ESRCH ? 0 : -errno;
+	while (found <= 0 && (errno = 0, entry = readdir(descriptors))) {
+		if (!isdigit((unsigned char)entry->d_name[0]) ||
+		    (locked && !descriptor_has_lock(pid, entry->d_name)))
+			continue;
+		found = is_open_at(dirfd(descriptors), entry->d_name, status);
+		unseen = found < 0 ? found : unseen;
 	}
-	if (descriptors)
-		closedir(descriptors);
-	return found;
+	if (found <= 0 && errno && errno != ENOENT && errno != ESRCH)
+		unseen = -errno;
+	closedir(descriptors);
+	return found > 0 ? found : unseen;
 }
 
-bool process_has_open(pid_t pid, const struct stat *status)
+int process_has_open(pid_t pid, const struct stat *status)
 {
 	return has_open(pid, status, false);
 }
@@ -261,7 +273,7 @@ pid_t process_with_lock(const struct stat *status, pid_t except)
 	while (processes && !found && (entry = readdir(processes))) {
 		pid_t pid = isdigit((unsigned char)entry->d_name[0]) ? atoi(entry->d_name) : 0;
 
-		if (pid && pid != except && has_open(pid, status, true))
+		if (pid && pid != except && has_open(pid, status, true) > 0)
 			found = pid;
 	}
 	if (processes)

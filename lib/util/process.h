@@ -36,8 +36,8 @@ bool process_is_gone(pid_t pid);
 /* Whether it has ended, or is about to: it was killed, or gives back what it has. */
 bool process_is_ending(pid_t pid);
 
-/* Whether it has the file or device of `status` open. False where that cannot be seen. */
-bool process_has_open(pid_t pid, const struct stat *status);
+/* Whether it has the file or device of `status` open: 1 or 0, also for a process that is gone; a negative errno where that cannot be seen. */
+int process_has_open(pid_t pid, const struct stat *status);
 
 /* The first process, but `except`, that holds a lock on the file or device of `status`; 0 where none can be
  * seen. Of other users' processes only locks of old kind (POSIX, flock) can. */
