@@ -106,7 +106,8 @@ struct switch_control {
 	const char *name;
 	struct vswitch *vswitch;
 	const struct socket_options *sockets;
-	json_t *specs;   /* of its ports, by name, as they were said; NULL: none yet */
+	json_t *specs; /* of its ports, by name, as they were said; NULL: none yet */
+	json_t *recorders; /* those of them that were made for the mirror of their name, and end with it; NULL: none yet */
 	json_t *options; /* that it was started with */
 	json_t *said;    /* of protocols and schedules (switch_said.c); NULL: nothing yet */
 	json_t *kept; /* captures of its own, as a configuration has them, and their "id"; NULL: none yet */

@@ -33,7 +33,7 @@ static const struct config_list {
 	{ "rules", "switch.filter.add", { "port", "direction", "expression", "action", "absent" } },
 	{ "mirrors",
 	  "switch.mirror.add",
-	  { "mirror", "to", "to_vlan", "sources", "vlans", "shared", "absent" } },
+	  { "mirror", "to", "to_vlan", "sources", "vlans", "shared", "absent", "own" } },
 	{ "links",
 	  "switch.link.set",
 	  { "port", "direction", "words", "trace", "trace_file", "table", "table_file" } },
@@ -57,7 +57,7 @@ static const char *const texts[] = { "socket_dir", "socket_mode", "socket_group"
 /* Of objects of lists. */
 static const char *const item_numbers[] = { "vlan",        "to_vlan",     "snaplen",
 					    "rotate_size", "rotate_time", "files" };
-static const char *const item_booleans[] = { "shared", "absent", "segments" };
+static const char *const item_booleans[] = { "shared", "absent", "segments", "own" };
 
 static bool is_one_of(const char *key, const char *const *keys, size_t count)
 {

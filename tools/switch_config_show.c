@@ -159,6 +159,9 @@ static json_t *mirrors_json(struct switch_control *control, const struct vswitch
 		json_object_set(item, "sources", json_object_get(mirror, "sources"));
 		json_object_set(item, "vlans", json_object_get(mirror, "vlans"));
 		json_object_set(item, "shared", json_object_get(mirror, "shared"));
+		if (json_object_get(control->recorders,
+				    json_string_value(json_object_get(mirror, "name"))))
+			json_object_set_new(item, "own", json_true());
 		json_array_append_new(list, item);
 	}
 	json_decref(shown);

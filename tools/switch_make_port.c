@@ -84,6 +84,7 @@ int switch_control_remove_port(struct switch_control *control, const char *port,
 	fiber_mutex_unlock(&control->changing);
 	if (!rc) {
 		json_object_del(control->specs, port);
+		json_object_del(control->recorders, port);
 		switch_said_forget_port(control, port);
 	}
 	return switch_answer(rc, error);

@@ -219,25 +219,7 @@ static int make_recorder(struct switch_control *control, const char *name, json_
 	return rc;
 }
 
-int switch_mirror_add(void *context, json_t *params, json_t **result, struct error *error)
-{
-	struct switch_control *control = context;
-	struct port_mirror_options options = { .makes = json_object_get(params, "file") };
-	int rc = take_mirror(&options, params, error);
-
-	(void)result;
-	if (!rc && options.makes && strcmp(options.to, options.name))
-		rc = error_set(error, -EINVAL, "to: expected the mirror's own name with a file");
-	if (rc)
-		error_prefix(error, "switch %s: mirror", control->name);
-	else
-		rc = vswitch_add_mirror(control->vswitch, &options, error);
-	if (!rc && options.makes)
-		rc = make_recorder(control, options.name, params, error);
-	return switch_answer(rc, error);
-}
-
-/* Whether a port is what make_recorder() makes. */
+/* Whether a port is what make_recorder() makes; others' may be as well. */
 static bool is_recorder(const struct switch_control *control, const char *name)
 {
 	const char *spec = json_string_value(json_object_get(control->specs, name));
@@ -248,18 +230,46 @@ static bool is_recorder(const struct switch_control *control, const char *name)
 	       !strncmp(spec + length, recorder, strlen(recorder));
 }
 
-/* It records for the mirror of its name, and ends with that. */
-static bool records_for(const struct switch_control *control, const char *name)
+/* From now on the port ends with the mirror of its name. */
+static void note_recorder(struct switch_control *control, const char *name)
 {
-	CLEANUP_FREE struct vswitch_mirror_status *mirrors = NULL;
-	unsigned count;
+	if (!control->recorders)
+		control->recorders = json_object();
+	json_object_set_new(control->recorders, name, json_true());
+}
 
-	if (!is_recorder(control, name) || vswitch_list_mirrors(control->vswitch, &mirrors, &count))
-		return false;
-	for (unsigned i = 0; i < count; i++)
-		if (!strcmp(mirrors[i].options.name, name))
-			return !strcmp(mirrors[i].options.to, name);
-	return false;
+/* A configuration has the port by itself, and says of the mirror that it is its own. */
+static int check_own(const struct switch_control *control,
+		     const struct port_mirror_options *options, struct error *error)
+{
+	if (!strcmp(options->to, options->name) && is_recorder(control, options->name))
+		return 0;
+	return error_set(error, -EINVAL,
+			 "%s: own: expected a port of the mirror's name that records, found \"%s\"",
+			 options->name, options->to);
+}
+
+int switch_mirror_add(void *context, json_t *params, json_t **result, struct error *error)
+{
+	struct switch_control *control = context;
+	struct port_mirror_options options = { .makes = json_object_get(params, "file") };
+	bool own = json_is_true(json_object_get(params, "own"));
+	int rc = take_mirror(&options, params, error);
+
+	(void)result;
+	if (!rc && own)
+		rc = check_own(control, &options, error);
+	if (!rc && options.makes && strcmp(options.to, options.name))
+		rc = error_set(error, -EINVAL, "to: expected the mirror's own name with a file");
+	if (rc)
+		error_prefix(error, "switch %s: mirror", control->name);
+	else
+		rc = vswitch_add_mirror(control->vswitch, &options, error);
+	if (!rc && options.makes)
+		rc = make_recorder(control, options.name, params, error);
+	if (!rc && (own || options.makes))
+		note_recorder(control, options.name);
+	return switch_answer(rc, error);
 }
 
 int switch_mirror_remove(void *context, json_t *params, json_t **result, struct error *error)
@@ -267,14 +277,12 @@ int switch_mirror_remove(void *context, json_t *params, json_t **result, struct 
 	struct switch_control *control = context;
 	const char *name;
 	int rc = rpc_param_string(params, "mirror", &name, error);
-	bool recorder;
 
 	(void)result;
 	if (rc)
 		return rc;
-	recorder = records_for(control, name);
 	rc = vswitch_remove_mirror(control->vswitch, name, error);
-	if (!rc && recorder)
+	if (!rc && json_object_get(control->recorders, name))
 		rc = switch_control_remove_port(control, name, error);
 	return switch_answer(rc, error);
 }

@@ -360,6 +360,7 @@ static int serve(struct switch_run *run, struct error *error)
 	rpc_server_stop(server);
 	switch_end_watching(&run->control);
 	json_decref(run->control.specs);
+	json_decref(run->control.recorders);
 	json_decref(run->control.options);
 	json_decref(run->control.said);
 	json_decref(run->control.kept);
