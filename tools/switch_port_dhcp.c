@@ -182,8 +182,15 @@ int port_dhcp_restart(struct vswitch *vswitch, const struct port_spec *before,
 {
 	struct error unused;
 	uint64_t process;
-	int rc = begin_again(vswitch, after, &process, error);
+	int rc = vswitch_check_port_user(vswitch, after->name, error);
 
+	/* The next dnsmasq would know nothing of leases that this one cannot write down, and give their addresses away. */
+	if (rc == -EIO)
+		error_advise(
+			error,
+			"nothing is changed: mend that first; it is tried again within a minute");
+	if (!rc)
+		rc = begin_again(vswitch, after, &process, error);
 	if (rc)
 		return rc;
 	rc = await_again(vswitch, after->name, process, error);

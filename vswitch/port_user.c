@@ -370,6 +370,25 @@ static int set_words(void *arg)
 	return 0;
 }
 
+static int check_trouble(void *arg)
+{
+	struct user_call *call = arg;
+	struct user_port *user;
+	int rc = find_user(call, &user);
+
+	if (rc || user->child <= 0 || !look_ready(user) || !user->why.code)
+		return rc;
+	error_set(call->error, user->why.code, "port %s: %s", call->name, user->why.text);
+	return user->why.code;
+}
+
+int vswitch_check_port_user(struct vswitch *vswitch, const char *name, struct error *error)
+{
+	struct user_call call = { .vswitch = vswitch, .name = name, .error = error };
+
+	return vswitch_call(vswitch, check_trouble, &call);
+}
+
 int vswitch_restart_port_user(struct vswitch *vswitch, const char *name, char *const *argv,
 			      uint64_t *process, struct error *error)
 {

@@ -29,6 +29,9 @@ struct vswitch_user_options {
 int vswitch_add_port_user(struct vswitch *vswitch, const char *name,
 			  const struct vswitch_user_options *options, struct error *error);
 
+/* What is wrong with the process of such a port that runs and is ready: 0; or -EIO with what it last said, -ENOENT or -EINVAL as below. */
+int vswitch_check_port_user(struct vswitch *vswitch, const char *name, struct error *error);
+
 /*
  * Has the process of such a port end, and another one be started with these words. *process is for vswitch_look_port_user(). -ENOENT; -EINVAL:
  * the port is of another type; -ENOMEM; nothing has changed then.

@@ -190,6 +190,11 @@ troubled() { "$TENON" switch dhcp lab show | grep -q '^f  *up; leases .*full/kep
 await troubled || lab_fail "dhcp show: $("$TENON" switch dhcp lab show)"
 grep -q "tenon: warning: leases .*full/kept: not written down" switch.out || lab_fail "it is not in the log: $(cat switch.out)"
 [ "$(lab_stat f up)" = True ] || lab_fail "it serves, and is not up"
+# A change would have them forgotten: it is refused as a whole.
+"$TENON" switch dhcp lab add f host=02:00:00:00:0f:0f/10.4.0.77/late 2>said && lab_fail "dhcp add while leases are not written down"
+grep -q 'port f: leases .*full/kept: not written down (No space left on device)' said && grep -q 'nothing is changed' said || lab_fail "dhcp add: $(cat said)"
+"$TENON" switch show lab --config | grep -q 10.4.0.77 && lab_fail "what was refused is there"
+troubled || lab_fail "dnsmasq was started again: $("$TENON" switch dhcp lab show)"
 "$TENON" switch port remove lab f && "$TENON" switch port remove lab e && umount full || lab_fail "port remove"
 lab_end || lab_fail "the switch ended with $?"
 
