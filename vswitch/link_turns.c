@@ -48,11 +48,12 @@ void link_turns_pop(struct link_turns *turns)
 
 void link_turns_change(struct link_turns *turns, struct link_way *way, uint64_t now)
 {
-	struct link_turn *first = &turns->ring[turns->first];
+	struct link_turn *first;
 
 	turns->again = 0;
 	if (!turns->count)
 		return;
+	first = &turns->ring[turns->first];
 	first->sent = link_way_resend(way, now, first->length, first->sent,
 				      turns->bytes - first->length, &turns->resend);
 	turns->again = turns->count - 1;
