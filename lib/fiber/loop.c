@@ -29,6 +29,33 @@ static bool submits_now(struct worker *worker, bool worked)
 	return now;
 }
 
+static unsigned run_ready(struct worker *worker)
+{
+	unsigned done = 0;
+
+	while (done < RUN_BUDGET && !list_empty(&worker->ready)) {
+		fiber_resume(list_entry(list_pop(&worker->ready), struct fiber, node));
+		done++;
+	}
+	return done;
+}
+
+/*
+ * Before time limits, what I/O has: a worker that was stopped, or had no processor, finds limits that are over together with what came within
+ * them, and whoever reads that wakes those who wait for it. Virtual time goes on for nobody who is stopped.
+ */
+static unsigned expire(struct worker *worker)
+{
+	uint64_t now = worker_clock(worker);
+	unsigned done = 0;
+
+	if (!worker->virtual_clock && timer_next(&worker->timers) <= now) {
+		done += worker->engine->reap(worker, false);
+		done += run_ready(worker);
+	}
+	return done + timer_expire(&worker->timers, now);
+}
+
 /* One round. Returns whether there was anything to do. */
 static bool run_round(struct worker *worker)
 {
@@ -37,12 +64,9 @@ static bool run_round(struct worker *worker)
 	worker->round++;
 	done = worker_receive(worker);
 	if (worker->timers.count)
-		done += timer_expire(&worker->timers, worker_clock(worker));
+		done += expire(worker);
 	done += poller_poll_all(worker);
-	for (unsigned i = 0; i < RUN_BUDGET && !list_empty(&worker->ready); i++) {
-		fiber_resume(list_entry(list_pop(&worker->ready), struct fiber, node));
-		done++;
-	}
+	done += run_ready(worker);
 	done += worker->engine->reap(worker, submits_now(worker, done));
 	return done;
 }

@@ -604,6 +604,9 @@ static void test_polls_wait_where_the_ring_has_no_room(void)
 struct late {
 	int pipe[2];
 	_Atomic uint64_t began;
+
+	struct fiber_queue queue; /* of who waits for what another fiber reads */
+	bool read;
 };
 
 static int poll_late(void *arg)
@@ -617,6 +620,33 @@ static int poll_late(void *arg)
 		rc = fiber_poll(late->pipe[0], POLLIN, LIMIT);
 	} while (rc == -ETIMEDOUT && !poll(&now, 1, 0)); /* it was not stopped in time */
 	return rc == POLLIN ? 0 : 1;
+}
+
+static int read_late(void *arg)
+{
+	struct late *late = arg;
+	char byte;
+
+	late->read = fiber_read(late->pipe[0], &byte, 1) == 1;
+	fiber_queue_wake_all(&late->queue);
+	return 0;
+}
+
+static int queue_late(void *arg)
+{
+	struct late *late = arg;
+	struct pollfd now = { .fd = late->pipe[0], .events = POLLIN };
+	struct fiber *reader;
+	int rc;
+
+	fiber_queue_init(&late->queue);
+	reader = fiber_spawn(read_late, late);
+	do {
+		atomic_store(&late->began, worker_now());
+		rc = fiber_queue_wait(&late->queue, LIMIT);
+	} while (rc == -ETIMEDOUT && !late->read && !poll(&now, 1, 0));
+	fiber_join(reader);
+	return rc;
 }
 
 /* Once it stands still with time left, what it waits for comes; it goes on when that time is over. */
@@ -643,7 +673,7 @@ static void stop_late(struct late *late, pid_t child)
 	kill(child, SIGCONT);
 }
 
-static void poll_while_stopped(enum worker_engine engine)
+static void stop_while(fiber_fn *fn, enum worker_engine engine)
 {
 	struct late *late = mmap(NULL, sizeof(*late), PROT_READ | PROT_WRITE,
 				 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -651,11 +681,11 @@ static void poll_while_stopped(enum worker_engine engine)
 	pid_t child;
 
 	CU_ASSERT_FATAL(late != MAP_FAILED);
-	CU_ASSERT_EQUAL_FATAL(pipe(late->pipe), 0);
+	CU_ASSERT_EQUAL_FATAL(pipe2(late->pipe, O_NONBLOCK), 0);
 	fflush(NULL);
 	child = fork();
 	if (!child)
-		_exit(fiber_run_real(engine, poll_late, late));
+		_exit(fiber_run_real(engine, fn, late) ? 1 : 0);
 	CU_ASSERT_FATAL(child > 0);
 	stop_late(late, child);
 	CU_ASSERT_EQUAL(waitpid(child, &status, 0), child);
@@ -667,8 +697,14 @@ static void poll_while_stopped(enum worker_engine engine)
 
 static void test_who_comes_late_sees_what_is_there(void)
 {
-	poll_while_stopped(fiber_run_first_engine());
-	poll_while_stopped(WORKER_ENGINE_AIO);
+	stop_while(poll_late, fiber_run_first_engine());
+	stop_while(poll_late, WORKER_ENGINE_AIO);
+}
+
+static void test_who_is_woken_late_was_woken(void)
+{
+	stop_while(queue_late, fiber_run_first_engine());
+	stop_while(queue_late, WORKER_ENGINE_AIO);
 }
 
 UNIT_MAIN("fiber i/o", UNIT(test_files_are_read_and_written), UNIT(test_fallocate),
@@ -677,4 +713,4 @@ UNIT_MAIN("fiber i/o", UNIT(test_files_are_read_and_written), UNIT(test_fallocat
 	  UNIT(test_events_race_timeouts), UNIT(test_streams),
 	  UNIT(test_pipes_and_a_cancelled_read), UNIT(test_accept_and_connect),
 	  UNIT(test_pinned_memory), UNIT(test_polls_wait_where_the_ring_has_no_room),
-	  UNIT(test_who_comes_late_sees_what_is_there))
+	  UNIT(test_who_comes_late_sees_what_is_there), UNIT(test_who_is_woken_late_was_woken))
