@@ -6,13 +6,13 @@
 #	ask ARGUMENT...			`tenon switch ARGUMENT...` must do
 #	becomes EXPRESSION		waits until it is so of `switch igmp lab show --json` (look.py)
 #	awaits COMMAND...		until it succeeds; fails after a minute
-#	join HOST INTERFACE GROUP FD	a member; a line to descriptor FD has it leave; what it gets is in HOST.out
+#	join HOST INTERFACE GROUP FD [SOURCE]	a member, of that source or of all; a line to descriptor FD has it leave; what it gets is in HOST.out
 #	leave FD
 #	groups_send HOST INTERFACE GROUP COUNT
 
 groups_begin() {
 cat >group.py <<'PYTHON'
-# join GROUP...: joins, prints "joined", and then each packet's text; a line at standard input leaves.
+# join GROUP [SOURCE]: joins, prints "joined", and then each packet's text; a line at standard input leaves.
 # send GROUP COUNT: sends so many packets, at 5 ms.
 import select, socket, struct, sys, time
 def place(group):
@@ -21,13 +21,20 @@ def membership(group):
     if ":" in group:
         return socket.inet_pton(socket.AF_INET6, group) + struct.pack("I", socket.if_nametoindex(sys.argv[1]))
     return socket.inet_aton(group) + struct.pack("II", 0, socket.if_nametoindex(sys.argv[1]))
+def address(text):
+    if ":" in text:
+        return struct.pack("=HHI16sI", socket.AF_INET6, 0, 0, socket.inet_pton(socket.AF_INET6, text), 0).ljust(128, b"\0")
+    return struct.pack("=HH4s", socket.AF_INET, 0, socket.inet_aton(text)).ljust(128, b"\0")
 kind, group = sys.argv[2], sys.argv[3]
 s = socket.socket(place(group), socket.SOCK_DGRAM)
 six = ":" in group
 level = socket.IPPROTO_IPV6 if six else socket.IPPROTO_IP
 if kind == "join":
     s.bind((group, 5001, 0, socket.if_nametoindex(sys.argv[1])) if six else (group, 5001))
-    s.setsockopt(level, 20 if six else socket.IP_ADD_MEMBERSHIP, membership(group))
+    if sys.argv[4:]: # MCAST_JOIN_SOURCE_GROUP
+        s.setsockopt(level, 46, struct.pack("=II", socket.if_nametoindex(sys.argv[1]), 0) + address(group) + address(sys.argv[4]))
+    else:
+        s.setsockopt(level, 20 if six else socket.IP_ADD_MEMBERSHIP, membership(group))
     print("joined", flush=True)
     while True:
         ready = select.select([s, 0], [], [], 60)[0]
@@ -35,7 +42,7 @@ if kind == "join":
             print(s.recv(100).decode(), flush=True)
         if 0 in ready or not ready:
             break
-    s.setsockopt(level, 21 if six else socket.IP_DROP_MEMBERSHIP, membership(group))
+    s.close()
     print("left", flush=True)
 else:
     if six:
@@ -75,7 +82,8 @@ awaits() { for _ in $(seq 600); do "$@" && return; sleep 0.1; done; return 1; }
 join() {
 	rm -f "$1.in" "$1.out"
 	mkfifo "$1.in"
-	ip netns exec "$1" python3 group.py "$2" join "$3" <"$1.in" >"$1.out" 2>&1 &
+	# shellcheck disable=SC2086 # none, or one
+	ip netns exec "$1" python3 group.py "$2" join "$3" ${5-} <"$1.in" >"$1.out" 2>&1 &
 	LAB_PIDS+=($!)
 	eval "exec $4>$1.in"
 	for _ in $(seq 600); do grep -qs joined "$1.out" && return; sleep 0.1; done

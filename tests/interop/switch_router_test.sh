@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
-# A real multicast router beside the switch's snooping: smcroute, with Linux's own forwarding, between two VLANs. It joins groups; it shows itself
+# A real multicast router beside the switch's snooping: smcroute, with Linux's own forwarding, between two VLANs. It joins groups, or a source of one; it shows itself
 # by multicast router discovery (RFC 4286); it says nothing, and the user says where it is; and it ends. Each time a sender's packets come to the
 # member in the other VLAN once each, and to nobody who did not ask for them.
+# timeout: 600
 set -u
 . "$(dirname "$0")/switch_lib.sh"
 . "$(dirname "$0")/switch_groups.sh"
@@ -90,6 +91,42 @@ had=$(dropped q)
 groups_send pa tapa 239.1.2.3 20
 ended() { [ $(($(dropped q) - had)) -ge 20 ]; }
 awaits ended || lab_fail "what nobody wants was not dropped where the router sends it: $("$TENON" switch counters lab)"
+
+# It joins a source of a group, and routes it, as does the member behind it (IGMP 3, MLD 2): what another one sends to the group does not come to it; and where it
+# does, since the router joined that one, too, it ends at the router's other port. Both senders' packets are alike.
+sources() { # GROUP SOURCE OTHER
+	local group=$1 joins=("mgroup from tapr source $2 group $1") paths=("mroute from tapr source $2 group $1 to tapq") tries had came
+	# What is joined is routed by then: smcroute goes by the order of its lines.
+	route "${enabled[@]}" "${paths[@]}" "${joins[@]}"
+	wants() { echo "('$1', 'include', $2) in [(m['port'], m['filter_mode'], sorted(x['source_address'] for x in m['membership_sources'])) for m in s['memberships'] if m['multicast_group'] == '$group']"; }
+	becomes "$(wants r "['$2']")"
+	join pb tapb "$group" 7 "$2"
+	becomes "$(wants b "['$2']")"
+	for tries in $(seq 60); do
+		groups_send pa tapa "$group" 1
+		sleep 0.2
+		! grep -q packet pb.out || break
+	done
+	groups_send pa tapa "$group" 60
+	awaits grep -q 'packet 59' pb.out || lab_fail "line ${BASH_LINENO[0]}: $group of $2 ends on its way: $(cat pb.out smcroute.log; "$TENON" switch igmp lab show)"
+	for tries in $(seq 1 59); do
+		[ "$(grep -cx "packet $tries" pb.out)" = 1 ] || lab_fail "line ${BASH_LINENO[0]}: packet $tries of $group came $(grep -cx "packet $tries" pb.out) times"
+	done
+	came=$(grep -c packet pb.out)
+	had=$(dropped d)
+	groups_send pd tapd "$group" 20
+	kept_at() { [ $(($(dropped "$1") - had)) -ge 20 ]; }
+	awaits kept_at d || lab_fail "line ${BASH_LINENO[0]}: what $3 sends to $group goes to who wants $2's: $("$TENON" switch igmp lab show)"
+	route "${enabled[@]}" "${paths[@]}" "mroute from tapr source $3 group $group to tapq" "${joins[@]}" "mgroup from tapr source $3 group $group"
+	becomes "$(wants r "['$2', '$3']")"
+	had=$(dropped q)
+	groups_send pd tapd "$group" 20
+	awaits kept_at q || lab_fail "line ${BASH_LINENO[0]}: what $3 sends to $group does not end at the router's other port: $("$TENON" switch igmp lab show; cat smcroute.log)"
+	[ "$(grep -c packet pb.out)" = "$came" ] || lab_fail "line ${BASH_LINENO[0]}: b got what $3 sent to $group: $(cat pb.out)"
+	leave 7
+}
+sources 239.1.2.5 10.0.1.2 10.0.1.3
+sources ff0e::78 fd01::2 fd01::3
 
 # It advertises itself (IPv4 only): it gets all groups where it does, without a word of any.
 route "phyint tapr enable mrdisc" "phyint tapq enable" "${routes[@]}"
