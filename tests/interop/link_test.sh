@@ -210,7 +210,7 @@ for _ in $(seq 600); do "$TENON" link show links a | grep -q 'trace=recorded' &&
 s = json.load(sys.stdin)["schedules"]
 assert len(s) == 1 and s[0]["traces"] == {"recorded": open("recorded").read()}, s' || lab_fail "a schedule with traces in the configuration"
 # And tables of jitter, beside them.
-printf 'set out delay=10ms jitter=5ms,table=my.dist trace=recorded\n' >tables
+printf 'set out delay=10ms jitter=5ms,table=my.dist trace=recorded\nat 1h\nclear\n' >tables
 link schedule links a tables
 for _ in $(seq 600); do "$TENON" link show links a | grep -q 'table=my.dist' && break; sleep 0.1; done
 "$TENON" link show links a | grep -q 'delay=10ms jitter=5ms,table=my.dist trace=recorded' || lab_fail "$("$TENON" link show links a)"
