@@ -24,6 +24,7 @@
 #include "util/bytes.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
+#include "util/process.h"
 
 #define SECOND 1000000000ULL
 #define BLOCK  4096
@@ -656,7 +657,7 @@ static void stop_late(struct late *late, pid_t child)
 	int status;
 
 	for (;;) {
-		while (atomic_load(&late->began) == began)
+		while (atomic_load(&late->began) == began && !process_is_gone(child))
 			usleep(1000);
 		usleep(20000);
 		kill(child, SIGSTOP);
