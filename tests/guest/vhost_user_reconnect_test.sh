@@ -18,19 +18,16 @@ cat >serve.sh <<'SERVE'
 serve() {
 	tenon serve vg --socket-dir s --workers 2 >>serve.log 2>&1 &
 	server=$!
-	tries=0
 	until grep -q "^ready" serve.log; do
-		tries=$((tries + 1))
-		[ $tries -lt 2400 ] || { cat serve.log; exit 1; }
+		kill -0 $server || { cat serve.log; exit 1; }
 		sleep 0.05
 	done
 }
-# kill_often TIMES CONSOLE: once CONSOLE says that the guest has begun.
+# kill_often TIMES CONSOLE [LOG]: once CONSOLE says that the guest has begun; again when LOG, its monitor's, says that it knows the last one.
 kill_often() {
-	tries=0
+	end=$(($(date +%s) + 1300)) # a little before the rig ends
 	until grep -q begins "$2"; do
-		tries=$((tries + 1))
-		[ $tries -lt 4000 ] || { echo "the guest did not begin"; cat "$2"; exit 1; }
+		[ $(date +%s) -lt $end ] || { echo "the guest did not begin"; cat "$2"; exit 1; }
 		sleep 0.1
 	done
 	for time in $(seq $1); do
@@ -40,6 +37,7 @@ kill_often() {
 		: >serve.log
 		[ $((time % 2)) = 0 ] || sleep 0.7
 		serve
+		[ -z "${3-}" ] || until [ "$(grep -c 'the back-end is back' $3)" = $time ]; do sleep 0.05; done
 	done
 }
 SERVE
@@ -102,7 +100,7 @@ serve
 tenon vm run --kernel /boot/vmlinuz --initrd /boot/initrd --cmdline "console=ttyS0 quiet panic=-1 rdinit=/init" \
 	--memory 192M --cpus 1 --disk vhost-user:s/vg-disk.sock --console console </dev/null >vm.log 2>&1 &
 vm=\$!
-kill_often $kills console
+kill_often $kills console vm.log
 tenon lv resize vg/disk --size 64M || exit 1
 status=0
 wait \$vm || status=\$?

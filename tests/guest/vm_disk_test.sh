@@ -20,10 +20,9 @@ cat >around <<'AROUND'
 export TENON_DEVICES=$DISK0 TENON_RUNTIME_DIR=/tmp/run
 mkdir -p /tmp/run
 await() {
-	tries=0
+	end=$(($(date +%s) + 1300)) # a little before the rig ends
 	until "$@" 2>/dev/null >&2; do
-		tries=$((tries + 1))
-		[ $tries -lt 1500 ] || { echo "waited in vain for: $*"; cat console* vm.log; exit 1; }
+		[ $(date +%s) -lt $end ] || { echo "waited in vain for: $*"; cat console* vm.log; exit 1; }
 		sleep 0.2
 	done
 }

@@ -38,10 +38,9 @@ cat >"$WORK/around" <<'AROUND'
 set -e
 cd "$1"
 await() {
-	tries=0
+	end=$(($(date +%s) + 1300)) # a little before the rig ends
 	until "$@" 2>/dev/null >&2; do
-		tries=$((tries + 1))
-		[ $tries -lt 2000 ] || { echo "waited in vain for: $*"; cat console switch.log vm.log; exit 1; }
+		[ $(date +%s) -lt $end ] || { echo "waited in vain for: $*"; cat console switch.log vm.log; exit 1; }
 		sleep 0.2
 	done
 }

@@ -29,6 +29,13 @@ NESTED
 cat >"$WORK/around" <<'AROUND'
 set -e
 cd "$1"
+await() {
+	end=$(($(date +%s) + 1300)) # a little before the rig ends
+	until "$@" 2>/dev/null; do
+		[ $(date +%s) -lt $end ] || { echo "waited in vain for: $*"; tail -n 20 *.log console*; exit 1; }
+		sleep 0.2
+	done
+}
 # run STATUS CMDLINE OPTION...
 run() {
 	wanted=$1 cmdline=$2 status=0
@@ -56,12 +63,7 @@ echo "the kernel wants $least"
 tenon vm run --kernel vmlinuz --initrd initrd --memory "$least" --cmdline "earlycon=uart8250,io,0x3f8 panic=-1" \
 	--on-reboot exit --console console-least </dev/null 2>vm.log &
 vm=$!
-tries=0
-until grep -q 'Linux version' console-least 2>/dev/null; do
-	tries=$((tries + 1))
-	[ $tries -lt 2000 ] || { echo "a kernel with the least memory says nothing"; exit 1; }
-	sleep 0.2
-done
+await grep -q 'Linux version' console-least
 kill $vm 2>/dev/null && kill $vm 2>/dev/null
 wait $vm || :
 
@@ -74,14 +76,6 @@ tenon lv create vg/b --size 8M
 mkdir sockets
 tenon serve vg --socket-dir sockets >serve.log 2>&1 &
 server=$!
-await() {
-	tries=0
-	until "$@" 2>/dev/null; do
-		tries=$((tries + 1))
-		[ $tries -lt 2000 ] || { echo "waited in vain for: $*"; cat serve.log vm.log; exit 1; }
-		sleep 0.2
-	done
-}
 await grep -q ^ready serve.log
 tenon vm run --kernel vmlinuz --initrd initrd --cmdline "console=ttyS0 quiet rdinit=/init end=never" --console console-never \
 	--disk vhost-user:sockets/vg-a.sock --disk vhost-user:sockets/vg-b.sock </dev/null 2>vm.log &
@@ -94,11 +88,13 @@ await stopped
 kill $vm
 sleep 1
 kill $vm
-began=$(date +%s) status=0
+status=0
 wait $vm || status=$?
 kill -CONT $server
-[ $status = 5 ] && [ $(($(date +%s) - began)) -lt 25 ] || { echo "a stopped server: $status, $(($(date +%s) - began)) s"; cat vm.log; exit 1; }
-grep -q 'vg-a.sock: the back-end did not stop within' vm.log
+[ $status = 5 ] || { echo "a stopped server: $status"; cat vm.log; exit 1; }
+# For how long it waited it says itself: by the clock it is as late as this processor is.
+waited=$(sed -n 's/.*vg-a.sock: the back-end did not stop within \([0-9]*\) ms.*/\1/p' vm.log)
+[ -n "$waited" ] && [ "$waited" -le 5000 ] || { echo "a stopped server is waited for: $waited ms"; cat vm.log; exit 1; }
 echo "a stopped server holds nobody"
 kill $server
 wait $server
@@ -106,12 +102,7 @@ wait $server
 if [ -e memtest ]; then
 	tenon vm run --kernel memtest --memory 64M --cmdline console=ttyS0,115200 --console console-memtest </dev/null 2>vm.log &
 	vm=$!
-	tries=0
-	until grep -q 'Memtest86+' console-memtest 2>/dev/null; do
-		tries=$((tries + 1))
-		[ $tries -lt 2000 ] && kill -0 $vm || { echo "no sign of memtest86+"; cat vm.log; head -c 300 console-memtest; exit 1; }
-		sleep 0.2
-	done
+	await grep -q 'Memtest86+' console-memtest
 	kill $vm; kill $vm
 	wait $vm || status=$?
 	[ $status = 5 ] || { echo "memtest86+ ended with $status"; exit 1; }
