@@ -92,8 +92,8 @@ static void test_with_an_urgent_byte(void)
 	bed_make(&bed, SOCK_STREAM);
 	if (send(bed.ends[1], "!", 1, MSG_OOB) < 0) {
 		unit_skip("unix sockets have no urgent bytes in this kernel");
-		close(bed.lingering.fd);
 		bed_end(&bed);
+		close(bed.lingering.fd);
 		return;
 	}
 	lingering_send(&bed.lingering, bed.ends[0], NULL, 0, 1, MSG_OOB);
