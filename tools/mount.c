@@ -25,7 +25,9 @@
 #include "tools/describe.h"
 #include "tools/runtime.h"
 #include "tools/spawn.h"
+#include "util/bytes.h"
 #include "util/cleanup.h"
+#include "util/log_queue.h"
 #include "util/process.h"
 #include "util/text.h"
 
@@ -41,6 +43,8 @@ struct mount_command {
 	struct rpc_server *control;
 	bool foreground;
 	int ready_fd; /* -1: in the foreground */
+	struct log system;
+	struct log_queue *queue; /* to `system`, whose reader may be stopped; or NULL */
 };
 
 /* ---- In the background ---- */
@@ -55,6 +59,13 @@ static void write_syslog(struct log *log, enum log_level level, const char *text
 		syslog(LOG_USER | priorities[level], "%s", clean);
 }
 
+static void write_queued(struct log *log, enum log_level level, const char *text)
+{
+	const struct mount_command *command = container_of(log, struct mount_command, mount.log);
+
+	log_message(log_queue_log(command->queue), level, "%s", text);
+}
+
 /* All that is to be said at the start was said: the rest goes to the system's log. */
 static void go_to_background(struct mount_command *command)
 {
@@ -62,7 +73,11 @@ static void go_to_background(struct mount_command *command)
 	char done = EXIT_DONE;
 
 	openlog("tenon mount", LOG_PID, LOG_USER);
-	command->mount.log.write = write_syslog;
+	command->system = (struct log){ .level = command->mount.log.level, .write = write_syslog };
+	if (log_queue_start(&command->queue, &command->system, NULL))
+		command->mount.log.write = write_syslog;
+	else
+		command->mount.log.write = write_queued;
 	if (null >= 0) {
 		for (int fd = 0; fd <= 2; fd++)
 			dup2(null, fd);
@@ -141,6 +156,10 @@ static int mount_run(void *arg, struct error *error)
 	mount_free_all(mount);
 	guest_memory_clear(&mount->memory);
 	rpc_server_stop(command->control);
+	if (command->queue) {
+		mount->log.write = write_syslog;
+		log_queue_stop(command->queue);
+	}
 	return rc;
 }
 
