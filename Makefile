@@ -28,7 +28,7 @@ DEPS_TEST  := tcpdump tshark strace fuse3 nbdkit libnbd-bin fio qemu-utils zstd 
 	clang-tidy clang-format grub-common zsh gdisk dosfstools mtools vde2 vdeplug lldpd smcroute dnsmasq-base passt openvswitch-switch dpdk-dev '^librte-net-virtio[0-9]+$$'
 DEPS_BENCH := openvswitch-switch openvswitch-switch-dpdk vde2 qemu-utils dpdk-dev '^librte-net-virtio[0-9]+$$' iperf3 valgrind
 # Of `tenon image build debian`.
-DEPS_TEST  += btrfs-progs fakeroot mmdebstrap uidmap ovmf openssl openssh-client openvswitch-switch
+DEPS_TEST  += btrfs-progs curl fakeroot mmdebstrap uidmap ovmf openssl openssh-client openvswitch-switch
 
 PACKAGES := fuse3 libnbd nettle nbdkit liburing libpcap libnl-3.0 libnl-route-3.0 jansson uuid blkid libseccomp yaml-0.1 ext2fs com_err
 WARNINGS := -Wall -Wextra -Wno-missing-field-initializers -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes -Werror

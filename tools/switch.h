@@ -119,6 +119,7 @@ struct switch_control {
 };
 
 extern const struct rpc_method switch_methods[];
+extern const struct rpc_page switch_pages[];
 
 rpc_method_fn switch_capture_start, switch_capture_keep, switch_capture_stop, switch_filter_add,
 	switch_filter_remove, switch_filter_list, switch_tree_show, switch_tree_set,

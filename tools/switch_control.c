@@ -343,6 +343,11 @@ static int method_table_flush(void *context, json_t *params, json_t **result, st
 		error);
 }
 
+const struct rpc_page switch_pages[] = {
+	{ "/metrics", "text/plain; version=0.0.4; charset=utf-8", method_metrics },
+	{ NULL, NULL, NULL },
+};
+
 const struct rpc_method switch_methods[] = {
 	{ "switch.show", method_show },
 	{ "switch.config", switch_config_show },

@@ -256,7 +256,8 @@ static int start_control(struct switch_run *run, struct rpc_server **server, str
 	if (rc == -EADDRINUSE) {
 		error_set(error, rc, "switch %s: one of that name is running already", run->name);
 		error_advise(error, "give this one another name, or end that one");
-	}
+	} else if (!rc)
+		rpc_server_show_pages(*server, switch_pages);
 	return rc;
 }
 

@@ -46,6 +46,13 @@ struct rpc_method {
 	rpc_method_fn *call;
 };
 
+/* A page for those who ask by HTTP, as `curl --unix-socket PATH http://localhost/metrics` does: the string that the method gives. */
+struct rpc_page {
+	const char *target; /* "/metrics" */
+	const char *type;   /* of its content */
+	rpc_method_fn *call;
+};
+
 /*
  * Listens at `path` (mode 0600; a stale socket is replaced, a live one refused with -EADDRINUSE) and
  * serves `methods`, an array ended by a NULL name, which must outlive the server. Called on a fiber or
@@ -53,6 +60,9 @@ struct rpc_method {
  */
 int rpc_server_start(struct rpc_server **out, const char *path, const struct rpc_method *methods,
 		     void *context, struct log *log, struct error *error);
+
+/* Has it give these pages, too; an array ended by a NULL target, which must outlive the server. */
+void rpc_server_show_pages(struct rpc_server *server, const struct rpc_page *pages);
 
 /* From the call on, requests wait until they are released, or the server stops: for a server whose clients are to find it
  * before it has what they ask about. */

@@ -147,3 +147,10 @@ int rpc_write_line(int fd, const char *line, const struct rpc_patience *patience
 
 	return rc ? rc : write_within(fd, "\n", 1, &time, patience->peer);
 }
+
+int rpc_write_text(int fd, const char *text, const struct rpc_patience *patience)
+{
+	struct rpc_time time = rpc_time(patience->line_ns);
+
+	return write_within(fd, text, strlen(text), &time, patience->peer);
+}

@@ -31,5 +31,7 @@ void rpc_reader_free(struct rpc_reader *reader);
 
 /* Writes the line and a newline. 0, -ETIMEDOUT or another negative errno. Suspends. */
 int rpc_write_line(int fd, const char *line, const struct rpc_patience *patience);
+/* The same without a newline. */
+int rpc_write_text(int fd, const char *text, const struct rpc_patience *patience);
 
 #endif

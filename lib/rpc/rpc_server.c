@@ -10,6 +10,7 @@
 #include "fiber/acceptor.h"
 #include "fiber/fiber.h"
 #include "rpc/rpc.h"
+#include "rpc/rpc_http.h"
 #include "rpc/rpc_line.h"
 #include "util/bytes.h"
 #include "util/error.h"
@@ -19,6 +20,7 @@
 
 struct rpc_server {
 	const struct rpc_method *methods;
+	const struct rpc_page *pages;
 	void *context;
 	struct log *log;
 	struct unix_listener listener;
@@ -90,7 +92,22 @@ static bool is_given_up(const struct rpc_connection *connection, const char *lin
 	return method != NULL;
 }
 
-/* Runs the method, and takes care that the end of the server waits for its answer. */
+/* A method runs: the end of the server waits for its answer. */
+static void begin_running(struct rpc_connection *connection)
+{
+	connection->running = true;
+	server_of(&connection->accepted)->running++;
+}
+
+static void end_running(struct rpc_connection *connection)
+{
+	struct rpc_server *server = server_of(&connection->accepted);
+
+	connection->running = false;
+	if (!--server->running)
+		fiber_queue_wake_all(&server->idle);
+}
+
 static int answer_line(struct rpc_connection *connection, const char *line, size_t length)
 {
 	struct rpc_server *server = server_of(&connection->accepted);
@@ -100,14 +117,32 @@ static int answer_line(struct rpc_connection *connection, const char *line, size
 
 	if (!rc && is_given_up(connection, line, length))
 		return 0;
-	connection->running = true;
-	server->running++;
+	begin_running(connection);
 	answer = rc ? rpc_refuse_line(line, length, rc, &error)
 		    : rpc_handle_line(server->methods, server->context, line, length);
 	rc = answer ? rpc_write_line(connection->accepted.fd, answer, &rpc_server_patience) : 0;
-	connection->running = false;
-	if (!--server->running)
-		fiber_queue_wake_all(&server->idle);
+	end_running(connection);
+	return rc;
+}
+
+/* One page, and the end of the connection. */
+static int show_page(struct rpc_connection *connection, struct rpc_reader *reader, const char *line,
+		     size_t length)
+{
+	struct rpc_server *server = server_of(&connection->accepted);
+	CLEANUP_FREE char *answer = NULL;
+	struct rpc_http_request request;
+	struct error error = { 0 };
+	int rc = rpc_http_read(&request, reader, line, length);
+
+	if (rc <= 0)
+		return rc;
+	rc = wait_for_release(server, &error);
+	begin_running(connection);
+	answer = rc ? rpc_http_refuse(503, error.text)
+		    : rpc_http_answer(&request, server->pages, server->context);
+	rc = answer ? rpc_write_text(connection->accepted.fd, answer, &rpc_server_patience) : 0;
+	end_running(connection);
 	return rc;
 }
 
@@ -123,8 +158,11 @@ static void rpc_connection_run(struct accepted *client)
 	int rc;
 
 	while ((rc = rpc_read_line(&reader, &line, &length)) > 0) {
-		rc = answer_line(connection, line, length);
-		if (rc)
+		bool page = rpc_http_is_request(line, length);
+
+		rc = page ? show_page(connection, &reader, line, length)
+			  : answer_line(connection, line, length);
+		if (rc || page)
 			break;
 	}
 	if (rc == -ETIMEDOUT)
@@ -187,6 +225,11 @@ int rpc_server_start(struct rpc_server **out, const char *path, const struct rpc
 	acceptor_begin(&server->acceptor);
 	*out = server;
 	return 0;
+}
+
+void rpc_server_show_pages(struct rpc_server *server, const struct rpc_page *pages)
+{
+	server->pages = pages;
 }
 
 void rpc_server_hold(struct rpc_server *server)

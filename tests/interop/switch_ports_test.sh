@@ -138,6 +138,24 @@ for port in rec q v d; do ask port remove ports $port; done
 
 # Counters as programs want them.
 "$TENON" switch counters ports --prometheus >metrics || lab_fail "no metrics"
+# The same for who scrapes: curl, and Python's client, of the control socket.
+control=$(find "$TENON_RUNTIME_DIR" -name switch-ports.sock)
+curl --fail --silent --show-error --max-time 60 --unix-socket "$control" http://localhost/metrics >scraped 2>&1 || lab_fail "curl: $(cat scraped)"
+[ "$(sed 's/ [^ ]*$//' scraped)" = "$(sed 's/ [^ ]*$//' metrics)" ] || lab_fail "not the same counters by HTTP: $(diff scraped metrics | head)"
+python3 - "$control" <<'PYTHON' || lab_fail "pages by HTTP"
+import http.client, socket, sys
+def ask(method, path):
+    connection = http.client.HTTPConnection("localhost", timeout=60)
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.connect(sys.argv[1])
+    connection.request(method, path)
+    answer = connection.getresponse()
+    return answer.status, answer.getheader("Content-Type"), answer.read()
+status, kind, text = ask("GET", "/metrics")
+assert (status, kind) == (200, "text/plain; version=0.0.4; charset=utf-8") and b"\n# TYPE " in b"\n" + text, (status, kind)
+assert ask("HEAD", "/metrics")[::2] == (200, b"")
+assert ask("GET", "/")[0] == 404 and ask("POST", "/metrics")[0] == 405
+PYTHON
 grep -q '^tenon_switch_rx_frames_total{switch="ports",port="a"} [1-9]' metrics || lab_fail "$(cat metrics)"
 grep -q '^tenon_switch_dropped_frames_total{switch="ports",port="b",reason="storm_unknown"} 0$' metrics || lab_fail "$(cat metrics)"
 awk '!/^#/ && !/^tenon_switch_[a-z_]+\{[a-z_]+="[^"]*"(,[a-z_]+="[^"]*")*\} [0-9]+(\.[0-9]+)?$/ { print; bad = 1 } END { exit bad }' metrics || lab_fail "no metric"
