@@ -251,8 +251,9 @@ static int set_queue(struct link_model *model, char *value, struct error *error)
 	if (read_number(value, packets, 1, 1e6, &count) && count >= 1 && count == floor(count))
 		model->queue_packets = (uint64_t)count;
 	else if (!link_read_time(value, &model->queue_ns) || !model->queue_ns)
-		return wrong(error, "queue", value,
-			     "a time up to an hour, as 100ms, or packets up to 1000000p");
+		return wrong(
+			error, "queue", value,
+			"a time above 0, up to an hour, as 100ms, or 1p to 1000000p (packets)");
 	return 0;
 }
 
