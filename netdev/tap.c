@@ -17,11 +17,12 @@
 #include "netdev/netns.h"
 #include "netdev/tap_users.h"
 #include "util/bytes.h"
+#include "util/clock.h"
 #include "util/error.h"
 #include "virtio/virtio_net.h"
 
-#define TAP_DEVICE  "/dev/net/tun"
-#define GOING_LOOKS 200u /* 10 ms apart */
+#define TAP_DEVICE "/dev/net/tun"
+#define GOING_NS   1000000000ull
 
 struct tap_open_call {
 	struct tap *tap;
@@ -74,6 +75,8 @@ static int refuse(const struct tap_open_call *call, int rc)
 	const char *name = call->tap->name;
 	char who[PROCESS_TEXT];
 
+	if (!call->error)
+		return rc;
 	error_set(call->error, rc, "TAP interface %s: cannot attach to it: %s", name,
 		  error_name(rc));
 	if (rc == -EPERM)
@@ -134,6 +137,8 @@ static int check_alone(const struct tap_open_call *call, int own)
 
 	if (queues <= own)
 		return 0;
+	if (!call->error)
+		return -EBUSY;
 	error_set(call->error, -EBUSY,
 		  "TAP interface %s: expected none of its queues to be attached, found %d, by %s",
 		  name, queues - own, tap_user(name, own > 0, who));
@@ -264,7 +269,7 @@ static int there_is_none(const struct tap_open_call *call)
 static int open_once(const struct tap_open_call *call)
 {
 	struct tap *tap = call->tap;
-	unsigned before = if_nametoindex(tap->name);
+	unsigned before = if_nametoindex(tap->name), after;
 	int rc;
 
 	tap->created = !before;
@@ -282,7 +287,8 @@ static int open_once(const struct tap_open_call *call)
 	if (rc || !before)
 		return rc;
 	/* The one that was there may have gone before it was attached to. */
-	tap->created = if_nametoindex(tap->name) != before;
+	after = if_nametoindex(tap->name);
+	tap->created = after && after != before;
 	return tap->created && call->existing ? there_is_none(call) : 0;
 }
 
@@ -290,27 +296,34 @@ static int open_once(const struct tap_open_call *call)
  * A descriptor that its process has closed, or whose process has ended, is open for a while longer where another process looks at it in /proc/PID/fdinfo
  * (lsof; we, to name who is attached) and waits for a lock or a processor meanwhile. Then somebody is attached whom nobody sees.
  */
-static bool is_going(const char *name, int rc)
+static bool may_be_going(const char *name, int rc)
 {
-	return (rc == -EBUSY || (rc == -EINVAL && tap_is_persistent(name) == 0)) &&
-	       !tap_has_user(name);
+	return rc == -EBUSY || (rc == -EINVAL && tap_is_persistent(name) == 0);
 }
 
 /* Runs in the device's namespace: /dev/net/tun belongs to the one it is opened in. */
 static int open_in_namespace(void *arg)
 {
 	const struct tap_open_call *call = arg;
+	struct tap_open_call quiet = *call;
+	uint64_t until = monotonic_ns() + GOING_NS;
+	int rc = open_once(call);
 
-	for (unsigned looks = 0;; looks++) {
-		int rc = open_once(call);
-
-		if (!rc)
-			return 0;
-		tap_close(call->tap);
-		if (looks == GOING_LOOKS || !is_going(call->tap->name, rc))
-			return rc;
+	if (!rc)
+		return 0;
+	tap_close(call->tap);
+	/* Who wants one that is there tries again anyway. */
+	if (call->existing || !may_be_going(call->tap->name, rc) || tap_has_user(call->tap->name))
+		return rc;
+	/* Without a look at who it is, which would keep him. */
+	quiet.error = NULL;
+	while (rc && may_be_going(call->tap->name, rc) && monotonic_ns() < until) {
 		usleep(10000);
+		rc = open_once(&quiet);
+		if (rc)
+			tap_close(call->tap);
 	}
+	return rc ? open_once(call) : 0;
 }
 
 int tap_open(struct tap *tap, const char *name, const struct tap_options *options,

@@ -57,7 +57,7 @@ struct tap_options {
  * Attaches to the TAP interface `name`, which is made if there is none. `options` may be NULL. Errors,
  * each naming the interface: -EINVAL (no possible name; or an interface that is no TAP, or has one queue where several are
  * wanted), -ENOENT (no /dev/net/tun), -EPERM (neither CAP_NET_ADMIN nor the device's owner), -EBUSY (another process has
- * it, or any queue of it; named if it can be found; who cannot be seen may be about to let go, and is waited for, 2 s at most), -E2BIG (the kernel has no
+ * it, or any queue of it; named if it can be found; who cannot be seen may be about to let go, and is waited for, for a second, unless `existing`), -E2BIG (the kernel has no
  * room for so many queues), -EOPNOTSUPP (no header of 12 bytes).
  *
  * Whatever a former user of a persistent interface set is set anew, so that it is as one just made.

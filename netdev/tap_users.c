@@ -127,13 +127,14 @@ static bool has_tap(const char *pid, const char *name)
 	return has;
 }
 
+/* With this thread, which may have gone into another namespace than its process (netns_call()). */
 static bool shares_network(const char *pid)
 {
 	struct stat ours, theirs;
 	char path[64];
 
 	snprintf(path, sizeof(path), "/proc/%.16s/ns/net", pid);
-	return !stat("/proc/self/ns/net", &ours) && !stat(path, &theirs) &&
+	return !stat("/proc/thread-self/ns/net", &ours) && !stat(path, &theirs) &&
 	       ours.st_ino == theirs.st_ino && ours.st_dev == theirs.st_dev;
 }
 
