@@ -22,9 +22,10 @@ export LC_ALL=C TENON_RUNTIME_DIR=$work/run TENON_STATE_DIR=$work/mnt/state TENO
 unset TENON_ARCHIVE
 fail() { echo "FAILED: $*"; exit 1; }
 serve() {
+	rm -f log # what the last one said is there until the shell has truncated it
 	"$TENON" serve vg0 --socket-dir sockets >log 2>&1 &
 	server=$!
-	for _ in $(seq 600); do ! grep -q ^ready log || return 0; sleep 0.1; done
+	for _ in $(seq 600); do ! grep -qs ^ready log || return 0; sleep 0.1; done
 	fail "no server: $(cat log)"
 }
 # Those of the server that look aside and wait.

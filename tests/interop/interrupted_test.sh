@@ -93,17 +93,19 @@ done
 expect 0 '' $TENON lv create vg/last --size 4M
 cmp -n 8M data <($TENON copy vg/keep - 2>/dev/null) || problem "a volume beside those that were changed"
 rm -f server
+rm -f server
 $TENON serve vg --socket-dir sockets >server 2>&1 &
 server=$!
-for _ in $(seq 1200); do grep -q ready server && break; sleep 0.05; done
+for _ in $(seq 1200); do grep -qs ready server && break; sleep 0.05; done
 expect 1 'in use|serv' $TENON vg create other p.img --force
 kill -KILL $server && wait $server 2>/dev/null
 expect 0 'keep' $TENON lv list
 expect 0 '' $TENON lv remove vg/last
 rm -f server
+rm -f server
 $TENON serve vg --socket-dir sockets >server 2>&1 &
 server=$!
-for _ in $(seq 1200); do grep -q ready server && break; sleep 0.05; done
+for _ in $(seq 1200); do grep -qs ready server && break; sleep 0.05; done
 grep -q 'vg/keep sockets/vg-keep.sock' server || problem "a server after one that was killed: $(cat server)"
 expect 0 '' $TENON lv create vg/served --size 4M
 kill $server && wait $server || problem "the second server ended with $?: $(cat server)"
@@ -178,7 +180,7 @@ if [ "$(id -u)" = 0 ]; then
 		./tenon vg create vg md/r
 		./tenon lv create vg/x --size 8M
 		./tenon serve vg --socket-dir sockets >server 2>&1 & server=$!
-		for _ in $(seq 1200); do grep -q ready server && break; sleep 0.05; done
+		for _ in $(seq 1200); do grep -qs ready server && break; sleep 0.05; done
 		./tenon lv create vg/y --size 4M
 		head -c 4M /dev/urandom >data
 		./tenon copy data vg/y

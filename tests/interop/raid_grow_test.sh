@@ -7,6 +7,7 @@ cd "$work" || exit 1
 export TENON_DEVICES="$work/[a-f].img"
 
 serve() {
+	rm -f out err # what the last one said is there until the shell has truncated it
 	"$TENON" serve --socket-dir s "$@" >out 2>err &
 	pids=($!)
 	await grep -q ^ready out || cat err

@@ -10,6 +10,7 @@ cleanup() {
 }
 cd "$work" || exit 1
 serve() {
+	rm -f served # what the last one said is there until the shell has truncated it
 	"$TENON" serve --socket-dir s "$@" >served 2>&1 &
 	server=$!
 	for _ in $(seq 600); do

@@ -14,6 +14,7 @@ await() {
 	done
 }
 serve() {
+	rm -f out err # what the last one said is there until the shell has truncated it
 	"$TENON" serve --socket-dir s "$@" >out 2>err &
 	server=$!
 	pids+=($server)

@@ -191,7 +191,7 @@ export TENON_DEVICES=$work/many.img
 : >out
 (ulimit -Sn 64; exec "$TENON" serve --socket-dir s) >out 2>err &
 server=$!
-for _ in $(seq 1200); do grep -q '^ready' out && break; sleep 0.05; done
+for _ in $(seq 1200); do grep -qs '^ready' out && break; sleep 0.05; done
 [ "$(grep -c '^many/' out)" = 150 ] || problem "not all are served with a soft limit of 64: $(cat err)"
 json 'len(d) == 150 and all(v["served"] for v in d)' "$TENON" lv list --json
 stop
@@ -199,9 +199,10 @@ expect 1 '150 disks need [0-9]+ open files, this process may have 160' \
 	bash -c 'ulimit -n 160; exec "$0" serve --socket-dir s' "$TENON"
 expect 1 'LimitNOFILE' bash -c 'ulimit -n 160; exec "$0" serve --socket-dir s' "$TENON"
 rm -f out err
+rm -f out err
 (ulimit -n 300; exec "$TENON" serve --socket-dir s) >out 2>err &
 server=$!
-for _ in $(seq 1200); do grep -q '^ready' out && break; sleep 0.05; done
+for _ in $(seq 1200); do grep -qs '^ready' out && break; sleep 0.05; done
 grep -Eq '150 disks with a machine on each need [0-9]+ open files, this process may have 300: enough for [0-9]+ machines' err ||
 	problem "not said that machines will not have enough: $(cat err)"
 stop

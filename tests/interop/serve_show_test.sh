@@ -80,7 +80,7 @@ for kind in none lines; do
 	python3 endless.py $kind >endless.out &
 	endless=$!
 	pids+=($endless)
-	wait_for grep -q ready endless.out
+	wait_for grep -qs ready endless.out
 	expect 0 'root +vg0' "$TENON" lv list
 	[ $kind = none ] || expect 0 'it says that there is more than' "$TENON" lv list
 	expect 0 'it says that there is more than' "$TENON" lv list --json
@@ -92,7 +92,7 @@ done
 python3 endless.py long >endless.out &
 endless=$!
 pids+=($endless)
-wait_for grep -q ready endless.out
+wait_for grep -qs ready endless.out
 expect 0 'it says that there is more than (1[0-6]|[1-9]) disks' "$TENON" lv list --json
 kill $endless
 wait $endless 2>/dev/null

@@ -73,8 +73,9 @@ t vg check vg1
 
 # While one of them is served
 serve() {
+	rm -f log # what the last one said is there until the shell has truncated it
 	"$tenon" serve "$1" --socket-dir sockets >log 2>&1 & server=$!
-	for _ in $(seq 600); do ! grep -q ready log || return 0; sleep 0.1; done
+	for _ in $(seq 600); do ! grep -qs ready log || return 0; sleep 0.1; done
 	fail "no server"
 }
 mkdir sockets

@@ -27,6 +27,7 @@ refused() { # TEXT COMMAND...: fails, and says TEXT
 }
 
 serve() {
+	rm -f served # what the last one said is there until the shell has truncated it
 	"$tenon" serve --socket-dir s >served 2>&1 &
 	server=$!
 	for _ in $(seq 1200); do

@@ -10,10 +10,11 @@ cleanup() { [ -z "$loop" ] || losetup -d "$loop"; }
 cd "$work" || exit 1
 export TENON_DEVICES_FILE=$work/list
 serve() {
+	rm -f serve.out # what the last one said is there until the shell has truncated it
 	"$TENON" serve "$@" --socket-dir s >serve.out 2>&1 &
 	server=$!
 	pids+=($server)
-	wait_for grep -q ready serve.out
+	wait_for grep -qs ready serve.out
 }
 
 # Nothing was looked at: where the list came from.
