@@ -352,7 +352,7 @@ static int unmount(const char *directory, bool quiet, struct error *error)
 
 	if (!geteuid() && !umount2(directory, UMOUNT_NOFOLLOW))
 		return 0;
-	rc = geteuid() ? spawn_wait(argv) : -errno;
+	rc = geteuid() ? spawn_wait(argv, quiet) : -errno;
 	if (!rc)
 		return 0;
 	error_set(error, rc, "%s: cannot be unmounted%s", directory,

@@ -3,6 +3,7 @@
 #include "tools/spawn.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -40,7 +41,7 @@ bool spawn_finds(const char *program)
 	return path != NULL;
 }
 
-int spawn_wait(char *const argv[])
+int spawn_wait(char *const argv[], bool quiet)
 {
 	CLEANUP_FREE char *path = spawn_find(argv[0]);
 	posix_spawn_file_actions_t actions;
@@ -56,6 +57,8 @@ int spawn_wait(char *const argv[])
 	posix_spawnattr_setsigmask(&attributes, &none);
 	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
 	posix_spawn_file_actions_init(&actions);
+	if (quiet)
+		posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
 	posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
 	rc = posix_spawn(&pid, path, &actions, &attributes, argv, environ);
 	posix_spawn_file_actions_destroy(&actions);

@@ -11,7 +11,7 @@ bool spawn_finds(const char *program);
 char *spawn_find(const char *program);
 
 /* Runs argv[0], found so, and waits for its end: 0, -ENOENT where there is none, -EIO where its exit status was not 0. What
- * it says goes to standard error as it is; standard output too. */
-int spawn_wait(char *const argv[]);
+ * it says goes to standard error as it is; standard output too; or nowhere, if `quiet`. */
+int spawn_wait(char *const argv[], bool quiet);
 
 #endif
