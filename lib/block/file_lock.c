@@ -51,6 +51,7 @@ enum {
 #define LOCK_LOOK_NS     (30 * LOCK_STEP_NS) /* and between two looks */
 #define LOCK_PATIENCE_NS 400000000ull        /* with one holder */
 #define LOCK_UNSEEN_NS   2000000000ull       /* with one that is not seen */
+#define LOCK_BUSY_NS     3000000000ull       /* that are at work */
 #define LOCK_LIMIT_NS    10000000000ull      /* with all of them */
 
 /* `length` 0 means to the end, whatever that will be. */
@@ -220,7 +221,8 @@ static pid_t find_holder(int fd)
 
 /*
  * Commands hold their locks for a moment each. A process that was killed has them until the kernel has finished the requests of its ring, when it has long ended.
- * So a lock is tried for a while, anew where it has another holder by now. A holder that is at work, or would be if it had a processor, has not had its moment yet.
+ * So a lock is tried for a while, anew where it has another holder by now. A holder that is at work, or would be if it had a processor, has not had its moment yet;
+ * but there are also those that are always at work.
  */
 static bool is_in_vain(int fd, struct holder *holder, uint64_t waited)
 {
@@ -233,7 +235,8 @@ static bool is_in_vain(int fd, struct holder *holder, uint64_t waited)
 		return false;
 	holder->look_ns += LOCK_LOOK_NS;
 	pid = find_holder(fd);
-	if ((pid != holder->pid && !first) || (pid && process_is_runnable(pid)))
+	if ((pid != holder->pid && !first) ||
+	    (pid && waited < LOCK_BUSY_NS && process_is_runnable(pid)))
 		holder->since_ns = waited;
 	holder->pid = pid;
 	return waited - holder->since_ns >= (pid ? LOCK_PATIENCE_NS : LOCK_UNSEEN_NS) ||
@@ -333,21 +336,26 @@ static int open_below(const struct block_part *part, bool exclusive)
 	return fd;
 }
 
+/* Of what the kernel has claimed it is the kernel that keeps others away; where this user may not open it, or it has no node here, nothing else can be had. */
+static bool is_passed_over(const struct block_part *part, int rc)
+{
+	return part->claimed && (rc == -EACCES || rc == -EPERM || rc == -ENOENT || rc == -ENXIO);
+}
+
 static int lock_below(const struct block_part *part, const char *path, bool exclusive,
 		      struct file_locks *locks, struct error *error)
 {
 	int fd = open_below(part, exclusive), rc;
 
 	if (fd < 0)
-		return exclusive && (!part->claimed || error_is_shortage(fd))
-			       ? cannot_lock(path, part, fd, error)
-			       : 0;
+		return exclusive && !is_passed_over(part, fd) ? cannot_lock(path, part, fd, error)
+							      : 0;
 	rc = keep(locks, fd);
 	if (!rc)
 		rc = lock_patiently(fd, part, false, exclusive);
 	if (is_busy(rc))
 		return held(fd, path, part, false, error);
-	if (rc < 0 && exclusive && !part->claimed)
+	if (rc < 0 && exclusive && !is_passed_over(part, rc))
 		return cannot_lock(path, part, rc, error);
 	return 0;
 }
