@@ -29,15 +29,24 @@ static bool submits_now(struct worker *worker, bool worked)
 	return now;
 }
 
-static unsigned run_ready(struct worker *worker)
+static unsigned run_ready(struct worker *worker, unsigned most)
 {
 	unsigned done = 0;
 
-	while (done < RUN_BUDGET && !list_empty(&worker->ready)) {
+	while (done < most && !list_empty(&worker->ready)) {
 		fiber_resume(list_entry(list_pop(&worker->ready), struct fiber, node));
 		done++;
 	}
 	return done;
+}
+
+static unsigned count_ready(struct worker *worker)
+{
+	unsigned count = 0;
+
+	list_for_each(at, &worker->ready)
+		count++;
+	return count;
 }
 
 /*
@@ -51,7 +60,8 @@ static unsigned expire(struct worker *worker)
 
 	if (!worker->virtual_clock && timer_next(&worker->timers) <= now) {
 		done += worker->engine->reap(worker, false);
-		done += run_ready(worker);
+		/* Whoever reads may be behind many that became ready before. */
+		done += run_ready(worker, count_ready(worker));
 	}
 	return done + timer_expire(&worker->timers, now);
 }
@@ -66,7 +76,7 @@ static bool run_round(struct worker *worker)
 	if (worker->timers.count)
 		done += expire(worker);
 	done += poller_poll_all(worker);
-	done += run_ready(worker);
+	done += run_ready(worker, RUN_BUDGET);
 	done += worker->engine->reap(worker, submits_now(worker, done));
 	return done;
 }
