@@ -20,6 +20,7 @@
 
 /* No way holds more, so that one with a long delay and no rate does not take all memory; and no more frames than there would be of so many bytes. */
 #define LINK_QUEUE_BYTES (256ULL << 20)
+#define LINK_QUEUE_LEAST (1ULL << 20) /* that each has, however many there are */
 #define LINK_QUEUE_FRAME 256u
 
 /* A frame in memory of its own; it asks for nothing. */

@@ -35,7 +35,6 @@ struct port *vswitch_link_over(struct vswitch *vswitch, struct port *port, struc
 	if (port_link_lower(port))
 		return port;
 	put_over(vswitch, over, port);
-	port_link_share(vswitch);
 	checkpoint_refresh(vswitch); /* who knew the port below */
 	*link = NULL;
 	return over;

@@ -208,6 +208,18 @@ static void note_features(struct port_link *link)
 	port_set_features(link->lower, link->lower->features);
 }
 
+static void set_model(struct port_link *link, unsigned ways, const struct link_model *model)
+{
+	struct port *port = &link->port;
+	uint64_t now = port->vswitch->clock(port->vswitch->clock_arg);
+
+	if (ways & LINK_IN)
+		link_change(&link->in.way, &link->in.queue, model, port->name, false, now);
+	if (ways & LINK_OUT)
+		link_change(&link->out, &link->leaving, model, port->name, true, now);
+	note_features(link);
+}
+
 static void cut_link(struct port_link *link, unsigned ways, bool down)
 {
 	if (ways & LINK_IN)
@@ -249,7 +261,7 @@ static void take_step(struct port_link *link, const struct link_step *step)
 		take_side(link, step);
 		return;
 	case LINK_STEP_MODEL:
-		port_link_set(&link->port, step->ways, step->model);
+		set_model(link, step->ways, step->model);
 		link_model_describe(step->model, words, sizeof(words));
 		break;
 	default:
@@ -426,41 +438,42 @@ struct port *port_link_lower(const struct port *port)
 	return is_link ? link_of(port)->lower : NULL;
 }
 
-#define SHARE_LEAST (1ULL << 20)
+/* How many of its ways hold packets, or may: a schedule's steps are no calls, in which the memory could be shared anew. */
+static unsigned ways_that_hold(const struct port *port)
+{
+	const struct port_link *link = link_of(port);
+
+	if (!port_link_lower(port) || link->run.schedule)
+		return port_link_lower(port) ? 2 : 0;
+	return out_is_bad(link) + (link_way_is_bad(&link->in.way) || link->in.queue.count);
+}
 
 void port_link_share(struct vswitch *vswitch)
 {
 	uint64_t ways = 0, share;
 
 	for (unsigned i = 0; i < vswitch->port_count; i++)
-		ways += port_link_lower(vswitch->list[i]) ? 2 : 0;
-	if (!ways)
-		return;
-	share = MIN(MAX(vswitch->link_memory / ways, SHARE_LEAST), LINK_QUEUE_BYTES);
-	for (unsigned i = 0; i < vswitch->port_count; i++)
-		if (port_link_lower(vswitch->list[i])) {
-			struct port_link *link = link_of(vswitch->list[i]);
+		ways += ways_that_hold(vswitch->list[i]);
+	share = MIN(MAX(vswitch->link_memory / MAX(ways, 1u), LINK_QUEUE_LEAST), LINK_QUEUE_BYTES);
+	for (unsigned i = 0; i < vswitch->port_count; i++) {
+		struct port_link *link = link_of(vswitch->list[i]);
 
+		if (port_link_lower(&link->port))
 			link->in.queue.room = link->leaving.room = share;
-		}
+	}
 }
 
 void port_link_set(struct port *port, unsigned directions, const struct link_model *model)
 {
-	struct port_link *link = link_of(port);
-	uint64_t now = port->vswitch->clock(port->vswitch->clock_arg);
-
-	if (directions & LINK_IN)
-		link_change(&link->in.way, &link->in.queue, model, port->name, false, now);
-	if (directions & LINK_OUT)
-		link_change(&link->out, &link->leaving, model, port->name, true, now);
-	note_features(link);
+	set_model(link_of(port), directions, model);
+	port_link_share(port->vswitch);
 }
 
 void port_link_follow(struct port *port, struct link_schedule *schedule, unsigned number)
 {
 	port_link_end_schedule(port);
 	link_run_start(&link_of(port)->run, schedule, number);
+	port_link_share(port->vswitch);
 }
 
 void port_link_end_schedule(struct port *port)
@@ -471,6 +484,7 @@ void port_link_end_schedule(struct port *port)
 	link->run = (struct link_run){ 0 };
 	port->side = 0;
 	cut_link(link, LINK_IN | LINK_OUT, false);
+	port_link_share(port->vswitch);
 }
 
 const struct link_run *port_link_run(const struct port *port)

@@ -110,7 +110,7 @@ static void flood(struct lab *lab, struct fake_port *from, unsigned count)
 /* One way is full, and the others have as much room as before: theirs is theirs. */
 static void test_what_a_link_holds_costs_no_other(void)
 {
-	const unsigned fit = MEMORY / 4 / LENGTH; /* two links, two ways */
+	const unsigned fit = MEMORY / 2 / LENGTH; /* two ways */
 	struct lab lab;
 
 	start(&lab);
@@ -123,12 +123,34 @@ static void test_what_a_link_holds_costs_no_other(void)
 	CU_ASSERT_EQUAL(counters_of(&lab, "b", LINK_IN)->queue_full, 0);
 	/* It is the other's when it is gone. */
 	CU_ASSERT_EQUAL(vswitch_remove_port(lab.vswitch, "a", NULL), 0);
-	flood(&lab, lab.b, fit);
+	flood(&lab, lab.b, fit - 1);
 	CU_ASSERT_EQUAL(counters_of(&lab, "b", LINK_IN)->queue_full, 0);
 	flood(&lab, lab.b, fit);
 	CU_ASSERT_TRUE(counters_of(&lab, "b", LINK_IN)->queue_full > 0);
 	vswitch_destroy(lab.vswitch);
 }
 
+/* The ways that are perfect, and hold nothing, have no part. */
+static void test_what_is_perfect_takes_no_room(void)
+{
+	const unsigned fit = MEMORY / LENGTH;
+	struct lab lab;
+
+	start(&lab);
+	bad(&lab, "a", LINK_IN | LINK_OUT, "delay=10s");
+	bad(&lab, "a", LINK_IN | LINK_OUT, "");
+	bad(&lab, "b", LINK_IN, "delay=10s");
+	flood(&lab, lab.b, fit - 1);
+	CU_ASSERT_EQUAL(counters_of(&lab, "b", LINK_IN)->queue_full, 0);
+	flood(&lab, lab.b, 2);
+	CU_ASSERT_TRUE(counters_of(&lab, "b", LINK_IN)->queue_full > 0);
+	/* Perfect or not, it still holds all that. */
+	bad(&lab, "b", LINK_IN, "");
+	bad(&lab, "a", LINK_IN, "delay=10s");
+	flood(&lab, lab.a, fit);
+	CU_ASSERT_TRUE(counters_of(&lab, "a", LINK_IN)->queue_full >= fit / 2);
+	vswitch_destroy(lab.vswitch);
+}
+
 UNIT_MAIN("floods of links", UNIT(test_what_is_due_at_once_goes_in_steps),
-	  UNIT(test_what_a_link_holds_costs_no_other))
+	  UNIT(test_what_a_link_holds_costs_no_other), UNIT(test_what_is_perfect_takes_no_room))
