@@ -18,10 +18,9 @@
 #include "vswitch/frame.h"
 #include "vswitch/link_turns.h"
 
-/* No way holds more, so that one with a long delay and no rate does not take all memory; and no more frames than there would be of so many bytes. */
+/* No way holds more, so that one with a long delay and no rate does not take all memory. */
 #define LINK_QUEUE_BYTES (256ULL << 20)
 #define LINK_QUEUE_LEAST (1ULL << 20) /* that each has, however many there are */
-#define LINK_QUEUE_FRAME 256u
 
 /* A frame in memory of its own; it asks for nothing. */
 struct link_frame {
@@ -31,6 +30,9 @@ struct link_frame {
 	uint8_t bytes[];
 };
 
+/* What each costs beside its bytes: also what the heap has it for, and its places in the rings, which are filled by half at least while they grow. */
+#define LINK_QUEUE_FRAME (sizeof(struct link_frame) + 64)
+
 struct link_entry {
 	uint64_t due;
 	uint64_t sequence; /* equal times keep their order */
@@ -39,7 +41,7 @@ struct link_entry {
 
 /* Zeroed to begin. */
 struct link_queue {
-	uint64_t room;           /* of its bytes; 0: LINK_QUEUE_BYTES */
+	uint64_t room; /* of its bytes, with LINK_QUEUE_FRAME for each; 0: LINK_QUEUE_BYTES */
 	struct link_entry *line; /* a ring; its room is a power of two */
 	unsigned line_first, line_count, line_room;
 	uint64_t line_last; /* when the last of it is due */

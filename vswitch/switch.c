@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "util/bytes.h"
 #include "util/clock.h"
@@ -13,6 +12,7 @@
 #include "util/log.h"
 #include "util/random.h"
 #include "vswitch/internal.h"
+#include "vswitch/link_memory.h"
 
 static uint64_t system_clock(void *arg)
 {
@@ -47,13 +47,6 @@ static int init(struct vswitch *vswitch, const struct vswitch_options *options, 
 	return vswitch_threads_create(vswitch, threads, options->poll_ns, error);
 }
 
-static uint64_t quarter_of_memory(void)
-{
-	long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
-
-	return pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size / 4 : 0;
-}
-
 int vswitch_create(struct vswitch **out, const struct vswitch_options *options, struct error *error)
 {
 	static const struct vswitch_options defaults;
@@ -84,7 +77,7 @@ int vswitch_create(struct vswitch **out, const struct vswitch_options *options, 
 	vswitch->ageing = options->ageing_ns ? options->ageing_ns : MAC_TABLE_AGEING;
 	if (options->hub)
 		vswitch->ageing = 0;
-	vswitch->link_memory = options->link_memory ? options->link_memory : quarter_of_memory();
+	vswitch->link_memory = options->link_memory ? options->link_memory : link_memory_most();
 	vswitch->table_size = options->table_size ? options->table_size : MAC_TABLE_SIZE;
 	rc = init(vswitch, options, error);
 	if (rc) {

@@ -69,7 +69,7 @@ struct vswitch_options {
 	unsigned move_limit;     /* see mac_table.h; 0: none */
 	unsigned threads;        /* 0: 1 */
 	uint64_t
-		link_memory; /* of packets on their way over bad links, in bytes; 0: a quarter of the machine's */
+		link_memory; /* of packets on their way over bad links, in bytes; 0: link_memory_most() */
 	uint64_t poll_ns; /* the longest it polls before it sleeps; 0: the default of 50 us */
 
 	struct reserved_choices reserved;

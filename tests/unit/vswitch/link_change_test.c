@@ -305,7 +305,7 @@ static void test_changes_without_end(void)
 static void test_full_memory_takes_no_time_of_the_wire(void)
 {
 	struct lab *lab = start("rate=100M queue=1h");
-	uint64_t fit = LINK_QUEUE_BYTES / 1500 - 1;
+	uint64_t fit = LINK_QUEUE_BYTES / (1500 + LINK_QUEUE_FRAME) - 1;
 
 	for (unsigned i = 0; i < fit + 1000; i++)
 		put(lab, 1500);

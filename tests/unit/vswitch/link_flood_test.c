@@ -8,6 +8,7 @@
 #include "fake_port.h"
 #include "util/bytes.h"
 #include "vswitch/internal.h"
+#include "vswitch/link_queue.h"
 #include "vswitch/port_link.h"
 
 #define A     0x0200000000a1ULL
@@ -19,6 +20,7 @@
 /* Of all links: enough for MANY on one way. */
 #define MEMORY (16u << 20)
 #define LENGTH 1500u
+#define EACH   (LENGTH + LINK_QUEUE_FRAME)
 
 static uint64_t test_clock(void *arg)
 {
@@ -110,7 +112,7 @@ static void flood(struct lab *lab, struct fake_port *from, unsigned count)
 /* One way is full, and the others have as much room as before: theirs is theirs. */
 static void test_what_a_link_holds_costs_no_other(void)
 {
-	const unsigned fit = MEMORY / 2 / LENGTH; /* two ways */
+	const unsigned fit = MEMORY / 2 / EACH; /* two ways */
 	struct lab lab;
 
 	start(&lab);
@@ -133,7 +135,7 @@ static void test_what_a_link_holds_costs_no_other(void)
 /* The ways that are perfect, and hold nothing, have no part. */
 static void test_what_is_perfect_takes_no_room(void)
 {
-	const unsigned fit = MEMORY / LENGTH;
+	const unsigned fit = MEMORY / EACH;
 	struct lab lab;
 
 	start(&lab);

@@ -17,22 +17,29 @@ struct model {
 		uint32_t number;
 	} waiting[MOST];
 	unsigned count;
-	uint64_t bytes;
+	uint64_t bytes, last_due;
 };
+
+static void push_turn(struct link_queue *queue, struct model *model, uint64_t now,
+		      struct link_turn turn, uint32_t number)
+{
+	uint64_t due = turn.sent + turn.delay;
+
+	due = turn.in_order ? MAX(due, model->last_due) : due;
+	model->last_due = MAX(due, model->last_due);
+	turn.length = 64 + number % 7;
+	turn.frame = link_frame_create(queue, turn.length);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(turn.frame);
+	put_be32(turn.frame->bytes, number);
+	CU_ASSERT_TRUE_FATAL(link_queue_push(queue, now, &turn));
+	model->waiting[model->count].due = due;
+	model->waiting[model->count++].number = number;
+	model->bytes += turn.length;
+}
 
 static void push(struct link_queue *queue, struct model *model, uint64_t due, uint32_t number)
 {
-	size_t length = 64 + number % 7;
-	struct link_frame *frame = link_frame_create(queue, length);
-
-	CU_ASSERT_PTR_NOT_NULL_FATAL(frame);
-	put_be32(frame->bytes, number);
-	CU_ASSERT_TRUE_FATAL(link_queue_push(
-		queue, 1,
-		&(struct link_turn){ .delay = due, .frame = frame, .length = (uint32_t)length }));
-	model->waiting[model->count].due = due;
-	model->waiting[model->count++].number = number;
-	model->bytes += length;
+	push_turn(queue, model, 1, (struct link_turn){ .delay = due }, number);
 }
 
 static unsigned first_of(const struct model *model)
@@ -45,26 +52,32 @@ static unsigned first_of(const struct model *model)
 	return first;
 }
 
+/* It has been taken out: whether it was the right one. It is freed. */
+static bool is_right(const struct link_queue *queue, struct model *model, struct link_frame *frame)
+{
+	unsigned first = first_of(model);
+	bool right = model->count && frame->due == model->waiting[first].due &&
+		     get_be32(frame->bytes) == model->waiting[first].number;
+
+	model->bytes -= frame->frame.length;
+	right = right && queue->bytes == model->bytes && queue->count == model->count - 1;
+	free(frame);
+	if (right)
+		memmove(&model->waiting[first], &model->waiting[first + 1],
+			(--model->count - first) * sizeof(model->waiting[0]));
+	return right;
+}
+
 /* Takes out one, and says whether it was the right one. */
 static bool pop(struct link_queue *queue, struct model *model)
 {
-	unsigned first = first_of(model);
-	uint64_t due = model->waiting[first].due;
+	uint64_t due = model->waiting[first_of(model)].due;
 	struct link_frame *frame;
-	bool right;
 
 	if (link_queue_due(queue) != due || link_queue_pop(queue, due - 1))
 		return false;
 	frame = link_queue_pop(queue, due);
-	if (!frame)
-		return false;
-	right = frame->due == due && get_be32(frame->bytes) == model->waiting[first].number;
-	model->bytes -= frame->frame.length;
-	right = right && queue->bytes == model->bytes && queue->count == model->count - 1;
-	free(frame);
-	memmove(&model->waiting[first], &model->waiting[first + 1],
-		(--model->count - first) * sizeof(model->waiting[0]));
-	return right;
+	return frame && is_right(queue, model, frame);
 }
 
 /* Times in no order, many of them the same, with what is taken out in between; at times all of it is. */
@@ -116,4 +129,76 @@ static void test_straight_and_reverse(void)
 	CU_ASSERT_EQUAL(queue.count, 0);
 }
 
-UNIT_MAIN("link_queue", UNIT(test_order), UNIT(test_straight_and_reverse))
+/* Takes out all that is due. False: one of them was the wrong one, or there is no end to it, or one is still there. */
+static bool drain(struct link_queue *queue, struct model *model, uint64_t now)
+{
+	for (unsigned tries = 0; link_queue_due(queue) <= now; tries++) {
+		struct link_frame *frame = link_queue_pop(queue, now);
+
+		if (tries > 2 * MOST || (frame && !is_right(queue, model, frame)))
+			return false;
+	}
+	return !model->count || model->waiting[first_of(model)].due > now;
+}
+
+/* What is sent one after another, some at once, each with a delay of its own; at times hundreds have been sent before anybody looks. */
+static void test_wire(void)
+{
+	static struct model model;
+	struct link_queue queue = { 0 };
+	struct random random = { .state = 12 };
+	uint64_t now = 1000, sent = 1000;
+	unsigned wrong = 0, most = 0;
+	uint32_t number = 0;
+
+	for (unsigned i = 0; i < 400; i++) {
+		unsigned count = random_below(&random, 1200), left;
+		unsigned spread = 1 + i / 10 % 5 * 100, steps = i % 3 ? 1 : 50;
+
+		for (unsigned k = 0; k < count && model.count < MOST; k++) {
+			sent = MAX(sent + random_below(&random, 3), now);
+			push_turn(&queue, &model, now,
+				  (struct link_turn){ .sent = sent,
+						      .delay = random_below(&random, spread),
+						      .in_order = i / 50 % 2 },
+				  number++);
+		}
+		left = model.count;
+		for (unsigned k = 0; k < steps; k++) {
+			now += random_below(&random, 1200 / steps);
+			wrong += !drain(&queue, &model, now);
+		}
+		most = steps == 1 ? MAX(most, left - model.count) : most;
+	}
+	CU_ASSERT_TRUE(number > 100000 && most > 512);
+	wrong += !drain(&queue, &model, UINT64_MAX - 1);
+	CU_ASSERT_EQUAL(wrong, 0);
+	CU_ASSERT_EQUAL(queue.count + queue.bytes + model.count, 0);
+	/* What was for so many is given back. */
+	CU_ASSERT_TRUE(queue.line_room + queue.heap_room + queue.turns.room <= 3 * 1024);
+	link_queue_clear(&queue);
+}
+
+/* An empty queue keeps no memory of a full one, in any of its parts, and goes on. */
+static void test_memory_is_given_back(void)
+{
+	static struct model model;
+	struct link_queue queue = { 0 };
+	unsigned wrong = 0;
+
+	for (unsigned round = 0; round < 3; round++) {
+		for (uint32_t i = 0; i < MOST; i++)
+			push_turn(&queue, &model, 1,
+				  (struct link_turn){ .sent = round == 2 ? 2 : 1,
+						      .delay = round ? MOST - i : 1 + i },
+				  i);
+		CU_ASSERT_TRUE(queue.line_room + queue.heap_room + queue.turns.room >= MOST);
+		wrong += !drain(&queue, &model, 2 * MOST);
+		CU_ASSERT_TRUE(queue.line_room + queue.heap_room + queue.turns.room <= 3 * 1024);
+	}
+	CU_ASSERT_EQUAL(wrong, 0);
+	link_queue_clear(&queue);
+}
+
+UNIT_MAIN("link_queue", UNIT(test_order), UNIT(test_straight_and_reverse), UNIT(test_wire),
+	  UNIT(test_memory_is_given_back))
