@@ -24,6 +24,8 @@
 #define ALL_SNOOPERS   0xe000006au /* RFC 4286, 7 */
 #define LINK_LOCAL_TOP 0xfe80u
 
+#define MAC_BROADCAST 0xffffffffffffULL
+
 #define MS 1000000ULL
 
 enum igmp_type {
@@ -406,6 +408,12 @@ static enum group_message_found parse_packet(struct group_message *out, uint16_t
 	return type == TYPE_IPV6 ? parse_ipv6(out, ip, length) : GROUP_MESSAGE_NONE;
 }
 
+/* As cards let it in: by the group's address, or that of all. */
+static bool is_let_in(struct group_address destination, uint64_t mac)
+{
+	return mac == group_address_mac(destination) || mac == MAC_BROADCAST;
+}
+
 enum group_message_found group_message_parse(struct group_message *out, const uint8_t *frame,
 					     size_t length)
 {
@@ -418,8 +426,7 @@ enum group_message_found group_message_parse(struct group_message *out, const ui
 	if (length < at + 2 || !(frame[0] & 1))
 		return GROUP_MESSAGE_NONE;
 	found = parse_packet(out, get_be16(frame + at), frame + at + 2, length - at - 2);
-	return found == GROUP_MESSAGE_GOOD &&
-			       group_address_mac(out->destination) != mac_from_bytes(frame)
+	return found == GROUP_MESSAGE_GOOD && !is_let_in(out->destination, mac_from_bytes(frame))
 		       ? GROUP_MESSAGE_BAD
 		       : found;
 }

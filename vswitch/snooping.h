@@ -172,7 +172,7 @@ struct snooping_member_status {
 	struct group_address group;
 	unsigned port;
 	uint64_t until;
-	bool leaving;    /* it is asked whether it is one still, or wants a source still */
+	bool leaving; /* it is asked whether it is one still, or wants a source still, and has not answered */
 	uint8_t version; /* the oldest that was heard of lately */
 	bool exclude; /* the mode: all sources but those that are blocked; else those that are named */
 	bool wide;    /* it named too many sources, and gets all */

@@ -8,8 +8,7 @@
  */
 #include "vswitch/snooping_internal.h"
 
-/* The last member query time from now on: RFC 3376, 8.8 to 8.10. */
-static uint64_t until_asked(const struct snooping *snooping)
+uint64_t snooping_until_asked(const struct snooping *snooping)
 {
 	return snooping->now +
 	       snooping->settings.robustness * snooping->settings.last_member_interval;
@@ -22,7 +21,7 @@ static void send_source_queries(struct snooping_member *member, bool answered)
 {
 	struct snooping_vlan *vlan = member->group->vlan;
 	struct group_address sources[GROUP_QUERY_SOURCES], group = member->group->entry.key.group;
-	uint64_t until = until_asked(vlan->snooping);
+	uint64_t until = snooping_until_asked(vlan->snooping);
 	unsigned count = 0;
 
 	list_for_each(node, &member->sources) {
@@ -49,7 +48,7 @@ static void send_group_query(struct snooping_member *member)
 	member->ask = false;
 	member->queries_left--;
 	snooping_vlan_query(vlan, member->port, member->group->entry.key.group, NULL, 0,
-			    member->expire.when > until_asked(vlan->snooping));
+			    member->expire.when > snooping_until_asked(vlan->snooping));
 }
 
 void snooping_ask_now(struct snooping_member *member)
@@ -69,6 +68,23 @@ void snooping_ask_now(struct snooping_member *member)
 			  snooping->now + snooping->settings.last_member_interval);
 }
 
+/* What was lowered for our queries, not all of which are out, lasts as if nobody had left: who is the querier now has asked for all, and may have to do so
+ * again. */
+static void keep_unasked(struct snooping_member *member)
+{
+	struct snooping *snooping = snooping_of(member);
+	uint64_t until = snooping->now + snooping_vlan_membership(member->group->vlan);
+
+	if (member->queries_left && member->expire.when < until)
+		timer_arm(&snooping->timers, &member->expire, until);
+	list_for_each(node, &member->sources) {
+		struct snooping_source *source = snooping_source_of(node);
+
+		if (source->queries_left && source->expire.when < until)
+			timer_arm(&snooping->timers, &source->expire, until);
+	}
+}
+
 /* Who is not the querier any more asks no more; nor for sources if its queries have none now. */
 static void ask_again(struct timer *timer)
 {
@@ -76,8 +92,10 @@ static void ask_again(struct timer *timer)
 	const struct snooping_vlan *vlan = member->group->vlan;
 	bool is_ours = snooping_vlan_is_ours(vlan);
 
-	if (!is_ours)
+	if (!is_ours) {
+		keep_unasked(member);
 		member->queries_left = 0;
+	}
 	member->ask = member->queries_left;
 	list_for_each(node, &member->sources) {
 		struct snooping_source *source = snooping_source_of(node);
@@ -99,7 +117,7 @@ void snooping_begin_asking(struct snooping_member *member)
 void snooping_ask_group(struct snooping_member *member)
 {
 	struct snooping *snooping = snooping_of(member);
-	uint64_t until = until_asked(snooping);
+	uint64_t until = snooping_until_asked(snooping);
 
 	/* Another querier asks, when it hears of the leave. */
 	if (!member->exclude || !snooping_vlan_is_ours(member->group->vlan) ||
@@ -113,7 +131,7 @@ void snooping_ask_group(struct snooping_member *member)
 void snooping_ask_source(struct snooping_source *source)
 {
 	struct snooping *snooping = snooping_of(source->member);
-	uint64_t until = until_asked(snooping);
+	uint64_t until = snooping_until_asked(snooping);
 
 	if (!snooping_vlan_is_ours(source->member->group->vlan) || source->expire.when <= until)
 		return;

@@ -192,6 +192,8 @@ static inline bool snooping_is_wanted(const struct snooping_source *source)
 	return source->expire.place != 0;
 }
 
+/* The last member query time from now on: RFC 3376, 8.8 to 8.10. What ends later is not asked for, or was answered for. */
+uint64_t snooping_until_asked(const struct snooping *snooping);
 void snooping_begin_asking(struct snooping_member *member);
 /* Has the port asked whether anybody wants all of the group, or a source that is wanted; who answers makes it so again. If we are who asks. */
 void snooping_ask_group(struct snooping_member *member);

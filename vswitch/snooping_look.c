@@ -55,6 +55,18 @@ static const struct snooping_source *source_at(const struct list *node)
 	return list_entry(node, struct snooping_source, node);
 }
 
+/* It, or a source, is asked for, and nobody has answered yet: the round of queries goes on after that. */
+static bool asks_still(const struct snooping *snooping, const struct snooping_member *member)
+{
+	uint64_t until = snooping_until_asked(snooping);
+	bool leaving = member->exclude && member->expire.when <= until;
+
+	list_for_each(node, &member->sources)
+		leaving = leaving ||
+			  (source_at(node)->expire.place && source_at(node)->expire.when <= until);
+	return member->query.place && leaving;
+}
+
 static void show_members(const struct snooping *snooping, const struct snooping_group *group,
 			 void (*each)(void *arg, const struct snooping_member_status *status),
 			 void *arg)
@@ -80,7 +92,7 @@ static void show_members(const struct snooping *snooping, const struct snooping_
 				  .group = group->entry.key.group,
 				  .port = member->port,
 				  .until = until,
-				  .leaving = member->query.place != 0,
+				  .leaving = asks_still(snooping, member),
 				  .version = (uint8_t)version,
 				  .exclude = member->exclude,
 				  .wide = member->wide_until > snooping->now,

@@ -219,6 +219,8 @@ static void test_queries_that_hosts_do_not_take(void)
 		{ "specific, to all", ROUTER, ALL, G, 0, 0, { 0x94, 4 }, true },
 		{ "of sources", ROUTER, G, G, 2, 0, { 0x94, 4 }, true },
 		{ "padding", ROUTER, ALL, 0, 0, 0, { 1, 1, 1, 0 }, true },
+		{ "to all by the MAC", ROUTER, ALL, 0, 0, UINT32_MAX, { 0x94, 4 }, true },
+		{ "specific, so", ROUTER, G, G, 0, UINT32_MAX, { 0x94, 4 }, true },
 		{ "general, of sources", ROUTER, ALL, 0, 1, 0, { 0x94, 4 }, false },
 		{ "to another group", ROUTER, G + 1, G, 0, 0, { 0x94, 4 }, false },
 		{ "to a host", ROUTER, HOST, G, 0, 0, { 0x94, 4 }, false },
@@ -243,6 +245,8 @@ static void test_queries_that_hosts_do_not_take(void)
 				 12 + 4u * cases[i].sources);
 		if (cases[i].mac)
 			put_be32(frame.bytes + 2, cases[i].mac);
+		if (cases[i].mac == UINT32_MAX)
+			put_be16(frame.bytes, UINT16_MAX);
 		set_bytes(&frame, frame.ip + 20, cases[i].options, 4);
 		CU_assertImplementation((parse(&message, &frame) == GROUP_MESSAGE_GOOD) ==
 						cases[i].good,
@@ -265,6 +269,7 @@ static void test_queries_that_hosts_do_not_take_6(void)
 		{ "padding first", 2, 1, 0, 0, 0, { 0, 0, 5, 2, 0, 0 }, true },
 		{ "specific", 0x0e, 7, 7, 0, 0, { 5, 2, 0, 0, 1, 0 }, true },
 		{ "specific, to all", 2, 1, 7, 0, 0, { 5, 2, 0, 0, 1, 0 }, true },
+		{ "to all by the MAC", 2, 1, 0, 0, UINT32_MAX, { 5, 2, 0, 0, 1, 0 }, true },
 		{ "general, of sources", 2, 1, 0, 1, 0, { 5, 2, 0, 0, 1, 0 }, false },
 		{ "general, to another group", 2, 0x16, 0, 0, 0, { 5, 2, 0, 0, 1, 0 }, false },
 		{ "to another group", 0x0e, 8, 7, 0, 0, { 5, 2, 0, 0, 1, 0 }, false },
@@ -290,6 +295,8 @@ static void test_queries_that_hosts_do_not_take_6(void)
 				28 + 16u * cases[i].sources);
 		if (cases[i].mac)
 			put_be32(frame.bytes + 2, cases[i].mac);
+		if (cases[i].mac == UINT32_MAX)
+			put_be16(frame.bytes, UINT16_MAX);
 		set_bytes(&frame, frame.ip + 42, cases[i].options, 6);
 		CU_assertImplementation((parse(&message, &frame) == GROUP_MESSAGE_GOOD) ==
 						cases[i].good,

@@ -160,10 +160,49 @@ static void test_who_ceases_to_ask(void)
 			pass(world, 10 * SECOND);
 			CU_ASSERT_STRING_EQUAL(asked(world, SECOND),
 					       how < 2 ? "0:ab 0:*" : "0:ab 0:* 1:* 2:* 3:*");
+			/* Who did not hear of our first query was to answer the next one: it lasts. */
+			CU_ASSERT_EQUAL(snooping_set(world->snooping)->count, how < 2);
+			if (how == 0)
+				CU_ASSERT_STRING_EQUAL(gets(world, 1), "abcdefgh");
+			pass(world, 4 * MEMBERSHIP);
 			CU_ASSERT_EQUAL(snooping_set(world->snooping)->count, 0);
 			end(world);
 		}
 }
 
+static bool is_leaving(struct world *world)
+{
+	unsigned first;
+	const struct snooping_member_status *member = look(world, 1, &first);
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(member);
+	return member->leaving;
+}
+
+/* What is shown as leaving has not answered yet, whatever is left of the round. */
+static void test_who_answered_is_not_leaving(void)
+{
+	for (unsigned mld = 0; mld < 2; mld++)
+		for (unsigned sources = 0; sources < 2; sources++) {
+			struct world *world = start(mld, true);
+			const char *wants = sources ? "ab" : "";
+
+			change(world, ask_four_times);
+			say(world, 1, sources ? GROUP_ALLOW : GROUP_TO_EXCLUDE, wants);
+			pass(world, 20 * SECOND);
+			CU_ASSERT_FALSE(is_leaving(world));
+			say(world, 1, GROUP_TO_INCLUDE, "");
+			CU_ASSERT_TRUE(is_leaving(world));
+			pass(world, SECOND / 2);
+			CU_ASSERT_TRUE(is_leaving(world));
+			say(world, 1, sources ? GROUP_IS_INCLUDE : GROUP_IS_EXCLUDE, wants);
+			CU_ASSERT_FALSE(is_leaving(world));
+			pass(world, SECOND);
+			CU_ASSERT_FALSE(is_leaving(world));
+			end(world);
+		}
+}
+
 UNIT_MAIN("snooping_ask", UNIT(test_rounds), UNIT(test_a_round_in_a_round),
-	  UNIT(test_rounds_of_older_versions), UNIT(test_who_ceases_to_ask))
+	  UNIT(test_rounds_of_older_versions), UNIT(test_who_ceases_to_ask),
+	  UNIT(test_who_answered_is_not_leaving))
