@@ -3,7 +3,7 @@
 # Queries of IGMP and MLD that are whole but odd, each shown to a host of Linux's own and to the switch: what the host answers the switch must heed, and what it does
 # not answer the switch must not, or a guest could end all memberships by a query that no member hears. The host's interface is a macvlan, which lets through the groups
 # that it joined, as a network card does.
-# timeout: 600
+# timeout: 1800
 set -u
 . "$(dirname "$0")/switch_lib.sh"
 . "$(dirname "$0")/switch_groups.sh"
@@ -94,17 +94,22 @@ cases = [ # which are answered is up to Linux
     ("general", {}), ("specific", dict(group=G)), ("specific, to all", dict(group=G, to="224.0.0.1")), ("sources", dict(group=G, sources=2)),
     ("of nobody", dict(source="0.0.0.0")), ("no options", dict(options=b"")), ("padding", dict(options=bytes([1, 1, 1, 0]))),
     ("general, sources", dict(sources=1)), ("to another group", dict(group=G, to=H)), ("general, to a group that nobody has", dict(to=H)),
+    ("all by the MAC", dict(mac="ffffffffffff")), ("specific, all by the MAC", dict(group=G, mac="ffffffffffff")),
     ("another MAC", dict(mac="01005e010299")), ("specific, another MAC", dict(group=G, mac="01005e010299")),
     ("loopback", dict(source="127.0.0.1")), ("broadcast", dict(source="255.255.255.255")), ("multicast", dict(source="224.0.0.9")),
+    ("the host's own", dict(source="10.0.0.2")), ("hops", dict(ttl=64)),
     ("source route", dict(options=bytes([0x83, 3, 4, 0]))), ("an option of nothing", dict(options=bytes([0x94, 0, 0, 0]))), ("an option that is cut", dict(options=bytes([1, 1, 0x94, 4]))),
 ] + [(name + ", IPv6", dict(more, six=True)) for name, more in [
     ("general", {}), ("specific", dict(group=G6)), ("specific, to all", dict(group=G6, to="ff02::1")), ("sources", dict(group=G6, sources=2)),
     ("padding first", dict(options=bytes([0, 0, 5, 2, 0, 0]))),
     ("general, sources", dict(sources=1)), ("to another group", dict(group=G6, to=H6)), ("general, to a group that nobody has", dict(to=H6)),
+    ("all by the MAC", dict(mac="ffffffffffff")), ("specific, all by the MAC", dict(group=G6, mac="ffffffffffff")),
     ("another MAC", dict(mac="333300000099")), ("specific, another MAC", dict(group=G6, mac="333300000099")),
     ("not of the link", dict(source="2001:db8::1")), ("no alert", dict(options=bytes([1, 4, 0, 0, 0, 0]))), ("RSVP's alert", dict(options=bytes([5, 2, 0, 1, 1, 0]))),
     ("padding that is none", dict(options=bytes([5, 2, 0, 0, 1, 9]))), ("a refused option", dict(options=bytes([5, 2, 0, 0, 0xfe, 0]))), ("a hop too many", dict(ttl=2)),
 ]]
+# Where they differ, and it is known: who has which address a switch does not know (docs/vswitch.md); Linux does not look at IPv4's hops, and what is dropped ends nothing.
+known = {"the host's own": (True, False), "hops": (False, True)}
 answered = wrong = 0
 while reports(3, 1):
     pass
@@ -124,17 +129,17 @@ for name, more in cases:
     while reports(0.5, 1):
         pass
     # The filter is a hash of 8 bits: it may let through one address by chance, but not three.
-    for last in ("98", "97") if "mac" in more and answer else ():
+    for last in ("98", "97") if more.get("mac", "ff")[:2] != "ff" and answer else ():
         host.send(frame(**{**more, "mac": more["mac"][:-2] + last}))
         answer = answer and reports(2, 1)
     answered += answer > 0
-    wrong += heeded != (answer > 0) or after == before
+    wrong += (heeded, answer > 0) not in ([known[name]] if name in known else [(True, True), (False, False)]) or after == before
     print(name + ":", "answered" if answer else "not answered", "heeded" if heeded else "not heeded", "" if after != before else "but not bad", flush=True)
 print(answered, "of", len(cases), "answered,", wrong, "wrong")
 sys.exit(wrong != 0 or not 8 < answered < len(cases) - 8)
 PYTHON
 becomes 'len(s["snooped_vlans"]) > 0'
-TENON=$TENON timeout 500 ip netns exec pa python3 judge.py >judged 2>&1 || lab_fail "the switch and Linux differ: $(cat judged)"
+TENON=$TENON timeout 1700 ip netns exec pa python3 judge.py >judged 2>&1 || lab_fail "the switch and Linux differ: $(cat judged)"
 tail -1 judged
 lab_end || lab_fail "the switch ended with $?"
 lab_done
