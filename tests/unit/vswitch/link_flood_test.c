@@ -62,7 +62,7 @@ static const struct link_counters *counters_of(const struct lab *lab, const char
 	return &port_link_way(vswitch_find_port(lab->vswitch, port), way)->counters;
 }
 
-/* All is due at once, and goes in steps, between which others have their turns; none comes late for that, as time stands still. */
+/* All is due at once, and goes in steps, between which others have their turns. */
 static void test_what_is_due_at_once_goes_in_steps(void)
 {
 	static const char *const ways[] = { "delay=10ms", "delay=10ms jitter=5ms,normal",

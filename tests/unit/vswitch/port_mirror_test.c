@@ -116,7 +116,6 @@ static void test_no_loops(void)
 	vswitch_destroy(bed.vswitch);
 }
 
-/* A mirror whose port comes next takes none that is there, not even until that is seen. */
 static void test_one_place(void)
 {
 	struct port_mirror_options options = { .name = "m", .to = "b", .to_vlan = 5 };
@@ -130,6 +129,7 @@ static void test_one_place(void)
 	vswitch_destroy(bed.vswitch);
 }
 
+/* A mirror whose port comes next takes none that is there, not even until that is seen. */
 static void test_its_own_port(void)
 {
 	struct port_mirror_options options = { .name = "b",
