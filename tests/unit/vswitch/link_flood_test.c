@@ -99,6 +99,49 @@ static void test_what_is_due_at_once_goes_in_steps(void)
 	}
 }
 
+#define SENDERS 16u
+
+/* Many ports send more in each round than goes at once where nothing comes: what waits becomes less all the same, and ends. */
+static void test_as_many_as_come_always_go(void)
+{
+	const struct link_counters *counters;
+	struct fake_port *from[SENDERS];
+	unsigned rounds = 0;
+	struct lab lab;
+	uint64_t before;
+
+	start(&lab);
+	for (unsigned i = 0; i < SENDERS; i++) {
+		char name[] = { 'f', (char)('a' + i), 0 };
+
+		from[i] = fake_port_add(lab.vswitch, name, 0);
+	}
+	fake_port_put_frame(lab.b, A, B, 60);
+	vswitch_round(lab.vswitch);
+	bad(&lab, "b", LINK_OUT, "delay=1s");
+	counters = counters_of(&lab, "b", LINK_OUT);
+	for (unsigned i = 0; i < MANY / PORT_BURST; i++) {
+		for (unsigned k = 0; k < PORT_BURST; k++)
+			fake_port_put_frame(lab.a, B, A, 60);
+		while (lab.a->in_next < lab.a->in_count)
+			vswitch_round(lab.vswitch);
+	}
+	before = counters->offered;
+	bad(&lab, "b", LINK_OUT, "");
+	lab.clock += 1000 * MS;
+	while (counters->delivered < counters->offered && rounds++ < 100) {
+		for (unsigned i = 0; i < SENDERS; i++)
+			for (unsigned k = from[i]->in_count - from[i]->in_next; k < PORT_BURST; k++)
+				fake_port_put_frame(from[i], B, A + 0x100 + i, 60);
+		vswitch_round(lab.vswitch);
+		fake_port_clear(lab.b);
+	}
+	CU_ASSERT_TRUE(counters->offered - before > 256 * rounds);
+	CU_ASSERT_EQUAL(counters->delivered, counters->offered);
+	CU_ASSERT_EQUAL(counters->queue_full, 0);
+	vswitch_destroy(lab.vswitch);
+}
+
 static void flood(struct lab *lab, struct fake_port *from, unsigned count)
 {
 	while (count) {
@@ -155,4 +198,5 @@ static void test_what_is_perfect_takes_no_room(void)
 }
 
 UNIT_MAIN("floods of links", UNIT(test_what_is_due_at_once_goes_in_steps),
-	  UNIT(test_what_a_link_holds_costs_no_other), UNIT(test_what_is_perfect_takes_no_room))
+	  UNIT(test_as_many_as_come_always_go), UNIT(test_what_a_link_holds_costs_no_other),
+	  UNIT(test_what_is_perfect_takes_no_room))
