@@ -209,10 +209,14 @@ static void destroy(struct protocol *protocol)
 #define MAC_V4_MASK 0xffffff800000
 #define MAC_V6      0x333300000000
 #define MAC_V6_MASK 0xffff00000000
+#define MAC_ALL     0xffffffffffff
 
 static const struct protocol_claim claims[] = {
 	{ MAC_V4, MAC_V4_MASK, 0x0800, wants_v4 },
 	{ MAC_V6, MAC_V6_MASK, 0x86dd, wants_v6 },
+	/* Hosts take messages that are for all by the MAC, too. */
+	{ MAC_ALL, MAC_ALL, 0x0800, wants_v4 },
+	{ MAC_ALL, MAC_ALL, 0x86dd, wants_v6 },
 };
 
 static const struct protocol_ops ops = {
