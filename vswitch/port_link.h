@@ -30,8 +30,8 @@ void port_link_put_over(struct port *link, struct port *lower);
 /* The port below, or NULL: `port` is no link. */
 struct port *port_link_lower(const struct port *port);
 
-/* In a call: links have gone, or are others. Each way that is bad, or holds something, has the same share of the memory that all of them may have: what one holds
- * costs no other any. What is on its way stays. */
+/* In a call: links have gone, or are others. Each way that is bad, or holds something, has the same share of the memory that all of them may
+ * have: what one holds costs no other any. What is on its way stays. */
 void port_link_share(struct vswitch *vswitch);
 
 /* With `out_lock`, after transmit() of one frame: whether the link has taken it, and records itself what it sends. If nothing of it
