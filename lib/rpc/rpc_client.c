@@ -117,8 +117,10 @@ int rpc_call_measured(const char *path, const char *method, json_t *params, uint
 	json_t *request = json_pack("{s:s, s:i, s:s, s:o}", "jsonrpc", "2.0", "id", 1, "method",
 				    method, "params", params ? params : json_object());
 	CLEANUP_FREE char *text = request ? json_dumps(request, JSON_COMPACT) : NULL;
-	struct rpc_patience patience = { .idle_ns = limit_ns, .line_ns = limit_ns };
 	uint64_t began = worker_now(), until = began + limit_ns;
+	struct rpc_patience patience = { .idle_ns = limit_ns,
+					 .line_ns = limit_ns,
+					 .latest = until + RPC_BUSY_NS };
 	CLEANUP_CLOSE int fd = -1;
 	struct rpc_reader reader;
 	size_t length;

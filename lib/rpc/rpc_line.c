@@ -22,11 +22,12 @@ struct rpc_time {
 	uint64_t until, latest;
 };
 
-static struct rpc_time rpc_time(uint64_t ns)
+static struct rpc_time rpc_time(const struct rpc_patience *patience, uint64_t ns)
 {
 	uint64_t until = ns == FIBER_FOREVER ? ns : worker_now() + ns;
+	uint64_t latest = patience->latest ? patience->latest : until;
 
-	return (struct rpc_time){ until, until == FIBER_FOREVER ? until : until + RPC_BUSY_NS };
+	return (struct rpc_time){ MIN(until, latest), latest };
 }
 
 /*
@@ -83,7 +84,7 @@ int rpc_read_line(struct rpc_reader *reader, char **line, size_t *length)
 		memmove(reader->buffer, reader->buffer + reader->taken, reader->used);
 	reader->taken = 0;
 	begun = reader->used > 0;
-	time = rpc_time(begun ? patience->line_ns : patience->idle_ns);
+	time = rpc_time(patience, begun ? patience->line_ns : patience->idle_ns);
 	for (;;) {
 		char *end = NULL;
 		ssize_t got;
@@ -111,7 +112,7 @@ int rpc_read_line(struct rpc_reader *reader, char **line, size_t *length)
 			return (int)got;
 		reader->used += (size_t)got;
 		if (!begun)
-			time = rpc_time(patience->line_ns);
+			time = rpc_time(patience, patience->line_ns);
 		begun = true;
 	}
 }
@@ -142,7 +143,7 @@ static int write_within(int fd, const char *at, size_t length, struct rpc_time *
 
 int rpc_write_line(int fd, const char *line, const struct rpc_patience *patience)
 {
-	struct rpc_time time = rpc_time(patience->line_ns);
+	struct rpc_time time = rpc_time(patience, patience->line_ns);
 	int rc = write_within(fd, line, strlen(line), &time, patience->peer);
 
 	return rc ? rc : write_within(fd, "\n", 1, &time, patience->peer);
@@ -150,7 +151,7 @@ int rpc_write_line(int fd, const char *line, const struct rpc_patience *patience
 
 int rpc_write_text(int fd, const char *text, const struct rpc_patience *patience)
 {
-	struct rpc_time time = rpc_time(patience->line_ns);
+	struct rpc_time time = rpc_time(patience, patience->line_ns);
 
 	return write_within(fd, text, strlen(text), &time, patience->peer);
 }

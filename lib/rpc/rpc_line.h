@@ -11,7 +11,9 @@
 struct rpc_patience {
 	uint64_t idle_ns; /* for the first byte of a line; FIBER_FOREVER: for ever */
 	uint64_t line_ns; /* from then on for the rest of it, and for what is written to be taken */
-	pid_t peer; /* one that is stopped is not waited for longer than a second, one that is slow for RPC_BUSY_NS more; 0: not known */
+	pid_t peer; /* one that is stopped is not waited for longer than a second; 0: not known */
+	/* As worker_now(): a limit moves up to here while `peer` is slow and does not wait itself, and none is later; 0: none moves. */
+	uint64_t latest;
 };
 
 struct rpc_reader {

@@ -31,7 +31,7 @@ struct rpc_server {
 	struct fiber_queue released, idle;
 };
 
-static const struct rpc_patience rpc_server_patience = { RPC_IDLE_NS, RPC_PEER_NS, 0 };
+static const struct rpc_patience rpc_server_patience = { RPC_IDLE_NS, RPC_PEER_NS, 0, 0 };
 
 struct rpc_connection {
 	struct accepted accepted;

@@ -21,7 +21,7 @@
 #include "util/unix_socket.h"
 
 /* The time is over before the first byte is looked for. */
-static const struct rpc_patience no_time = { 1, 1, 0 };
+static const struct rpc_patience no_time = { 1, 1, 0, 0 };
 
 static int read_late(void *arg)
 {
@@ -143,6 +143,104 @@ static void test_a_server_that_works_for_ever_is_given_up(void)
 	busy_end(&server);
 }
 
+/* Keeps its processor, and does one step of serving for each byte that it is sent: takes the request, begins to answer, ends that. */
+struct slow_server {
+	struct busy_server busy;
+	int orders;
+};
+
+static void take_request(int fd)
+{
+	char piece[4096];
+	ssize_t got;
+
+	do
+		got = read(fd, piece, sizeof(piece));
+	while (got > 0 && piece[got - 1] != '\n');
+}
+
+static void slow_begin(struct slow_server *server)
+{
+	struct unix_listener listener;
+	int orders[2];
+	char ready;
+
+	snprintf(server->busy.path, sizeof(server->busy.path), "%s/slow.sock", unit_directory());
+	CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_STREAM, 0, orders), 0);
+	server->busy.pid = fork();
+	if (!server->busy.pid) {
+		char order;
+		int fd = -1;
+
+		if (unix_listen(&listener, server->busy.path, NULL))
+			_exit(1);
+		(void)!write(orders[1], "", 1);
+		for (unsigned step = 0;; step++) {
+			while (recv(orders[1], &order, 1, MSG_DONTWAIT) != 1)
+				;
+			if (step == 0) {
+				fd = accept(listener.fd, NULL, NULL);
+				take_request(fd);
+			} else {
+				(void)!write(fd, step == 1 ? "{" : ANSWER + 1,
+					     step == 1 ? 1 : strlen(ANSWER + 1));
+			}
+			(void)!write(orders[1], &order, 1);
+		}
+	}
+	close(orders[1]);
+	CU_ASSERT_EQUAL_FATAL(read(orders[0], &ready, 1), 1);
+	server->orders = orders[0];
+}
+
+static int order_slowly(void *arg)
+{
+	const struct slow_server *server = arg;
+	char done;
+
+	for (unsigned step = 0; step < 3 && !fiber_sleep(15000000000); step++) {
+		CU_ASSERT_EQUAL(write(server->orders, "", 1), 1);
+		/* Time stands still as long as somebody runs. */
+		while (recv(server->orders, &done, 1, MSG_DONTWAIT) != 1)
+			fiber_yield();
+	}
+	return 0;
+}
+
+/* More than a socket takes, so that it waits with each step. */
+#define LARGE (4u << 20)
+
+static int ask_one_that_is_slow(void *arg)
+{
+	const struct slow_server *server = arg;
+	CLEANUP_FREE char *large = malloc(LARGE + 1);
+	uint64_t began = worker_now();
+	struct fiber *orders;
+	struct error error;
+
+	memset(large, 'x', LARGE);
+	large[LARGE] = '\0';
+	orders = fiber_spawn(order_slowly, arg);
+	CU_ASSERT_EQUAL(rpc_call_within(server->busy.path, "sum", json_pack("{s:s}", "text", large),
+					3000000000, NULL, &error),
+			-ETIMEDOUT);
+	CU_ASSERT_EQUAL(worker_now() - began, 3000000000 + RPC_BUSY_NS);
+	fiber_cancel(orders);
+	fiber_join(orders);
+	return 0;
+}
+
+static void test_a_server_that_works_is_waited_for_once(void)
+{
+	struct slow_server server;
+
+	slow_begin(&server);
+	fiber_run_virtual(fiber_run_first_engine(), ask_one_that_is_slow, &server);
+	close(server.orders);
+	busy_end(&server.busy);
+}
+
 UNIT_MAIN("rpc_line", UNIT(test_a_line_that_is_there_is_read_when_its_time_is_over),
 	  UNIT(test_a_server_that_works_is_not_given_up_at_once),
-	  UNIT(test_a_server_that_works_for_ever_is_given_up))
+	  UNIT(test_a_server_that_works_for_ever_is_given_up),
+	  UNIT(test_a_server_that_works_is_waited_for_once))
