@@ -221,8 +221,11 @@ static int has_open(pid_t pid, const struct stat *status, bool locked)
 
 	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
 	descriptors = opendir(path);
-	if (!descriptors)
-		return errno == ENOENT || errno == ESRCH ? 0 : -errno;
+	/* Without /proc nobody is there. */
+	if (!descriptors) {
+		unseen = -errno;
+		return process_is_gone(pid) ? 0 : unseen;
+	}
 	while (found <= 0 && (errno = 0, entry = readdir(descriptors))) {
 		if (!isdigit((unsigned char)entry->d_name[0]) ||
 		    (locked && !descriptor_has_lock(pid, entry->d_name)))
