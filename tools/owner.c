@@ -13,7 +13,7 @@
 #include "tools/ask.h"
 #include "tools/device_look.h"
 #include "tools/stack.h"
-#include "util/bytes.h"
+#include "util/error.h"
 #include "util/process.h"
 #include "util/text.h"
 
@@ -92,8 +92,8 @@ static bool owner_matches(const struct owner_search *search, json_t *server)
 
 /* ---- Which of them it is ---- */
 
-/* Whether the process has that open: 1 or 0, or a negative errno; what may not be seen of it, it may have. */
-static int owner_has_part(pid_t pid, const struct block_part *part)
+/* Whether the process may have that open: it has, or what it has cannot be seen. */
+static bool owner_may_have_part(pid_t pid, const struct block_part *part)
 {
 	const struct stat status = {
 		.st_mode = part->is_file ? S_IFREG : S_IFBLK,
@@ -101,23 +101,21 @@ static int owner_has_part(pid_t pid, const struct block_part *part)
 		.st_ino = part->inode,
 		.st_rdev = part->is_file ? 0 : part->device,
 	};
-	int has = process_has_open(pid, &status);
 
-	return has == -EACCES || has == -EPERM ? 1 : has;
+	return process_has_open(pid, &status) != 0;
 }
 
-/* Whether the process has what is at the bottom of one of them open; the same. */
-static int owner_has_open(pid_t pid, const struct owner_search *search)
+/* The same of what is at the bottom of one of ours. */
+static bool owner_may_have_bottom(pid_t pid, const struct owner_search *search)
 {
-	int has = 0;
+	bool may = false;
 
-	for (unsigned i = 0; !has && i < search->paths->count; i++) {
+	for (unsigned i = 0; !may && i < search->paths->count; i++) {
 		const struct block_part *bottom = block_identity_bottom(&search->looks[i].identity);
 
-		if (bottom)
-			has = owner_has_part(pid, bottom);
+		may = bottom && owner_may_have_part(pid, bottom);
 	}
-	return has;
+	return may;
 }
 
 static int owner_compare(json_t *devices, const struct owner_search *search, bool *same)
@@ -144,18 +142,16 @@ static int owner_compare(json_t *devices, const struct owner_search *search, boo
 }
 
 /* A server may have the same bytes under another name: a file of which we have the loop device. Its devices are
- * looked at only where it has open what is at the bottom of one of ours. */
+ * looked at only where it may have open what is at the bottom of one of ours. */
 static int owner_by_identity(struct owner_search *search, const struct ask *asked, char **socket)
 {
 	int rc = owner_look(search);
 
 	for (unsigned i = 0; !rc && !*socket && i < asked->count; i++) {
 		const struct ask_answer *answer = &asked->answers[i];
-		pid_t pid = answer->pid;
 		bool same = false;
 
-		rc = answer->rc || !pid ? 0 : owner_has_open(pid, search);
-		if (rc <= 0)
+		if (answer->rc || !answer->pid || !owner_may_have_bottom(answer->pid, search))
 			continue;
 		rc = owner_compare(json_object_get(answer->result, "devices"), search, &same);
 		if (same && !(*socket = strdup(answer->path)))
@@ -177,12 +173,17 @@ static int owner_may_have(struct owner_search *search, const struct ask_answer *
 	for (unsigned i = 0; !rc && !*may && i < search->paths->count; i++) {
 		const struct device_look *look = &search->looks[i];
 
-		*may = look->silent;
-		if (!*may && look->identity.count)
-			rc = owner_has_part(pid, &look->identity.parts[0]);
-		*may |= rc > 0;
+		*may = look->silent ||
+		       (look->identity.count && owner_may_have_part(pid, &look->identity.parts[0]));
 	}
-	return MIN(rc, 0);
+	return rc;
+}
+
+static int owner_say_unseen(const struct owner_search *search, int rc, struct error *error)
+{
+	return rc ? error_set(error, rc, "%s: which server has it cannot be seen: %s",
+			      search->target, error_name(rc))
+		  : 0;
 }
 
 static int owner_choose(struct owner_search *search, const struct ask *asked, char **socket,
@@ -202,13 +203,14 @@ static int owner_choose(struct owner_search *search, const struct ask *asked, ch
 		if (answer->rc == -ETIMEDOUT || answer->rc == -EBUSY)
 			rc = owner_may_have(search, answer, &may);
 		if (rc)
-			return rc;
+			return owner_say_unseen(search, rc, error);
 		if (may)
 			silent = answer;
 	}
 	if (!silent)
 		return search->paths->count && asked->count
-			       ? owner_by_identity(search, asked, socket)
+			       ? owner_say_unseen(search, owner_by_identity(search, asked, socket),
+						  error)
 			       : 0;
 	if (error)
 		*error = silent->error;

@@ -16,7 +16,7 @@ struct stack;
 /* The socket of the server that owns one of the devices below `target` (found as the stack finds them; or,
  * where no devices are known at all, the server that says it has the target). *socket is NULL when there
  * is none, also when the target is not found: claiming it then says why. A server that does not answer in
- * time is -ETIMEDOUT, one that has been ending for some time -EBUSY, and named, where it has one of these devices open; else it is passed over. The caller
+ * time is -ETIMEDOUT, one that has been ending for some time -EBUSY, and named, where it may have one of these devices open; else it is passed over. The caller
  * frees it. */
 int owner_find(const struct cli_words *given, const char *target, char **socket,
 	       struct error *error);
