@@ -53,6 +53,11 @@ uint64_t device_limit_ns(void)
 	return seconds * 1000000000ull;
 }
 
+int device_say_failed(const char *path, int rc, struct error *error)
+{
+	return error_set(error, rc, "%s: finding out what it lies on: %s", path, error_name(rc));
+}
+
 int device_say_silent(const char *path, struct error *error)
 {
 	error_set(error, -ETIMEDOUT, "%s: does not answer (it was waited for %llu s)", path,
@@ -82,7 +87,7 @@ static void read_ends(int fd)
 	free(piece);
 }
 
-/* The errors of all this are for whoever opens it in earnest; but what could not be looked at is not taken for another. */
+/* The errors of opening are for whoever opens it in earnest; but what could not be looked at is not taken for another. */
 static int look_at(void *arg, unsigned index, void **data, size_t *size)
 {
 	const char *path = ((char *const *)arg)[index];
@@ -101,9 +106,9 @@ static int look_at(void *arg, unsigned index, void **data, size_t *size)
 	if (!stat(path, &status) && (S_ISREG(status.st_mode) || S_ISBLK(status.st_mode)))
 		fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	rc = fd < 0 ? block_identify_path(&identity, path) : block_identify(&identity, fd, path);
-	if (error_is_shortage(rc))
+	if (rc && (fd >= 0 || error_is_shortage(rc)))
 		return rc;
-	if (fd >= 0 && !rc && identity.count)
+	if (fd >= 0 && identity.count)
 		read_ends(fd);
 	if (is_partition && !partition_locate(path, number, &start, &length, NULL))
 		block_identity_narrow(&identity, start, length);
@@ -120,8 +125,11 @@ static int take_answer(struct device_look *look, const char *path,
 	look->silent = answer->silent;
 	if (look->silent)
 		cli_remember_silent(path);
-	if (answer->silent || answer->rc)
-		return answer->silent ? 0 : answer->rc;
+	if (answer->silent)
+		return 0;
+	look->failed = error_is_shortage(answer->rc) ? 0 : answer->rc;
+	if (answer->rc)
+		return look->failed ? 0 : answer->rc;
 	return block_identity_unpack(&look->identity, answer->data, answer->size);
 }
 
@@ -238,6 +246,8 @@ int devices_check_distinct(char *const *paths, unsigned count, struct error *err
 	for (unsigned i = 0; !rc && i < count; i++)
 		if (looks[i].silent)
 			rc = device_say_silent(paths[i], error);
+		else if (looks[i].failed)
+			rc = device_say_failed(paths[i], looks[i].failed, error);
 	for (unsigned i = 0; !rc && i < count; i++)
 		for (unsigned k = i + 1; !rc && k < count; k++)
 			if (block_identity_overlaps(&looks[i].identity, &looks[k].identity))

@@ -15,11 +15,12 @@
 struct error;
 
 struct device_look {
-	bool silent;                    /* it did not answer, now or before */
-	struct block_identity identity; /* without parts where it cannot be opened */
+	bool silent; /* it did not answer, now or before */
+	int failed;  /* a negative errno: why what is underneath cannot be seen */
+	struct block_identity identity; /* without parts where it cannot be opened, or seen */
 };
 
-/* Looks at all of them; `looks` is to be freed by devices_look_free(). 0 or -ENOMEM. Suspends. */
+/* Looks at all of them; `looks` is to be freed by devices_look_free(). 0, or what this process is short of (-ENOMEM, -EMFILE). Suspends. */
 int devices_look(char *const *paths, unsigned count, struct device_look *looks);
 void devices_look_free(struct device_look *looks, unsigned count);
 
@@ -32,6 +33,9 @@ int devices_check_answer(char *const *words, unsigned count, char **paths, struc
 
 /* Says of a device that it does not answer; returns -ETIMEDOUT. */
 int device_say_silent(const char *path, struct error *error);
+
+/* The same of one where what it lies on cannot be seen; returns rc. */
+int device_say_failed(const char *path, int rc, struct error *error);
 
 /* That none of the paths shows bytes of another: -EINVAL with `error` naming two that do. Words that are no paths
  * are passed over. Suspends. */

@@ -173,7 +173,7 @@ static int owner_may_have(struct owner_search *search, const struct ask_answer *
 	for (unsigned i = 0; !rc && !*may && i < search->paths->count; i++) {
 		const struct device_look *look = &search->looks[i];
 
-		*may = look->silent ||
+		*may = look->silent || look->failed ||
 		       (look->identity.count && owner_may_have_part(pid, &look->identity.parts[0]));
 	}
 	return rc;

@@ -128,10 +128,12 @@ static int add_looked_at(struct stack *stack, const struct device_list *devices,
 			  devices->paths[i]);
 		return add_unused(stack, path, why.text, false);
 	}
-	if (looks[index].silent) {
+	if (looks[index].silent)
 		device_say_silent(path, &why);
+	else if (looks[index].failed)
+		device_say_failed(path, looks[index].failed, &why);
+	if (why.code)
 		return add_unused(stack, path, why.text, true);
-	}
 	return add_device(stack, path, 0, error) ? 0 : -ENOMEM;
 }
 

@@ -91,6 +91,14 @@ for pair in "c.img $C" "$C c.img" "c.img $over" "$C $over" "c.img $first" "$firs
 	set -- $pair
 	expect 1 "$1 and $2" "$TENON" raid create r1 --level 1 "$1" "$2"
 done
+# One of which the kernel does not tell is not taken for another disk.
+if command -v strace >/dev/null && strace -qq -o strace.out true 2>/dev/null; then
+	no_sysfs() { strace -f -qq -o strace.out -P "/sys/dev/block/$(cat "/sys/block/${C##*/}/dev")/loop/backing_file" -e inject=openat:error=EIO "$@"; }
+	expect 1 "$C: finding out what it lies on: Input/output error" no_sysfs "$TENON" raid create r1 --level 1 c.img "$C"
+	expect 1 "$C: finding out what it lies on: Input/output error" no_sysfs "$TENON" raid list --device d.img --device "$C"
+else
+	echo 'nothing of a sysfs that fails: strace is not installed, or may not trace here'
+fi
 expect 0 '' "$TENON" raid create r1 --level 1 "$first" "$second"
 expect 0 '^r1 .* 2 +2 ' "$TENON" raid list --device "$first" --device "$second"
 expect 0 '' "$TENON" raid examine "$first"
