@@ -32,8 +32,13 @@ static int read_file(const char *name, char **out)
 	file = fopen(path, "re");
 	if (!file)
 		return errno == ENOENT ? 0 : -errno;
-	if (!fgets(line, sizeof(line), file))
-		line[0] = '\0';
+	/* It may have been let go of since: then it says nothing, or is no more. */
+	if (!fgets(line, sizeof(line), file)) {
+		int rc = ferror(file) && errno != ENODEV ? -errno : 0;
+
+		fclose(file);
+		return rc;
+	}
 	fclose(file);
 	line[strcspn(line, "\n")] = '\0';
 	/* So the kernel says where the file's name is no more, as of a mount whose process was killed. */

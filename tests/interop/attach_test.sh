@@ -47,6 +47,12 @@ device=$("$TENON" attach vg/l) || { problem 'attach'; exit 1; }
 case $device in /dev/loop[0-9]*) ;; *) problem "it is called '$device'" ;; esac
 [ "$(blockdev --getsize64 "$device")" = 67108864 ] || problem "its size is $(blockdev --getsize64 "$device")"
 expect 1 "attached as $device already" "$TENON" attach vg/l
+# What could not be read is not another volume's.
+if command -v strace >/dev/null && strace -qq -o strace.out true 2>/dev/null; then
+	shown=$(realpath "/sys/block/${device##*/}/loop/backing_file")
+	expect 1 'which loop devices there are cannot be seen: Input/output error' \
+		strace -f -qq -o strace.out -P "$shown" -e inject=read:error=EIO "$TENON" attach vg/l
+fi
 expect 0 '' mkfs.ext4 -q "$device"
 mkdir there
 mount "$device" there || problem 'mount'
