@@ -79,6 +79,13 @@ static void note_unread(struct block_identity *identity, dev_t device, int code)
 		identity->failed = code;
 }
 
+/* Of a node, which may be unusable for many a reason: sysfs tells of it yet. */
+static void note_shortage(struct block_identity *identity, dev_t device, int code)
+{
+	if (error_is_shortage(code))
+		note_unread(identity, device, code);
+}
+
 static FILE *open_attribute(struct block_identity *identity, dev_t device, const char *name)
 {
 	char path[400];
@@ -141,9 +148,17 @@ static bool find_node(struct block_identity *identity, dev_t device, char *path,
 		found = !strncmp(line, "DEVNAME=", 8) &&
 			(size_t)snprintf(path, size, "/dev/%s", line + 8) < size;
 	}
+	if (file && !found && ferror(file))
+		note_unread(identity, device, -errno);
 	if (file)
 		fclose(file);
-	return found && !stat(path, &status) && S_ISBLK(status.st_mode) && status.st_rdev == device;
+	if (!found)
+		return false;
+	if (stat(path, &status)) {
+		note_shortage(identity, device, -errno);
+		return false;
+	}
+	return S_ISBLK(status.st_mode) && status.st_rdev == device;
 }
 
 /* ---- From one device to what is below it ---- */
@@ -194,10 +209,11 @@ static void ask_loop(struct block_identity *identity, struct loop *loop, dev_t d
 	CLEANUP_CLOSE int opened = -1;
 	int fd = given;
 
-	if (fd < 0 && find_node(identity, device, node, sizeof(node)))
+	if (fd < 0 && find_node(identity, device, node, sizeof(node))) {
 		fd = opened = open(node, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	if (fd < 0 && error_is_shortage(-errno))
-		note_unread(identity, device, -errno);
+		if (fd < 0)
+			note_shortage(identity, device, -errno);
+	}
 	loop->known = fd >= 0 && !ioctl(fd, LOOP_GET_STATUS64, &info);
 	if (!loop->known)
 		return;
