@@ -231,6 +231,12 @@ static struct patience patience_for(uint64_t limit_ns)
 	return (struct patience){ limit_ns / LOOK_NS, monotonic_ns() + CROWDED * limit_ns };
 }
 
+/* One that has ended does not: what it said comes when the thread that waits for it has a processor. */
+static bool hangs(pid_t child)
+{
+	return !process_has_runnable(child) && (child < 0 || !process_is_gone(child));
+}
+
 /* Until something can be read: 0, -ETIMEDOUT where it hangs, -ECANCELED where whoever waits is told to end. `child` 0: it is not there yet. */
 static int wait_readable(int fd, const _Atomic pid_t *child, struct patience *patience)
 {
@@ -243,7 +249,7 @@ static int wait_readable(int fd, const _Atomic pid_t *child, struct patience *pa
 
 		if (rc > 0 || rc == -ECANCELED)
 			return MIN(rc, 0);
-		if (pid && !process_has_runnable(pid) && (!patience->looks || !--patience->looks))
+		if (pid && hangs(pid) && (!patience->looks || !--patience->looks))
 			return -ETIMEDOUT;
 		if (monotonic_ns() >= patience->end)
 			return -ETIMEDOUT;
