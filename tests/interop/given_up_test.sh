@@ -26,7 +26,7 @@ ports() { "$TENON" switch port list lab -H -o name | sort | tr '\n' ' '; }
 switch=$!
 pids+=("$switch")
 wait_for grep -q '^switch lab ready' lab.out
-kill -STOP "$switch"
+stop_process "$switch"
 expect 1 "no answer to switch.port.add from process $switch" "$TENON" switch port add lab b=vhost-user
 expect 1 "is done then only if it had been begun" "$TENON" switch stop lab
 send run/switch-lab.sock switch.port.remove '{"port": "a"}' 2>/dev/null
@@ -55,7 +55,7 @@ export TENON_DEVICES=$work/p.img
 expect 0 '' "$TENON" vg create vg p.img
 expect 0 '' "$TENON" lv create vg/k --size 8M
 launch serve.out "$TENON" serve vg --socket-dir s || problem "the server: $(cat serve.out)"
-kill -STOP "$launched"
+stop_process "$launched"
 send run/serve-"$launched".sock lv.remove '{"name": "vg/k"}' 2>/dev/null
 kill -CONT "$launched"
 wait_for says serve.out 1
