@@ -56,6 +56,52 @@ static void test_a_line_that_is_there_is_read_when_its_time_is_over(void)
 				0);
 }
 
+struct other {
+	unsigned turns;
+	bool ends;
+};
+
+static int take_turns(void *arg)
+{
+	struct other *other = arg;
+
+	for (; !other->ends; other->turns++)
+		fiber_yield();
+	return 0;
+}
+
+static int read_beside_another(void *arg)
+{
+	struct rpc_reader reader = { .patience = &no_time, .most = 1u << 16 };
+	struct other other = { 0 };
+	struct fiber *fiber;
+	char text[30000];
+	size_t length;
+	char *line;
+	int fds[2];
+
+	(void)arg;
+	CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+	reader.fd = fds[0];
+	memset(text, 'x', sizeof(text));
+	CU_ASSERT_EQUAL_FATAL(send(fds[1], text, sizeof(text), 0), (ssize_t)sizeof(text));
+	fiber = fiber_spawn(take_turns, &other);
+	CU_ASSERT_EQUAL(rpc_read_line(&reader, &line, &length), -ETIMEDOUT);
+	/* One for each piece of it: 4096 bytes, and then as much as there was. */
+	CU_ASSERT(other.turns >= 4);
+	other.ends = true;
+	fiber_join(fiber);
+	rpc_reader_free(&reader);
+	close(fds[0]);
+	close(fds[1]);
+	return 0;
+}
+
+static void test_others_have_turns_when_the_time_is_over(void)
+{
+	fiber_run_real(fiber_run_first_engine(), read_beside_another, NULL);
+}
+
 #define ANSWER "{\"jsonrpc\": \"2.0\", \"id\": 1, \"result\": 7}\n"
 
 struct busy_server {
@@ -241,6 +287,7 @@ static void test_a_server_that_works_is_waited_for_once(void)
 }
 
 UNIT_MAIN("rpc_line", UNIT(test_a_line_that_is_there_is_read_when_its_time_is_over),
+	  UNIT(test_others_have_turns_when_the_time_is_over),
 	  UNIT(test_a_server_that_works_is_not_given_up_at_once),
 	  UNIT(test_a_server_that_works_for_ever_is_given_up),
 	  UNIT(test_a_server_that_works_is_waited_for_once))
