@@ -15,7 +15,8 @@
  *	switch_capture.c	captures, live: the command
  *	switch_capture_kept.c	and those that the switch writes by itself
  *	switch_filter.c		rules of ports: the command
- *	switch_igmp.c		groups: the command, and the switch's answers	switch_igmp_watch.c	its --watch
+ *	switch_igmp.c		groups: the command, and the switch's answers
+ *	switch_igmp_watch.c	its --watch
  *	switch_lldp.c		its neighbours: the command
  *	switch_lldp_status.c	and the switch's answers
  *	switch_lacp.c		bonds: the command

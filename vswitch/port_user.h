@@ -25,7 +25,7 @@ struct vswitch_user_options {
 	const struct port_config *config; /* NULL: nothing was decided */
 };
 
-/* Waits until it is ready, on a fiber. What it says, or the errno of starting it, with `error` set; -ETIMEDOUT after ten seconds. */
+/* Waits until it is ready, on a fiber. What it says, or the errno of starting it, with `error` set; -ETIMEDOUT after 50 seconds. */
 int vswitch_add_port_user(struct vswitch *vswitch, const char *name,
 			  const struct vswitch_user_options *options, struct error *error);
 

@@ -42,7 +42,7 @@ struct block_identity {
 		*parts; /* from the device itself downwards; none for what is not storage */
 	unsigned count;
 	char *unknown; /* what could not be found out, as a clause for people, or NULL */
-	int failed;    /* while it is found out: why it cannot be */
+	int failed; /* block_identify()'s own, while it finds out: why it cannot, which it returns; 0 in all that others see */
 	bool assembled; /* what is below are members of it, which nobody else may use: the kernel's md, multipath */
 	bool nameless; /* see block_identify_number() */
 };
