@@ -650,6 +650,62 @@ static int queue_late(void *arg)
 	return rc;
 }
 
+#define MANY 1000
+
+static int run_once(void *arg)
+{
+	(void)arg;
+	return 0;
+}
+
+static int wait_in_queue(void *arg)
+{
+	struct late *late = arg;
+
+	late->began = worker_now();
+	return fiber_queue_wait(&late->queue, LIMIT);
+}
+
+/* What comes within the time of who waits, whose time is over when many others are to run before the reader. */
+static int queue_behind_many(void *arg)
+{
+	struct late late = { .read = false };
+	struct fiber *reader, *waiter;
+	bool in_time;
+	int rc;
+
+	(void)arg;
+	CU_ASSERT_EQUAL_FATAL(pipe2(late.pipe, O_NONBLOCK), 0);
+	fiber_queue_init(&late.queue);
+	reader = fiber_spawn(read_late, &late);
+	fiber_sleep(SECOND / 100);
+	do {
+		late.began = 0;
+		waiter = fiber_spawn(wait_in_queue, &late);
+		while (!late.began)
+			fiber_yield();
+		in_time = monotonic_ns() < late.began + LIMIT;
+		for (unsigned i = 0; in_time && i < MANY; i++)
+			fiber_start(run_once, NULL);
+		if (in_time)
+			CU_ASSERT_EQUAL(write(late.pipe[1], "x", 1), 1);
+		while (monotonic_ns() < late.began + 2 * LIMIT)
+			;
+		rc = fiber_join(waiter);
+	} while (!in_time);
+	CU_ASSERT_EQUAL(rc, 0);
+	fiber_join(reader);
+	close(late.pipe[0]);
+	close(late.pipe[1]);
+	return 0;
+}
+
+static void test_who_is_woken_behind_many_was_woken(void)
+{
+	fiber_run_real(fiber_run_first_engine(), queue_behind_many, NULL);
+	fiber_run_real(WORKER_ENGINE_AIO, queue_behind_many, NULL);
+}
+
 /* Once it stands still with time left, what it waits for comes; it goes on when that time is over. */
 static void stop_late(struct late *late, pid_t child)
 {
@@ -714,4 +770,5 @@ UNIT_MAIN("fiber i/o", UNIT(test_files_are_read_and_written), UNIT(test_fallocat
 	  UNIT(test_events_race_timeouts), UNIT(test_streams),
 	  UNIT(test_pipes_and_a_cancelled_read), UNIT(test_accept_and_connect),
 	  UNIT(test_pinned_memory), UNIT(test_polls_wait_where_the_ring_has_no_room),
-	  UNIT(test_who_comes_late_sees_what_is_there), UNIT(test_who_is_woken_late_was_woken))
+	  UNIT(test_who_comes_late_sees_what_is_there), UNIT(test_who_is_woken_late_was_woken),
+	  UNIT(test_who_is_woken_behind_many_was_woken))
