@@ -16,8 +16,12 @@
 #include "tools/switch.h"
 #include "tools/switch_port.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
 #include "util/error.h"
 #include "vswitch/switch.h"
+
+/* From the question on, with the wait for changes before it: less than RPC_CALL_NS, so that the command tells why. */
+#define CHANGE_MOST_NS 50000000000ull
 
 /* ---- The command ---- */
 
@@ -117,7 +121,7 @@ static int change_words(char **spec, json_t *params, struct error *error)
 	return 0;
 }
 
-static int change(struct switch_control *control, const char *port, json_t *params,
+static int change(struct switch_control *control, const char *port, json_t *params, uint64_t until,
 		  struct error *error)
 {
 	const char *text = json_string_value(json_object_get(control->specs, port));
@@ -136,7 +140,7 @@ static int change(struct switch_control *control, const char *port, json_t *para
 	if (!rc)
 		rc = port_spec_parse(&after, changed, error);
 	if (!rc)
-		rc = port_dhcp_restart(control->vswitch, &before, &after, error);
+		rc = port_dhcp_restart(control->vswitch, &before, &after, until, error);
 	if (!rc)
 		json_object_set_new(control->specs, port, json_string(changed));
 	return rc;
@@ -144,6 +148,7 @@ static int change(struct switch_control *control, const char *port, json_t *para
 
 int switch_dhcp_change_method(void *context, json_t *params, json_t **result, struct error *error)
 {
+	uint64_t until = monotonic_ns() + CHANGE_MOST_NS;
 	struct switch_control *control = context;
 	const char *port;
 	int rc = rpc_param_string(params, "port", &port, error);
@@ -152,7 +157,7 @@ int switch_dhcp_change_method(void *context, json_t *params, json_t **result, st
 	if (rc)
 		return rc;
 	fiber_mutex_lock(&control->changing);
-	rc = change(control, port, params, error);
+	rc = change(control, port, params, until, error);
 	fiber_mutex_unlock(&control->changing);
 	return switch_answer(rc, error);
 }

@@ -88,9 +88,10 @@ int port_dhcp_check(struct port_spec *spec, struct error *error);
 int port_dhcp_add(struct vswitch *vswitch, const struct port_spec *spec, const char *path,
 		  const struct socket_options *sockets, struct error *error);
 void port_dhcp_free(struct port_spec *spec);
-/* Has its server be started again as `after` says, and waits until it is, on a fiber. Where it cannot be, it is again as before. */
+/* Has its server be started again as `after` says, and waits until it is, on a fiber, to monotonic_ns() `until`. Where it cannot be, it is again as
+ * before; when that is over already, nothing is begun (-EBUSY). */
 int port_dhcp_restart(struct vswitch *vswitch, const struct port_spec *before,
-		      const struct port_spec *after, struct error *error);
+		      const struct port_spec *after, uint64_t until, struct error *error);
 /* Where the leases of a port are written down; the caller frees it. NULL: out of memory, or there is no place (`error`). */
 char *port_dhcp_leases(const struct port_spec *spec, const char *switch_name, struct error *error);
 

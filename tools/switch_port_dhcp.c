@@ -17,7 +17,6 @@
 #include "vswitch/port_user.h"
 #include "vswitch/switch.h"
 
-#define RESTART_MOST_NS  50000000000ull /* less than RPC_CALL_NS, so that the command tells why */
 #define RESTART_PAUSE_NS 10000000ull
 
 static unsigned count_words(const struct port_spec *spec)
@@ -164,10 +163,9 @@ static int begin_again(struct vswitch *vswitch, const struct port_spec *spec, ui
 }
 
 /* Until dnsmasq listens. */
-static int await_again(struct vswitch *vswitch, const char *port, uint64_t process,
+static int await_again(struct vswitch *vswitch, const char *port, uint64_t process, uint64_t until,
 		       struct error *error)
 {
-	uint64_t until = monotonic_ns() + RESTART_MOST_NS;
 	int rc;
 
 	while ((rc = vswitch_look_port_user(vswitch, port, process, error)) == -EINPROGRESS)
@@ -178,11 +176,18 @@ static int await_again(struct vswitch *vswitch, const char *port, uint64_t proce
 }
 
 int port_dhcp_restart(struct vswitch *vswitch, const struct port_spec *before,
-		      const struct port_spec *after, struct error *error)
+		      const struct port_spec *after, uint64_t until, struct error *error)
 {
 	struct error unused;
 	uint64_t process;
-	int rc = vswitch_check_port_user(vswitch, after->name, error);
+	int rc;
+
+	if (monotonic_ns() >= until) {
+		error_set(error, -EBUSY, "port %s: changes before this one took too long",
+			  after->name);
+		return error_advise(error, "nothing is changed: ask again");
+	}
+	rc = vswitch_check_port_user(vswitch, after->name, error);
 
 	/* The next dnsmasq would know nothing of leases that this one cannot write down, and give their addresses away. */
 	if (rc == -EIO)
@@ -193,7 +198,7 @@ int port_dhcp_restart(struct vswitch *vswitch, const struct port_spec *before,
 		rc = begin_again(vswitch, after, &process, error);
 	if (rc)
 		return rc;
-	rc = await_again(vswitch, after->name, process, error);
+	rc = await_again(vswitch, after->name, process, until, error);
 	if (rc && !error->advice[0])
 		error_advise(error, "nothing is changed: it is started again as it was");
 	if (rc)
