@@ -52,7 +52,7 @@ tenon serve demo --socket-dir s >serve.log 2>&1 &
 server=$!
 tenon switch run lan --socket-dir s --port one=vhost-user --port two=vhost-user --capture /result/lan.pcap >switch.log 2>&1 &
 switch=$!
-for log in serve switch; do await grep -q ^ready $log.log; done
+for log in serve switch; do await grep -q ready $log.log; done
 
 mkfifo type-one type-two
 exec 3<>type-one 4<>type-two

@@ -46,7 +46,7 @@ await() {
 }
 tenon switch run sw --socket-dir . --port vm=vhost-user --port host=tap:tap0 >switch.log 2>&1 &
 switch=$!
-await grep -q ^ready switch.log
+await grep -q ready switch.log
 await ip link set tap0 up
 ip addr add 10.9.0.1/24 dev tap0
 tenon vm run --kernel vmlinuz --initrd initrd --cpus 2 --cmdline 'console=ttyS0 quiet panic=-1 rdinit=/init' \
