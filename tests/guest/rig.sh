@@ -263,8 +263,8 @@ rig_qemu_command() {
 	kvm) accel=kvm cpu=host ;;
 	esac
 	# Where the host is busy, Linux may see no interrupt of the timer in the time that its test of that has, and panic: no_timer_check.
-	# Nor can it find out there how quick the TSC is: its clock then ran 22 times too fast, processors were stuck for 48 s that were two, and what waits 5 s for an
-	# answer waited for a fraction of one. The HPET says what it counts. (The host's clock, of rig kvm, is told.)
+	# Nor can it find out there how quick the TSC is. One guest's clock ran 22 times too fast there (not proved to be for that): processors were stuck for 48 s that
+	# were two, and what waits 5 s for an answer waited for a fraction of one. The HPET says what it counts. (The host's clock, of rig kvm, is told.)
 	[ $accel = kvm ] || append="tsc=unstable clocksource=hpet $append"
 	command=(qemu-system-x86_64 -accel $accel -cpu $cpu -smp "$cpus" -m "$memory" -nodefaults -no-user-config
 		-machine q35,memory-backend=ram -object "memory-backend-memfd,id=ram,size=$memory,share=on"
