@@ -243,7 +243,7 @@ refused 'its link has no schedule' schedule links b show
 refused '--delay=5: expected a time' set links b --delay 5
 refused '--loss=120%: expected a probability' set links b --loss 120%
 refused '--delay=: expected a time from 1ns' set links b --delay ''
-refused '--queue=1.5p: expected a time up to an hour, as 100ms, or packets' set links b --rate 1M --queue 1.5p
+refused '--queue=1.5p: expected a time above 0, up to an hour, as 100ms, or 1p to 1000000p' set links b --rate 1M --queue 1.5p
 refused '--rate=10T: expected bits a second, from 1 to 10000G' set links b --rate 10T
 refused 'nothing to pass by' set links b --reorder 10%
 refused 'nothing to set' set links b
