@@ -211,6 +211,8 @@ static int arrived(void)
 {
 	int rc = standard_output_flush();
 
+	if (!rc && standard_output_is_left())
+		rc = -EPIPE;
 	if (!rc)
 		return EXIT_DONE;
 	if (rc == -EPIPE)

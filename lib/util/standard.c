@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -31,4 +32,11 @@ int standard_output_flush(void)
 		rc = -EIO;
 	clearerr(stdout);
 	return rc;
+}
+
+bool standard_output_is_left(void)
+{
+	struct pollfd output = { .fd = STDOUT_FILENO };
+
+	return poll(&output, 1, 0) == 1 && output.revents & (POLLERR | POLLHUP);
 }

@@ -3,6 +3,8 @@
 #ifndef TENON_UTIL_STANDARD_H
 #define TENON_UTIL_STANDARD_H
 
+#include <stdbool.h>
+
 /*
  * Puts /dev/null on those of descriptors 0, 1 and 2 that are closed: the first thing that main() does, before
  * a disk or a socket can get one of these numbers and messages be written into it. What is opened refuses
@@ -17,5 +19,8 @@ int standard_open(void);
  * not known any more). Forgets the failure.
  */
 int standard_output_flush(void);
+
+/* Whether standard output is a pipe, socket or terminal whose other end is gone: for who prints only when something happens. */
+bool standard_output_is_left(void);
 
 #endif

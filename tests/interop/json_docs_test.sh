@@ -194,6 +194,8 @@ printf 'switch igmp show\tjson.groups\n' >>list
 [ -s json.groups ] || problem "the groups: $(cat said.groups)"
 for one in snooped_vlan open_port membership; do
 	timeout 60 "$TENON" switch igmp lab --watch --json 2>said.groups | grep -m 1 "\"$one\":{" >"json.$one"
+	# Who leaves is seen at the next look, also where nothing is to be told.
+	[ "${PIPESTATUS[0]}" = 141 ] || problem "a watch whose reader has left goes on: ${PIPESTATUS[*]}"
 	printf 'switch igmp show --watch\tjson.%s\n' "$one" >>list
 	[ -s "json.$one" ] || problem "no $one is watched: $(cat said.groups)"
 done
